@@ -1,0 +1,31 @@
+# Everything comes from the system's packages; nothing is downloaded.
+find_package(Torch REQUIRED)
+find_package(fmt REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+find_path(NLOHMANN_JSON_INCLUDE nlohmann/json.hpp REQUIRED)
+find_path(CLI11_INCLUDE CLI/CLI.hpp REQUIRED)
+
+# What every target is compiled with. LibTorch's headers count as system headers: their warnings
+# are not ours.
+add_library(taskneuron_settings INTERFACE)
+target_include_directories(taskneuron_settings INTERFACE ${PROJECT_SOURCE_DIR}/include
+                                                         ${PROJECT_SOURCE_DIR}/src)
+target_include_directories(taskneuron_settings SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS}
+                                                                ${NLOHMANN_JSON_INCLUDE})
+target_compile_options(taskneuron_settings INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter
+                                                     ${TORCH_CXX_FLAGS})
+target_link_libraries(taskneuron_settings INTERFACE torch fmt::fmt)
+if(TASKNEURON_SANITIZE)
+  target_compile_options(taskneuron_settings INTERFACE -fsanitize=address,undefined
+                                                       -fno-sanitize-recover=undefined
+                                                       -fno-omit-frame-pointer)
+  target_link_options(taskneuron_settings INTERFACE -fsanitize=address,undefined)
+endif()
+
+# One precompiled header for all targets: ATen and autograd are most of a compilation's time.
+add_library(taskneuron_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
+target_link_libraries(taskneuron_pch PRIVATE taskneuron_settings)
+target_precompile_headers(taskneuron_pch PRIVATE <ATen/ATen.h>
+                                                 <torch/csrc/autograd/custom_function.h>)

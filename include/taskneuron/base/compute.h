@@ -1,0 +1,29 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+namespace taskneuron {
+
+// Number of processors this process may run on.
+int available_processors();
+
+// Threads for LibTorch's loops and for the BLAS behind them. threads = 0: all processors available,
+// or OMP_NUM_THREADS if that is set. Warns when more threads than processors are asked for.
+void set_threads(int threads);
+
+// "cpu", "cuda", "cuda:1". Throws Error for an unknown name and for a device that this LibTorch
+// build or machine does not have.
+at::Device parse_device(const std::string& name);
+
+// True where bfloat16 matrix products beat float32: AVX512-BF16 or AMX processors, and GPUs.
+bool has_fast_bfloat16(at::Device device);
+
+// Highest resident memory of this process so far, touched pages of mapped files included. Bytes.
+std::int64_t peak_memory_bytes();
+
+// Short name used in files and flags: "float32", "bfloat16", ...
+std::string dtype_name(at::ScalarType dtype);
+
+}  // namespace taskneuron

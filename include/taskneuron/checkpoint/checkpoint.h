@@ -1,0 +1,57 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "taskneuron/checkpoint/model_config.h"
+#include "taskneuron/checkpoint/safetensors.h"
+
+namespace taskneuron {
+
+// A Hugging Face model folder: config.json and model.safetensors, or the shards that
+// model.safetensors.index.json names. Opening maps the files and reads their headers, no weights.
+// Immutable and thread-safe.
+class Checkpoint {
+ public:
+  explicit Checkpoint(const std::filesystem::path& folder);
+
+  const std::filesystem::path& folder() const { return folder_; }
+  const ModelConfig& config() const { return config_; }
+
+  bool contains(const std::string& name) const { return file_of_.count(name) != 0; }
+  // The mapped tensor. Throws Error if it is missing.
+  at::Tensor tensor(const std::string& name) const;
+  // The same, and throws Error unless it has this shape and a floating point type.
+  at::Tensor tensor(const std::string& name, const std::vector<std::int64_t>& shape) const;
+  std::vector<std::string> tensor_names() const;  // sorted
+  std::int64_t tensor_bytes() const;              // of all tensors together
+
+  // SHA-256 of config.json, the safetensors headers, and the first and last 4 KiB of every tensor:
+  // tells checkpoints apart in milliseconds whatever their size. Starts with "sha256:".
+  const std::string& hash() const { return hash_; }
+
+  // The first tensor that holds a value that is not finite, or "" (reads every weight).
+  std::string first_non_finite() const;
+
+ private:
+  void open_shards();
+  std::string compute_hash() const;
+  const SafetensorsFile& file_of(const std::string& name) const;
+
+  std::filesystem::path folder_;
+  ModelConfig config_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, std::size_t> file_of_;
+  std::string hash_;
+};
+
+// Copies a model folder with some tensors replaced (by name; same shapes, any float type), as a
+// folder that Transformers loads. What lies in `folder` beside the weights (tokenizer,
+// generation_config) is copied as it is. The folder appears under its name only when complete.
+// Throws Error if `out` exists or cannot be written.
+void save_model(const Checkpoint& base, const std::map<std::string, at::Tensor>& replaced,
+                const std::filesystem::path& out);
+
+}  // namespace taskneuron

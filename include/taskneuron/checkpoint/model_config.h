@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace taskneuron {
+
+enum class NormKind {
+  kLayerNorm,   // (x - mean) / sd * weight + bias
+  kRmsNorm,     // x / rms * weight
+  kRmsNormOne,  // x / rms * (1 + weight), Gemma
+};
+
+enum class PositionKind { kLearned, kRotary, kAlibi };
+
+enum class Activation { kGelu, kGeluTanh, kRelu, kSilu };
+
+// How a fused query-key-value matrix lays out its rows.
+enum class QkvLayout {
+  kSeparate,    // three matrices
+  kStacked,     // all queries, all keys, all values
+  kInterleaved  // head by head: its query, its key, its value
+};
+
+// Order of norms, attention and FFN within a block.
+enum class BlockKind {
+  kSequential,      // x += attn(norm1(x)); x += ffn(norm2(x))
+  kParallel,        // x += attn(norm1(x)) + ffn(norm2(x))
+  kParallelShared,  // x += attn(norm1(x)) + ffn(norm1(x))
+  kPostNorm,        // x = norm1(x + attn(x)); x = norm2(x + ffn(x))
+};
+
+// Everything that tells one decoder from another. A family is a way to read this from config.json,
+// not a class.
+struct ModelConfig {
+  std::string model_type;  // as in config.json
+  std::int64_t layers = 0;
+  std::int64_t hidden = 0;     // d
+  std::int64_t ffn_width = 0;  // F
+  std::int64_t vocabulary = 0;
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t max_positions = 0;  // longest sequence the model was made for, in tokens
+
+  NormKind norm = NormKind::kLayerNorm;
+  double norm_epsilon = 1e-5;
+  BlockKind block = BlockKind::kSequential;
+  bool final_norm = true;
+  bool embedding_norm = false;
+
+  PositionKind position = PositionKind::kRotary;
+  std::int64_t position_offset = 0;     // rows to skip in a learned table (OPT: 2)
+  std::vector<double> rotary_frequency;  // radians per position, one per pair of dimensions
+  std::optional<std::int64_t> sliding_window;  // a query sees this many keys, itself included
+
+  QkvLayout qkv = QkvLayout::kSeparate;
+  bool qkv_bias = false;
+  bool attention_output_bias = false;
+  bool ffn_bias = false;
+  bool head_bias = false;
+  double attention_scale = 1;  // multiplies q·k
+
+  Activation activation = Activation::kGelu;
+  bool gated = false;          // f(x Wg) * (x Wu) instead of f(x W1)
+  bool fused_gate_up = false;  // Wg and Wu are one matrix, gate rows first
+  bool transposed_linears = false;  // weights stored [in, out] (GPT-2's Conv1D)
+
+  bool tied_head = false;
+  double embedding_scale = 1;       // Gemma: sqrt(d)
+  std::int64_t embedding_width = 0;  // differs from hidden where embeddings are projected (OPT 350m)
+
+  std::vector<std::int64_t> end_of_sequence;  // from config.json; may be empty
+  std::string dtype;                          // torch_dtype, may be empty
+};
+
+// Reads config.json. Throws Error naming the file and the key for a missing key or a wrong type,
+// and naming the value for a model_type or an option that is not supported: a model is never run
+// wrongly.
+ModelConfig read_model_config(const std::filesystem::path& config_json);
+
+// The model_type values that read_model_config accepts.
+std::vector<std::string> supported_model_types();
+
+}  // namespace taskneuron

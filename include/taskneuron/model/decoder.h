@@ -1,0 +1,85 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "taskneuron/checkpoint/checkpoint.h"
+#include "taskneuron/model/batch.h"
+#include "taskneuron/model/key_value_cache.h"
+#include "taskneuron/model/neuron_hook.h"
+
+namespace taskneuron {
+
+struct DecoderWeights;
+struct BatchPlan;
+// What every layer needs to know of a batch (rotations, masks, row ranges), worked out once.
+using BatchPlanPtr = std::shared_ptr<const BatchPlan>;
+
+struct DecoderOptions {
+  at::ScalarType dtype = at::kFloat;  // of activations; sums and losses are float32 or better
+  at::Device device = at::kCPU;
+};
+
+// "auto", "float32" or "bfloat16" for a checkpoint on a device: auto is bfloat16 where the
+// checkpoint is stored in 16 bits and the device multiplies bfloat16 fast. Throws UsageError for
+// another name.
+at::ScalarType choose_dtype(const std::string& name, const Checkpoint& checkpoint, at::Device device);
+
+// A frozen language model of any supported family, driven by its ModelConfig. Weights are views of
+// the mapped checkpoint where its dtype is the compute dtype. Immutable: one Decoder may serve
+// several threads, each with its own hook and cache.
+//
+// Tensors called x are hidden states [rows, d], rows as in the batch (after the last layer: only
+// the rows that need logits).
+class Decoder {
+ public:
+  // Throws Error for a missing tensor or a wrong shape.
+  Decoder(const Checkpoint& checkpoint, const DecoderOptions& options);
+  ~Decoder();
+  Decoder(Decoder&&) noexcept;
+
+  const ModelConfig& config() const { return config_; }
+  const DecoderOptions& options() const { return options_; }
+
+  // The steps of a forward pass, for those who need to enter or leave in the middle. The batch must
+  // outlive the plan, and the plan the backward pass. Throws Error for an id outside the vocabulary
+  // or a position beyond a learned table.
+  BatchPlanPtr plan(const Batch& batch) const;
+  at::Tensor embed(const BatchPlan& plan) const;
+  // Block l. cache may be null when no segment uses one.
+  at::Tensor layer(std::int64_t l, at::Tensor x, const BatchPlanPtr& plan, NeuronHook& hook,
+                   KeyValueCache* cache = nullptr) const;
+  // What follows the last block, up to the features that the head multiplies: [logit rows, width].
+  at::Tensor finish(at::Tensor x) const;
+  // All of it.
+  at::Tensor features(const Batch& batch, NeuronHook& hook, KeyValueCache* cache = nullptr) const;
+  // float32 [rows, V] of features.
+  at::Tensor logits(const at::Tensor& features) const;
+
+  // Negative log-likelihood in nats, float32 [targets], of the batch's targets.
+  at::Tensor target_nll(const at::Tensor& features, const Batch& batch) const;
+  // Σ weight · nll over the batch's targets, float32 scalar that can be differentiated with respect
+  // to features; nll (if not null) receives what target_nll returns. Never holds all logits at once.
+  at::Tensor target_loss(const at::Tensor& features, const Batch& batch,
+                         at::Tensor* nll = nullptr) const;
+
+  // The same model with the parameters of some units set to zero; everything else is shared.
+  // units[l]: sorted unit ids at `site`; the method's table of sites says what a unit owns.
+  Decoder with_zeroed(Site site, const std::vector<std::vector<std::int64_t>>& units) const;
+
+ private:
+  Decoder(ModelConfig config, DecoderOptions options, std::shared_ptr<const DecoderWeights> weights);
+
+  at::Tensor attention(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
+                       bool logit_rows_only, KeyValueCache* cache) const;
+  at::Tensor feed_forward(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
+                          bool logit_rows_only, NeuronHook& hook) const;
+
+  ModelConfig config_;
+  DecoderOptions options_;
+  std::shared_ptr<const DecoderWeights> weights_;
+};
+
+}  // namespace taskneuron

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "taskneuron/model/batch.h"
+#include "taskneuron/model/site.h"
+
+namespace taskneuron {
+
+// What a hook is shown. Rows are those of the layer that ran; in the last layer only those that
+// need logits, unless the hook wants all rows.
+struct SiteView {
+  Site site = Site::kAct;
+  std::int64_t layer = 0;
+  at::Tensor activation;                // ω [rows, width], after the hook's own scale
+  at::Tensor gradient;                  // dloss/dω [rows, width]; undefined in observe()
+  at::Tensor activation_input;          // f's input [rows, width]; for `out`, ω itself; observe()
+  const std::vector<RowSpan>* spans = nullptr;  // rows by example
+};
+
+// The place where everything specific to neurons meets the model. A hook must outlive the backward
+// pass of the forward passes that it took part in. One per thread.
+class NeuronHook {
+ public:
+  virtual ~NeuronHook() = default;
+
+  // Factors [width] in float32 that multiply ω in the forward pass; undefined leaves ω alone.
+  virtual at::Tensor scale(Site, std::int64_t /*layer*/) const { return {}; }
+  // Whether tap() is wanted for ω of this site and layer in the backward pass.
+  virtual bool wants_tap(Site, std::int64_t /*layer*/) const { return false; }
+  virtual void tap(const SiteView&) {}
+  // Whether observe() is wanted in the forward pass.
+  virtual bool wants_observe(Site, std::int64_t /*layer*/) const { return false; }
+  virtual void observe(const SiteView&) {}
+  // Whether the last layer must run at every row and not only where logits are needed.
+  virtual bool wants_all_rows() const { return false; }
+};
+
+}  // namespace taskneuron

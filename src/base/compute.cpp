@@ -1,0 +1,109 @@
+#include "taskneuron/base/compute.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <cctype>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
+
+namespace taskneuron {
+
+namespace {
+
+bool processor_has_flag(const std::string& wanted) {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.rfind("flags", 0) != 0) continue;
+    std::istringstream flags(line);
+    for (std::string flag; flags >> flag;) {
+      if (flag == wanted) return true;
+    }
+    return false;
+  }
+  return false;
+}
+
+// OpenBLAS keeps a thread pool of its own; it is behind LibTorch only where it is installed.
+void set_openblas_threads(int threads) {
+  using SetThreads = void (*)(int);
+  if (auto* set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) {
+    set(threads);
+  }
+}
+
+}  // namespace
+
+int available_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+  return std::max(1, CPU_COUNT(&set));
+}
+
+void set_threads(int threads) {
+  const int processors = available_processors();
+  if (threads == 0) {
+    const char* environment = std::getenv("OMP_NUM_THREADS");
+    threads = environment != nullptr ? std::atoi(environment) : processors;
+    if (threads <= 0) threads = processors;
+  } else if (threads > processors) {
+    warn(fmt::format("--threads {} is more than the {} processors available; expect it to be slower",
+                     threads, processors));
+  }
+  at::set_num_threads(threads);
+  set_openblas_threads(threads);
+}
+
+at::Device parse_device(const std::string& name) {
+  if (name == "cpu") return at::kCPU;
+  const bool numbered = name.size() > 5 && name.rfind("cuda:", 0) == 0 && name.size() < 8;
+  bool digits = numbered;
+  for (std::size_t i = 5; numbered && i < name.size(); ++i) {
+    digits = digits && std::isdigit(static_cast<unsigned char>(name[i])) != 0;
+  }
+  if (name != "cuda" && !digits) {
+    throw UsageError(fmt::format("--device '{}' is unknown; use cpu, cuda or cuda:N", name));
+  }
+  if (!at::hasCUDA()) {
+    throw Error(fmt::format(
+        "--device {}: this LibTorch was built without CUDA or finds no GPU; use --device cpu, or "
+        "build taskneuron against a CUDA build of LibTorch",
+        name));
+  }
+  return at::Device(name);
+}
+
+bool has_fast_bfloat16(at::Device device) {
+  if (!device.is_cpu()) return true;
+  return processor_has_flag("avx512_bf16") || processor_has_flag("amx_bf16");
+}
+
+std::int64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::string dtype_name(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat: return "float32";
+    case at::kBFloat16: return "bfloat16";
+    case at::kHalf: return "float16";
+    case at::kDouble: return "float64";
+    case at::kLong: return "int64";
+    case at::kInt: return "int32";
+    case at::kByte: return "uint8";
+    case at::kBool: return "bool";
+    default: return c10::toString(dtype);
+  }
+}
+
+}  // namespace taskneuron

@@ -1,0 +1,134 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string system_message() { return std::strerror(errno); }
+
+// Opens for reading, refusing what is not a regular file; returns descriptor and size.
+std::pair<int, std::size_t> open_regular(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    throw Error(fmt::format("{}: cannot be opened: {}", path.string(), system_message()));
+  }
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(descriptor);
+    throw Error(fmt::format("{}: not a regular file", path.string()));
+  }
+  return {descriptor, static_cast<std::size_t>(status.st_size)};
+}
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+fs::path temporary_name(const fs::path& path) {
+  static std::atomic<int> counter{0};
+  return folder_of(path) /
+         fmt::format(".{}.{}.{}.tmp", path.filename().string(), ::getpid(), counter++);
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
+  const auto [descriptor, size] = open_regular(path);
+  size_bytes_ = size;
+  if (size > 0) {
+    void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (address == MAP_FAILED) {
+      const std::string why = system_message();
+      ::close(descriptor);
+      throw Error(fmt::format("{}: cannot be mapped: {}", path.string(), why));
+    }
+    data_ = static_cast<const std::byte*>(address);
+  }
+  ::close(descriptor);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_bytes_);
+}
+
+std::string read_file(const fs::path& path, std::size_t max_bytes) {
+  const auto [descriptor, size] = open_regular(path);
+  ::close(descriptor);
+  if (size > max_bytes) {
+    throw Error(fmt::format("{}: {} bytes is more than the {} that such a file may have",
+                            path.string(), size, max_bytes));
+  }
+  std::ifstream stream(path, std::ios::binary);
+  std::string text(size, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(size));
+  if (!stream) throw Error(fmt::format("{}: cannot be read to its end", path.string()));
+  return text;
+}
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
+  if (fs::is_directory(path_)) {
+    throw Error(fmt::format("{}: is a folder; a file name was expected", path_.string()));
+  }
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) fail("written");
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::fail(const char* action) const {
+  throw Error(fmt::format("{}: cannot be {}: {}", path_.string(), action, system_message()));
+}
+
+void AtomicFile::write(const void* data, std::size_t bytes) {
+  const char* cursor = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = ::write(descriptor_, cursor, bytes);
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      fail("written");
+    }
+    cursor += written;
+    bytes -= static_cast<std::size_t>(written);
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) fail("synced");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("renamed into place");
+  ::close(descriptor_);
+  descriptor_ = -1;
+  const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder >= 0) {
+    ::fsync(folder);
+    ::close(folder);
+  }
+}
+
+void write_file(const fs::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+void require_writable(const fs::path& path) { AtomicFile{path}; }
+
+}  // namespace taskneuron

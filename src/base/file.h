@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace taskneuron {
+
+// A whole file mapped read-only for as long as this lives. Pages are shared between processes and
+// read when touched.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const std::byte* data() const { return data_; }
+  std::size_t size_bytes() const { return size_bytes_; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_bytes_ = 0;
+};
+
+// Reads a text file whole. Throws Error when it is missing, a folder, unreadable, or larger than
+// max_bytes (configuration and vocabulary files have no business being larger).
+std::string read_file(const std::filesystem::path& path, std::size_t max_bytes = 1u << 30);
+
+// A file that appears under its final name only when it is complete: written to a temporary name
+// in the same folder, synced, renamed. Dropped without commit() it leaves nothing behind.
+class AtomicFile {
+ public:
+  // Opens the temporary file at once, so that an unwritable place is an Error before any work.
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(const void* data, std::size_t bytes);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  void commit();
+
+ private:
+  [[noreturn]] void fail(const char* action) const;
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+};
+
+void write_file(const std::filesystem::path& path, std::string_view text);
+
+// Throws Error unless a file can be created at path (its folder exists and is writable), so that
+// a long run does not end in a failed save. Creates nothing.
+void require_writable(const std::filesystem::path& path);
+
+}  // namespace taskneuron

@@ -1,0 +1,127 @@
+#include "taskneuron/checkpoint/weight_names.h"
+
+#include <map>
+
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+namespace {
+
+WeightNames llama_names() {
+  WeightNames names;
+  names.prefixes = {"model.", ""};
+  names.embedding = "embed_tokens";
+  names.final_norm = "norm";
+  names.head = "lm_head";
+  names.layers = "layers";
+  names.attention_norm = "input_layernorm";
+  names.query = "self_attn.q_proj";
+  names.key = "self_attn.k_proj";
+  names.value = "self_attn.v_proj";
+  names.attention_output = "self_attn.o_proj";
+  names.ffn_norm = "post_attention_layernorm";
+  names.gate = "mlp.gate_proj";
+  names.up = "mlp.up_proj";
+  names.down = "mlp.down_proj";
+  return names;
+}
+
+WeightNames phi3_names() {
+  WeightNames names = llama_names();
+  names.query_key_value = "self_attn.qkv_proj";
+  names.query = names.key = names.value = "";
+  names.gate_up = "mlp.gate_up_proj";
+  names.gate = names.up = "";
+  return names;
+}
+
+WeightNames phi_names() {
+  WeightNames names = llama_names();
+  names.attention_output = "self_attn.dense";
+  names.ffn_norm = "";
+  names.gate = "";
+  names.up = "mlp.fc1";
+  names.down = "mlp.fc2";
+  names.final_norm = "final_layernorm";
+  return names;
+}
+
+WeightNames opt_names() {
+  WeightNames names = llama_names();
+  names.prefixes = {"model.decoder.", "decoder."};
+  names.position = "embed_positions";
+  names.project_in = "project_in";
+  names.project_out = "project_out";
+  names.final_norm = "final_layer_norm";
+  names.attention_norm = "self_attn_layer_norm";
+  names.attention_output = "self_attn.out_proj";
+  names.ffn_norm = "final_layer_norm";
+  names.gate = "";
+  names.up = "fc1";
+  names.down = "fc2";
+  return names;
+}
+
+WeightNames gpt2_names() {
+  WeightNames names;
+  names.prefixes = {"transformer.", ""};
+  names.embedding = "wte";
+  names.position = "wpe";
+  names.final_norm = "ln_f";
+  names.head = "lm_head";
+  names.layers = "h";
+  names.attention_norm = "ln_1";
+  names.query_key_value = "attn.c_attn";
+  names.attention_output = "attn.c_proj";
+  names.ffn_norm = "ln_2";
+  names.up = "mlp.c_fc";
+  names.down = "mlp.c_proj";
+  return names;
+}
+
+WeightNames bloom_names() {
+  WeightNames names;
+  names.prefixes = {"transformer.", ""};
+  names.embedding = "word_embeddings";
+  names.embedding_norm = "word_embeddings_layernorm";
+  names.final_norm = "ln_f";
+  names.head = "lm_head";
+  names.layers = "h";
+  names.attention_norm = "input_layernorm";
+  names.query_key_value = "self_attention.query_key_value";
+  names.attention_output = "self_attention.dense";
+  names.ffn_norm = "post_attention_layernorm";
+  names.up = "mlp.dense_h_to_4h";
+  names.down = "mlp.dense_4h_to_h";
+  return names;
+}
+
+WeightNames gpt_neox_names() {
+  WeightNames names = bloom_names();
+  names.prefixes = {"gpt_neox."};
+  names.embedding = "embed_in";
+  names.embedding_norm = "";
+  names.final_norm = "final_layer_norm";
+  names.head = "embed_out";
+  names.layers = "layers";
+  names.query_key_value = "attention.query_key_value";
+  names.attention_output = "attention.dense";
+  return names;
+}
+
+}  // namespace
+
+const WeightNames& weight_names(const std::string& model_type) {
+  static const std::map<std::string, WeightNames> table = {
+      {"gpt2", gpt2_names()},   {"gpt_neox", gpt_neox_names()}, {"llama", llama_names()},
+      {"mistral", llama_names()}, {"qwen2", llama_names()},     {"gemma", llama_names()},
+      {"bloom", bloom_names()}, {"opt", opt_names()},           {"phi", phi_names()},
+      {"phi3", phi3_names()},
+  };
+  const auto found = table.find(model_type);
+  TN_CHECK(found != table.end());
+  return found->second;
+}
+
+}  // namespace taskneuron

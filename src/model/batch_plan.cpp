@@ -1,0 +1,172 @@
+#include "model/batch_plan.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+namespace {
+
+at::Tensor int64_tensor(const std::vector<std::int64_t>& values, at::Device device) {
+  return at::tensor(values, at::kLong).to(device);
+}
+
+void check_ids(const Batch& batch, const ModelConfig& config) {
+  for (const std::int64_t id : batch.ids) {
+    if (id < 0 || id >= config.vocabulary) {
+      throw Error(fmt::format("token id {} is outside the model's vocabulary of {}; do tokenizer "
+                              "and model belong together?",
+                              id, config.vocabulary));
+    }
+  }
+  if (config.position != PositionKind::kLearned) return;
+  for (const std::int64_t position : batch.positions) {
+    if (position >= config.max_positions) {
+      throw Error(fmt::format("a text of more than {} tokens does not fit the model's positions",
+                              config.max_positions));
+    }
+  }
+}
+
+void set_rotation(BatchPlan& plan, const ModelConfig& config, const DecoderOptions& options) {
+  const at::Tensor frequency = at::tensor(config.rotary_frequency, at::kFloat).to(options.device);
+  const at::Tensor angle = plan.positions.to(at::kFloat).unsqueeze(1) * frequency.unsqueeze(0);
+  plan.cosine = angle.cos().to(options.dtype).unsqueeze(1);
+  plan.sine = angle.sin().to(options.dtype).unsqueeze(1);
+}
+
+// Slopes of ALiBi (Press et al. 2022): powers of 2^(-8/n), n the power of two at or below heads,
+// then those between.
+std::vector<double> alibi_slopes(std::int64_t heads) {
+  std::int64_t closest = 1;
+  while (closest * 2 <= heads) closest *= 2;
+  std::vector<double> slopes;
+  const double base = std::pow(2.0, -8.0 / static_cast<double>(closest));
+  for (std::int64_t i = 1; i <= closest; ++i) slopes.push_back(std::pow(base, i));
+  const double between = std::pow(2.0, -4.0 / static_cast<double>(closest));
+  for (std::int64_t i = 0; i < heads - closest; ++i) slopes.push_back(std::pow(between, 2 * i + 1));
+  return slopes;
+}
+
+// Branch of each row of a segment; -1 is the trunk.
+std::vector<int> branch_of_rows(const Segment& segment) {
+  std::vector<int> branch(static_cast<std::size_t>(segment.tokens()), -1);
+  for (std::size_t b = 0; b < segment.branches.size(); ++b) {
+    for (auto i = static_cast<std::size_t>(segment.branches[b]); i < branch.size(); ++i) {
+      branch[i] = static_cast<int>(b);
+    }
+  }
+  return branch;
+}
+
+// 0 where a query sees a key, -infinity elsewhere: [tokens, past + tokens].
+at::Tensor visibility(const Batch& batch, const Segment& segment, std::int64_t past,
+                      const ModelConfig& config) {
+  constexpr float kHidden = -std::numeric_limits<float>::infinity();
+  const std::int64_t tokens = segment.tokens();
+  const std::vector<int> branch = branch_of_rows(segment);
+  at::Tensor mask = at::full({tokens, past + tokens}, kHidden, at::kFloat);
+  float* cell = mask.data_ptr<float>();
+  for (std::int64_t query = 0; query < tokens; ++query) {
+    const std::int64_t position = batch.positions[static_cast<std::size_t>(segment.begin + query)];
+    const std::int64_t oldest = config.sliding_window ? position - *config.sliding_window + 1 : 0;
+    for (std::int64_t key = 0; key < past + tokens; ++key, ++cell) {
+      const std::int64_t own = key - past;
+      if (own > query) continue;
+      const bool cached = own < 0;
+      const std::int64_t key_position =
+          cached ? key : batch.positions[static_cast<std::size_t>(segment.begin + own)];
+      const bool same_branch =
+          cached || branch[static_cast<std::size_t>(own)] == -1 ||
+          branch[static_cast<std::size_t>(own)] == branch[static_cast<std::size_t>(query)];
+      if (same_branch && key_position >= oldest) *cell = 0;
+    }
+  }
+  return mask;
+}
+
+at::Tensor key_positions(const Batch& batch, const Segment& segment, std::int64_t past) {
+  std::vector<double> positions;
+  for (std::int64_t key = 0; key < past; ++key) positions.push_back(static_cast<double>(key));
+  for (std::int64_t row = segment.begin; row < segment.end; ++row) {
+    positions.push_back(static_cast<double>(batch.positions[static_cast<std::size_t>(row)]));
+  }
+  return at::tensor(positions, at::kFloat);
+}
+
+at::Tensor score_bias(const Batch& batch, const Segment& segment, std::int64_t past,
+                      const ModelConfig& config) {
+  const bool sees_all = segment.tokens() == 1 && !config.sliding_window;
+  const bool alibi = config.position == PositionKind::kAlibi;
+  if (sees_all && !alibi) return {};
+  at::Tensor bias = visibility(batch, segment, past, config);
+  if (alibi) {
+    const at::Tensor slopes = at::tensor(alibi_slopes(config.heads), at::kFloat);
+    bias = bias.unsqueeze(0) +
+           slopes.view({-1, 1, 1}) * key_positions(batch, segment, past).view({1, 1, -1});
+  }
+  return bias;
+}
+
+// Segments of equal length that start a text share one causal mask.
+struct SharedMask {
+  std::int64_t tokens = 0;
+  at::Tensor bias;
+};
+
+void plan_segments(BatchPlan& plan, const ModelConfig& config, const DecoderOptions& options) {
+  const Batch& batch = *plan.batch;
+  std::vector<std::int64_t> logit_rows;
+  std::vector<SharedMask> shared;
+  std::int64_t row = 0;
+  for (const Segment& segment : batch.segments) {
+    TN_CHECK(segment.begin == row && segment.end > segment.begin);
+    TN_CHECK(segment.logit_rows >= 0 && segment.logit_rows <= segment.tokens());
+    row = segment.end;
+    SegmentPlan& target = plan.segments.emplace_back();
+    target.past = batch.positions[static_cast<std::size_t>(segment.begin)];
+    if (segment.prefix >= 0) {
+      target.keys = plan.segments[static_cast<std::size_t>(segment.prefix)].keys;
+    }
+    target.keys.push_back({segment.begin, segment.end});
+    target.logit_begin = static_cast<std::int64_t>(logit_rows.size());
+    for (std::int64_t r = segment.end - segment.logit_rows; r < segment.end; ++r) {
+      logit_rows.push_back(r);
+    }
+    const bool plain = target.past == 0 && segment.branches.empty();
+    for (const SharedMask& mask : shared) {
+      if (plain && mask.tokens == segment.tokens()) target.score_bias = mask.bias;
+    }
+    if (!target.score_bias.defined()) {
+      target.score_bias = score_bias(batch, segment, target.past, config);
+      if (target.score_bias.defined()) target.score_bias = target.score_bias.to(options.device);
+      if (plain) shared.push_back({segment.tokens(), target.score_bias});
+    }
+    plan.all_spans.push_back({segment.begin, segment.end, segment.example});
+    plan.logit_spans.push_back({target.logit_begin,
+                                static_cast<std::int64_t>(logit_rows.size()), segment.example});
+  }
+  TN_CHECK(row == batch.tokens());
+  plan.every_row_has_logits = static_cast<std::int64_t>(logit_rows.size()) == batch.tokens();
+  plan.logit_rows = int64_tensor(logit_rows, options.device);
+}
+
+}  // namespace
+
+BatchPlanPtr make_plan(const Batch& batch, const ModelConfig& config, const DecoderOptions& options) {
+  check_ids(batch, config);
+  auto plan = std::make_shared<BatchPlan>();
+  plan->batch = &batch;
+  plan->ids = int64_tensor(batch.ids, options.device);
+  plan->positions = int64_tensor(batch.positions, options.device);
+  if (config.position == PositionKind::kRotary) set_rotation(*plan, config, options);
+  plan_segments(*plan, config, options);
+  return plan;
+}
+
+}  // namespace taskneuron

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>
+
+#include <vector>
+
+#include "taskneuron/checkpoint/model_config.h"
+#include "taskneuron/model/batch.h"
+#include "taskneuron/model/decoder.h"
+
+namespace taskneuron {
+
+// Where the keys of one segment come from, in the order in which its tokens see them.
+struct KeyRange {
+  std::int64_t begin = 0;  // rows of this batch
+  std::int64_t end = 0;
+};
+
+struct SegmentPlan {
+  std::vector<KeyRange> keys;  // prefixes first, the segment itself last
+  std::int64_t past = 0;       // tokens before the segment's first, cached ones included
+  std::int64_t logit_begin = 0;  // first of its rows among the rows that need logits
+  // Added to the scores of the segment's queries: [tokens, keys], or [heads, tokens, keys] with
+  // ALiBi; 0 or -infinity where there is no bias. Undefined when every query sees every key.
+  at::Tensor score_bias;
+};
+
+struct BatchPlan {
+  const Batch* batch = nullptr;
+  at::Tensor ids;        // int64 [T], on the device
+  at::Tensor positions;  // int64 [T]
+  at::Tensor cosine;     // [T, 1, pairs] in the compute dtype; rotary models
+  at::Tensor sine;
+  at::Tensor logit_rows;       // int64 [N]
+  bool every_row_has_logits = false;
+  std::vector<SegmentPlan> segments;
+  std::vector<RowSpan> all_spans;
+  std::vector<RowSpan> logit_spans;
+};
+
+// A plan as autograd functions keep it: the graph shares its ownership.
+struct BatchPlanHolder : torch::CustomClassHolder {
+  explicit BatchPlanHolder(BatchPlanPtr held) : plan(std::move(held)) {}
+  BatchPlanPtr plan;
+};
+inline c10::IValue hold_plan(const BatchPlanPtr& plan) {
+  return c10::IValue::make_capsule(c10::make_intrusive<BatchPlanHolder>(plan));
+}
+inline BatchPlanPtr held_plan(const c10::IValue& value) {
+  return c10::static_intrusive_pointer_cast<BatchPlanHolder>(value.toCapsule())->plan;
+}
+
+BatchPlanPtr make_plan(const Batch& batch, const ModelConfig& config, const DecoderOptions& options);
+
+}  // namespace taskneuron

@@ -1,0 +1,199 @@
+#include "taskneuron/model/decoder.h"
+
+#include <fmt/format.h>
+
+#include "base/torch_compat.h"
+#include "model/attention.h"
+#include "model/batch_plan.h"
+#include "model/feed_forward.h"
+#include "model/loss.h"
+#include "model/operations.h"
+#include "model/weights.h"
+#include "taskneuron/base/compute.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+at::ScalarType choose_dtype(const std::string& name, const Checkpoint& checkpoint,
+                            at::Device device) {
+  if (name == "float32") return at::kFloat;
+  if (name == "bfloat16") return at::kBFloat16;
+  if (name != "auto") {
+    throw UsageError(fmt::format("--dtype '{}' is unknown; use auto, float32 or bfloat16", name));
+  }
+  std::int64_t elements = 0;
+  for (const std::string& tensor : checkpoint.tensor_names()) {
+    elements += checkpoint.tensor(tensor).numel();
+  }
+  const bool sixteen_bits = checkpoint.tensor_bytes() < 3 * elements;
+  return sixteen_bits && has_fast_bfloat16(device) ? at::kBFloat16 : at::kFloat;
+}
+
+Decoder::Decoder(const Checkpoint& checkpoint, const DecoderOptions& options)
+    : config_(checkpoint.config()),
+      options_(options),
+      weights_(std::make_shared<const DecoderWeights>(load_weights(checkpoint, options))) {}
+
+Decoder::Decoder(ModelConfig config, DecoderOptions options,
+                 std::shared_ptr<const DecoderWeights> weights)
+    : config_(std::move(config)), options_(options), weights_(std::move(weights)) {}
+
+Decoder::~Decoder() = default;
+Decoder::Decoder(Decoder&&) noexcept = default;
+
+BatchPlanPtr Decoder::plan(const Batch& batch) const {
+  return make_plan(batch, config_, options_);
+}
+
+at::Tensor Decoder::embed(const BatchPlan& plan) const {
+  at::Tensor x = weights_->embedding.index_select(0, plan.ids).to(options_.dtype);
+  // Gemma rounds its factor to the compute dtype before it multiplies.
+  if (config_.embedding_scale != 1) {
+    x = x * at::scalar_tensor(config_.embedding_scale, at::kFloat).to(options_.dtype);
+  }
+  if (weights_->project_in.weight.defined()) x = linear(x, weights_->project_in);
+  if (config_.position == PositionKind::kLearned) {
+    x = x + weights_->position.index_select(0, plan.positions + config_.position_offset)
+                .to(options_.dtype);
+  }
+  if (config_.embedding_norm) {
+    x = normalize(x, weights_->embedding_norm, config_.norm, config_.norm_epsilon);
+  }
+  return x;
+}
+
+at::Tensor Decoder::layer(std::int64_t l, at::Tensor x, const BatchPlanPtr& plan, NeuronHook& hook,
+                          KeyValueCache* cache) const {
+  const LayerWeights& w = weights_->layers[static_cast<std::size_t>(l)];
+  const auto norm = [&](const Norm& weights, const at::Tensor& input) {
+    return normalize(input, weights, config_.norm, config_.norm_epsilon);
+  };
+  const bool last = l + 1 == config_.layers;
+  // Nothing reads the other rows after the last layer's keys and values.
+  const bool narrow = last && !plan->every_row_has_logits && !hook.wants_all_rows();
+  const auto rows = [&](const at::Tensor& input) {
+    return narrow ? input.index_select(0, plan->logit_rows) : input;
+  };
+
+  if (config_.block == BlockKind::kPostNorm) {
+    x = norm(w.attention_norm, rows(x) + attention(l, x, plan, narrow, cache));
+    x = norm(w.ffn_norm, x + feed_forward(l, x, plan, narrow, hook));
+  } else {
+    const at::Tensor normalized = norm(w.attention_norm, x);
+    const at::Tensor attended = attention(l, normalized, plan, narrow, cache);
+    x = rows(x);
+    if (config_.block == BlockKind::kSequential) {
+      x = x + attended;
+      x = x + feed_forward(l, norm(w.ffn_norm, x), plan, narrow, hook);
+    } else if (config_.block == BlockKind::kParallel) {
+      x = x + attended + feed_forward(l, norm(w.ffn_norm, x), plan, narrow, hook);
+    } else {
+      x = x + attended + feed_forward(l, rows(normalized), plan, narrow, hook);
+    }
+  }
+  if (last && !narrow && !plan->every_row_has_logits) x = x.index_select(0, plan->logit_rows);
+  return x;
+}
+
+at::Tensor Decoder::attention(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
+                              bool logit_rows_only, KeyValueCache* cache) const {
+  const AttentionWeights& w = weights_->layers[static_cast<std::size_t>(l)].attention;
+  const std::int64_t heads = config_.heads, kv_heads = config_.kv_heads, width = config_.head_dim;
+  AttentionInput input;
+  input.logit_rows_only = logit_rows_only;
+  input.scale = config_.attention_scale;
+  input.layer = l;
+  input.cache = cache;
+  const auto rows = [&](const at::Tensor& t) {
+    return logit_rows_only ? t.index_select(0, plan->logit_rows) : t;
+  };
+  if (config_.qkv == QkvLayout::kSeparate) {
+    input.queries = linear(rows(x), w.query).view({-1, heads, width});
+    input.keys = linear(x, w.key).view({-1, kv_heads, width});
+    input.values = linear(x, w.value).view({-1, kv_heads, width});
+  } else {
+    const at::Tensor fused = linear(x, w.query_key_value);
+    if (config_.qkv == QkvLayout::kInterleaved) {
+      const at::Tensor by_head = fused.view({-1, heads, 3, width});
+      input.queries = rows(by_head.select(2, 0));
+      input.keys = by_head.select(2, 1);
+      input.values = by_head.select(2, 2);
+    } else {
+      const auto part = [&](std::int64_t begin, std::int64_t count) {
+        return fused.narrow(1, begin * width, count * width).view({-1, count, width});
+      };
+      input.queries = rows(part(0, heads));
+      input.keys = part(heads, kv_heads);
+      input.values = part(heads + kv_heads, kv_heads);
+    }
+  }
+  if (config_.position == PositionKind::kRotary) {
+    input.queries = rotate(input.queries, rows(plan->cosine), rows(plan->sine));
+    input.keys = rotate(input.keys, plan->cosine, plan->sine);
+  }
+  const at::Tensor attended = packed_attention(input, plan);
+  for (const Segment& segment : plan->batch->segments) {
+    if (segment.cached < 0 || !segment.append_to_cache) continue;
+    cache->append(segment.cached, l, input.keys.narrow(0, segment.begin, segment.tokens()),
+                  input.values.narrow(0, segment.begin, segment.tokens()));
+  }
+  return linear(attended, w.output);
+}
+
+at::Tensor Decoder::feed_forward(std::int64_t l, const at::Tensor& x,
+                                 const BatchPlanPtr& plan, bool logit_rows_only,
+                                 NeuronHook& hook) const {
+  const LayerWeights& w = weights_->layers[static_cast<std::size_t>(l)];
+  return taskneuron::feed_forward(x, {w.ffn, config_.activation, l, plan, logit_rows_only, hook});
+}
+
+at::Tensor Decoder::finish(at::Tensor x) const {
+  if (config_.final_norm) x = normalize(x, weights_->final_norm, config_.norm, config_.norm_epsilon);
+  if (weights_->project_out.weight.defined()) x = linear(x, weights_->project_out);
+  return x;
+}
+
+at::Tensor Decoder::features(const Batch& batch, NeuronHook& hook, KeyValueCache* cache) const {
+  const BatchPlanPtr plan = this->plan(batch);
+  at::Tensor x = embed(*plan);
+  for (std::int64_t l = 0; l < config_.layers; ++l) x = layer(l, x, plan, hook, cache);
+  return finish(x);
+}
+
+at::Tensor Decoder::logits(const at::Tensor& features) const {
+  return linear(features, weights_->head).to(at::kFloat);
+}
+
+at::Tensor Decoder::target_nll(const at::Tensor& features, const Batch& batch) const {
+  const at::NoGradGuard no_gradients;
+  return taskneuron::target_loss(features.detach(), weights_->head, batch).nll;
+}
+
+at::Tensor Decoder::target_loss(const at::Tensor& features, const Batch& batch,
+                                at::Tensor* nll) const {
+  TargetLoss loss = taskneuron::target_loss(features, weights_->head, batch);
+  if (nll != nullptr) *nll = loss.nll;
+  return loss.total;
+}
+
+Decoder Decoder::with_zeroed(Site site, const std::vector<std::vector<std::int64_t>>& units) const {
+  auto weights = std::make_shared<DecoderWeights>(*weights_);
+  const auto zero_outputs = [](Linear& projection, const at::Tensor& index) {
+    projection.weight = projection.weight.index_fill(0, index, 0);
+    if (projection.bias.defined()) projection.bias = projection.bias.index_fill(0, index, 0);
+  };
+  for (std::size_t l = 0; l < units.size(); ++l) {
+    if (units[l].empty()) continue;
+    const at::Tensor index = at::tensor(units[l], at::kLong).to(options_.device);
+    FeedForwardWeights& ffn = weights->layers.at(l).ffn;
+    if (site == Site::kAct || site == Site::kUp) zero_outputs(ffn.up, index);
+    if (ffn.gate.weight.defined() && (site == Site::kAct || site == Site::kGate)) {
+      zero_outputs(ffn.gate, index);
+    }
+    if (site == Site::kAct) ffn.down.weight = ffn.down.weight.index_fill(1, index, 0);
+    if (site == Site::kOut) zero_outputs(ffn.down, index);
+  }
+  return Decoder(config_, options_, std::move(weights));
+}
+
+}  // namespace taskneuron

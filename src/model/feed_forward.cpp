@@ -1,0 +1,194 @@
+#include "model/feed_forward.h"
+
+#include "base/torch_compat.h"
+#include "model/operations.h"
+
+namespace taskneuron {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::tensor_list;
+
+at::Tensor activate(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kGelu: return at::gelu(x, "none");
+    case Activation::kGeluTanh: return at::gelu(x, "tanh");
+    case Activation::kRelu: return at::relu(x);
+    case Activation::kSilu: return at::silu(x);
+  }
+  return x;
+}
+
+at::Tensor activate_backward(const at::Tensor& gradient, const at::Tensor& x,
+                             Activation activation) {
+  switch (activation) {
+    case Activation::kGelu: return at::gelu_backward(gradient, x, "none");
+    case Activation::kGeluTanh: return at::gelu_backward(gradient, x, "tanh");
+    case Activation::kRelu: return at::threshold_backward(gradient, x, 0);
+    case Activation::kSilu: return at::silu_backward(gradient, x);
+  }
+  return gradient;
+}
+
+namespace {
+
+const std::vector<RowSpan>& spans_of(const BatchPlan& plan, bool logit_rows_only) {
+  return logit_rows_only ? plan.logit_spans : plan.all_spans;
+}
+
+// What a backward function needs to call a tap. The graph shares the plan, so spans stay valid.
+void remember(AutogradContext& context, const FeedForwardContext& ffn) {
+  context.saved_data["layer"] = ffn.layer;
+  context.saved_data["plan"] = hold_plan(ffn.plan);
+  context.saved_data["logit_rows_only"] = ffn.logit_rows_only;
+  context.saved_data["hook"] = reinterpret_cast<std::int64_t>(&ffn.hook);
+}
+
+struct Remembered {
+  SiteView view;
+  NeuronHook& hook;
+};
+
+Remembered recall(AutogradContext& context) {
+  auto& data = context.saved_data;
+  Remembered result{{}, *reinterpret_cast<NeuronHook*>(data["hook"].toInt())};
+  result.view.layer = data["layer"].toInt();
+  result.view.spans = &spans_of(*held_plan(data["plan"]), data["logit_rows_only"].toBool());
+  return result;
+}
+
+// f(gate) · up, or f(up) without a gate, times the hook's scale. Saves the pre-activations alone;
+// its backward recomputes what the taps of act, up and gate are shown.
+struct NeuronActivation : Function<NeuronActivation> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& up,
+                            const OptionalTensor& gate, const OptionalTensor& scale,
+                            const FeedForwardContext* ffn) {
+    context->save_for_backward({up, tensor_or_undefined(gate), tensor_or_undefined(scale)});
+    context->saved_data["activation"] = static_cast<std::int64_t>(ffn->activation);
+    remember(*context, *ffn);
+    return value(up, tensor_or_undefined(gate), tensor_or_undefined(scale), ffn->activation);
+  }
+
+  static at::Tensor value(const at::Tensor& up, const at::Tensor& gate, const at::Tensor& scale,
+                          Activation activation) {
+    at::Tensor result = activate(gate.defined() ? gate : up, activation);
+    if (gate.defined()) result.mul_(up);
+    if (scale.defined()) result.mul_(scale);
+    return result;
+  }
+
+  static tensor_list backward(AutogradContext* context, tensor_list gradients) {
+    const tensor_list saved = context->get_saved_variables();
+    const at::Tensor &up = saved[0], &gate = saved[1], &scale = saved[2];
+    const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
+    Remembered ffn = recall(*context);
+    SiteView& view = ffn.view;
+    NeuronHook& hook = ffn.hook;
+    const auto show = [&](Site site, const at::Tensor& omega, const at::Tensor& gradient) {
+      if (!hook.wants_tap(site, view.layer)) return;
+      view.site = site;
+      view.activation = omega;
+      view.gradient = gradient;
+      hook.tap(view);
+    };
+    if (hook.wants_tap(Site::kAct, view.layer)) {
+      show(Site::kAct, value(up, gate, scale, activation), gradients[0]);
+    }
+    const at::Tensor inner = scale.defined() ? gradients[0] * scale : gradients[0];
+    if (!gate.defined()) {
+      const at::Tensor dup = activate_backward(inner, up, activation);
+      show(Site::kUp, up, dup);
+      return {dup, at::Tensor(), at::Tensor(), at::Tensor()};
+    }
+    const at::Tensor dup = inner * activate(gate, activation);
+    const at::Tensor dgate = activate_backward(inner * up, gate, activation);
+    show(Site::kUp, up, dup);
+    show(Site::kGate, gate, dgate);
+    return {dup, dgate, at::Tensor(), at::Tensor()};
+  }
+};
+
+// The FFN's output as it is; its backward shows it to the tap of `out`.
+struct OutputTap : Function<OutputTap> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& output,
+                            const FeedForwardContext* ffn) {
+    context->save_for_backward({output});
+    remember(*context, *ffn);
+    return output.view_as(output);
+  }
+  static tensor_list backward(AutogradContext* context, tensor_list gradients) {
+    Remembered ffn = recall(*context);
+    ffn.view.site = Site::kOut;
+    ffn.view.activation = context->get_saved_variables()[0];
+    ffn.view.gradient = gradients[0];
+    ffn.hook.tap(ffn.view);
+    return {gradients[0], at::Tensor()};
+  }
+};
+
+// With every weight frozen nothing below the first tapped site needs a gradient, so the graph
+// starts there.
+at::Tensor start_graph(const at::Tensor& x) {
+  if (x.requires_grad() || !at::GradMode::is_enabled()) return x;
+  return x.detach().requires_grad_();
+}
+
+at::Tensor scale_for(const FeedForwardContext& context, Site site, const at::Tensor& like) {
+  const at::Tensor scale = context.hook.scale(site, context.layer);
+  return scale.defined() ? scale.to(like.options()) : scale;
+}
+
+void observe(const FeedForwardContext& context, Site site, const at::Tensor& activation,
+             const at::Tensor& input) {
+  if (!context.hook.wants_observe(site, context.layer)) return;
+  SiteView view;
+  view.site = site;
+  view.layer = context.layer;
+  view.activation = activation;
+  view.activation_input = input;
+  view.spans = &spans_of(*context.plan, context.logit_rows_only);
+  context.hook.observe(view);
+}
+
+bool wants_inner_tap(const FeedForwardContext& context) {
+  for (const Site site : {Site::kAct, Site::kUp, Site::kGate}) {
+    if (context.hook.wants_tap(site, context.layer)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+at::Tensor feed_forward(const at::Tensor& x, const FeedForwardContext& context) {
+  const FeedForwardWeights& weights = context.weights;
+  const auto pre_activation = [&](const Linear& projection, Site site) {
+    at::Tensor pre = linear(x, projection);
+    const at::Tensor scale = scale_for(context, site, pre);
+    return scale.defined() ? pre * scale : pre;
+  };
+  at::Tensor up = pre_activation(weights.up, Site::kUp);
+  at::Tensor gate;
+  if (weights.gate.weight.defined()) gate = pre_activation(weights.gate, Site::kGate);
+  if (wants_inner_tap(context)) {
+    up = start_graph(up);
+    if (gate.defined()) gate = start_graph(gate);
+  }
+  const at::Tensor scale = scale_for(context, Site::kAct, up);
+  const at::Tensor neurons =
+      NeuronActivation::apply(up, optional_tensor(gate), optional_tensor(scale), &context);
+  const at::Tensor& input = gate.defined() ? gate : up;
+  observe(context, Site::kAct, neurons, input);
+  observe(context, Site::kUp, up, input);
+  if (gate.defined()) observe(context, Site::kGate, gate, input);
+
+  at::Tensor output = linear(neurons, weights.down);
+  const at::Tensor output_scale = scale_for(context, Site::kOut, output);
+  if (output_scale.defined()) output = output * output_scale;
+  observe(context, Site::kOut, output, output);
+  if (context.hook.wants_tap(Site::kOut, context.layer)) {
+    output = OutputTap::apply(start_graph(output), &context);
+  }
+  return output;
+}
+
+}  // namespace taskneuron

@@ -1,0 +1,127 @@
+#include "model/loss.h"
+
+#include <algorithm>
+
+#include "base/torch_compat.h"
+#include "model/operations.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::tensor_list;
+
+namespace {
+
+constexpr std::int64_t kMaxLogits = 16 << 20;  // 64 MiB of float32 at a time
+
+// Targets as tensors, sorted by the feature row that they are read at.
+struct TargetTable {
+  std::vector<std::int64_t> feature_rows;  // [targets], ascending
+  at::Tensor rows;                         // the same, int64 on the device
+  at::Tensor tokens;                       // int64
+  at::Tensor weights;                      // float32
+  std::vector<std::int64_t> order;         // position in batch.targets
+};
+
+// Number of each batch row among those that have logits; -1 for the others.
+std::vector<std::int64_t> feature_row_of(const Batch& batch) {
+  std::vector<std::int64_t> feature_row(batch.ids.size(), -1);
+  std::int64_t next = 0;
+  for (const Segment& segment : batch.segments) {
+    for (std::int64_t row = segment.end - segment.logit_rows; row < segment.end; ++row) {
+      feature_row[static_cast<std::size_t>(row)] = next++;
+    }
+  }
+  return feature_row;
+}
+
+TargetTable make_table(const Batch& batch, at::Device device) {
+  const std::vector<std::int64_t> feature_row = feature_row_of(batch);
+  const auto row_of = [&](std::int64_t target) {
+    return feature_row[static_cast<std::size_t>(batch.targets[static_cast<std::size_t>(target)].row)];
+  };
+  TargetTable table;
+  for (std::size_t i = 0; i < batch.targets.size(); ++i) {
+    table.order.push_back(static_cast<std::int64_t>(i));
+  }
+  std::stable_sort(table.order.begin(), table.order.end(),
+                   [&](std::int64_t a, std::int64_t b) { return row_of(a) < row_of(b); });
+  std::vector<std::int64_t> tokens;
+  std::vector<double> weights;
+  for (const std::int64_t i : table.order) {
+    const Target& target = batch.targets[static_cast<std::size_t>(i)];
+    TN_CHECK(row_of(i) >= 0);
+    table.feature_rows.push_back(row_of(i));
+    tokens.push_back(target.token);
+    weights.push_back(target.weight);
+  }
+  table.rows = at::tensor(table.feature_rows, at::kLong).to(device);
+  table.tokens = at::tensor(tokens, at::kLong).to(device);
+  table.weights = at::tensor(weights, at::kDouble).to(at::kFloat).to(device);
+  return table;
+}
+
+// nll of the targets of feature rows [begin, end), and the gradient of those rows if wanted.
+at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const TargetTable& table,
+                     std::int64_t begin, std::int64_t end, at::Tensor* gradient) {
+  const auto first = std::lower_bound(table.feature_rows.begin(), table.feature_rows.end(), begin) -
+                     table.feature_rows.begin();
+  const auto last = std::lower_bound(table.feature_rows.begin(), table.feature_rows.end(), end) -
+                    table.feature_rows.begin();
+  const at::Tensor rows = table.rows.narrow(0, first, last - first) - begin;
+  const at::Tensor tokens = table.tokens.narrow(0, first, last - first);
+  const at::Tensor logits = linear(features.narrow(0, begin, end - begin), head).to(at::kFloat);
+  const at::Tensor log_chances = at::log_softmax(logits, -1);
+  const at::Tensor nll = -log_chances.index({rows, tokens});
+  if (gradient != nullptr) {
+    // d(w·nll)/dlogits = w·(softmax − onehot), added up where rows have several targets.
+    const at::Tensor weights = table.weights.narrow(0, first, last - first);
+    const at::Tensor row_weight =
+        at::zeros({end - begin}, weights.options()).index_add_(0, rows, weights);
+    at::Tensor dlogits = log_chances.exp().mul_(row_weight.unsqueeze(1));
+    dlogits.index_put_({rows, tokens}, -weights, /*accumulate=*/true);
+    gradient->narrow(0, begin, end - begin)
+        .copy_(at::mm(dlogits.to(features.scalar_type()),
+                      head.weight.to(features.scalar_type())));
+  }
+  return nll;
+}
+
+struct LossFunction : Function<LossFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& features,
+                            const Linear* head, const Batch* batch, at::Tensor* nll_result) {
+    const TargetTable table = make_table(*batch, features.device());
+    at::Tensor gradient;
+    if (features.requires_grad()) gradient = at::empty_like(features);
+    const std::int64_t slice = std::max<std::int64_t>(1, kMaxLogits / head->weight.size(0));
+    std::vector<at::Tensor> parts;
+    for (std::int64_t begin = 0; begin < features.size(0); begin += slice) {
+      parts.push_back(slice_nll(features, *head, table, begin,
+                                std::min(begin + slice, features.size(0)),
+                                gradient.defined() ? &gradient : nullptr));
+    }
+    const at::Tensor sorted =
+        parts.empty() ? at::zeros({0}, features.options().dtype(at::kFloat)) : at::cat(parts);
+    const at::Tensor order = at::tensor(table.order, at::kLong).to(features.device());
+    *nll_result = at::empty_like(sorted).index_put_({order}, sorted);
+    context->save_for_backward({gradient});
+    return (sorted * table.weights).sum();
+  }
+  static tensor_list backward(AutogradContext* context, tensor_list gradients) {
+    const at::Tensor gradient = context->get_saved_variables()[0];
+    return {gradient * gradients[0].to(gradient.scalar_type()), at::Tensor(), at::Tensor(),
+            at::Tensor()};
+  }
+};
+
+}  // namespace
+
+TargetLoss target_loss(const at::Tensor& features, const Linear& head, const Batch& batch) {
+  TargetLoss result;
+  result.total = LossFunction::apply(features, &head, &batch, &result.nll);
+  return result;
+}
+
+}  // namespace taskneuron

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "model/batch_plan.h"
+#include "model/weights.h"
+
+namespace taskneuron {
+
+// Σ weight · nll over the batch's targets (float32 scalar) and every target's nll (float32
+// [targets], no gradient). Logits exist for a slice of rows at a time; the gradient of the features
+// [N, width] is formed in the forward pass where the features require one.
+struct TargetLoss {
+  at::Tensor total;
+  at::Tensor nll;
+};
+TargetLoss target_loss(const at::Tensor& features, const Linear& head, const Batch& batch);
+
+}  // namespace taskneuron

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "taskneuron/checkpoint/checkpoint.h"
+#include "taskneuron/model/decoder.h"
+
+namespace taskneuron {
+
+// y = x weightᵀ + bias. weight: [out, in], possibly a transposed view; bias: [out] or undefined.
+// A weight may have another dtype than x: then it is converted whenever it is used.
+struct Linear {
+  at::Tensor weight;
+  at::Tensor bias;
+};
+
+// weight, bias: [d]; bias is undefined for RMS norms.
+struct Norm {
+  at::Tensor weight;
+  at::Tensor bias;
+};
+
+struct AttentionWeights {
+  Linear query_key_value;  // fused families; otherwise the three below
+  Linear query;
+  Linear key;
+  Linear value;
+  Linear output;
+};
+
+struct FeedForwardWeights {
+  Linear gate;  // gated families only
+  Linear up;    // W1 where there is no gate
+  Linear down;  // W2
+};
+
+struct LayerWeights {
+  Norm attention_norm;
+  Norm ffn_norm;  // undefined for BlockKind::kParallelShared
+  AttentionWeights attention;
+  FeedForwardWeights ffn;
+};
+
+struct DecoderWeights {
+  at::Tensor embedding;  // [V, embedding width], dtype as stored
+  at::Tensor position;   // [positions + offset, d] or undefined
+  Norm embedding_norm;
+  Linear project_in;
+  Linear project_out;
+  Norm final_norm;
+  Linear head;
+  std::vector<LayerWeights> layers;
+};
+
+DecoderWeights load_weights(const Checkpoint& checkpoint, const DecoderOptions& options);
+
+}  // namespace taskneuron

@@ -1,0 +1,149 @@
+// Logits, losses and relevance of every family against Hugging Face transformers in float32.
+#include <map>
+
+#include "support/support.h"
+#include "taskneuron/checkpoint/safetensors.h"
+#include "taskneuron/model/decoder.h"
+
+namespace taskneuron {
+namespace {
+
+using test::TokenExample;
+
+constexpr double kTolerance = 1e-4;
+
+// Keeps the signed and absolute sums of every example, as the goldens define them.
+class SumHook : public NeuronHook {
+ public:
+  SumHook(const ModelConfig& config, std::int64_t examples) {
+    for (const Site site : {Site::kAct, Site::kOut}) {
+      const SiteShape shape = site_shape(config, site);
+      signed_[site] = at::zeros({examples, shape.layers, shape.width});
+      absolute_[site] = at::zeros_like(signed_[site]);
+    }
+  }
+  bool wants_tap(Site site, std::int64_t) const override {
+    return site == Site::kAct || site == Site::kOut;
+  }
+  void tap(const SiteView& view) override {
+    const at::Tensor product = view.activation * view.gradient;
+    for (const RowSpan& span : *view.spans) {
+      const at::Tensor rows = product.narrow(0, span.begin, span.end - span.begin);
+      signed_[view.site][span.example][view.layer] += rows.sum(0);
+      absolute_[view.site][span.example][view.layer] += rows.abs().sum(0);
+    }
+  }
+  at::Tensor signed_sum(Site site) { return signed_[site]; }
+  at::Tensor absolute_sum(Site site) { return absolute_[site]; }
+
+ private:
+  std::map<Site, at::Tensor> signed_, absolute_;
+};
+
+class ScaleHook : public NeuronHook {
+ public:
+  ScaleHook(std::int64_t layer, at::Tensor factors) : layer_(layer), factors_(std::move(factors)) {}
+  at::Tensor scale(Site site, std::int64_t layer) const override {
+    return site == Site::kAct && layer == layer_ ? factors_ : at::Tensor();
+  }
+
+ private:
+  std::int64_t layer_;
+  at::Tensor factors_;
+};
+
+std::vector<TokenExample> golden_examples(const SafetensorsFile& golden) {
+  std::vector<TokenExample> examples;
+  for (int e = 0; golden.contains("ids_" + std::to_string(e)); ++e) {
+    const at::Tensor ids = golden.tensor("ids_" + std::to_string(e)).to(at::kLong);
+    examples.push_back({{ids.data_ptr<std::int64_t>(), ids.data_ptr<std::int64_t>() + ids.numel()},
+                        golden.tensor("answer_tokens_" + std::to_string(e)).item<int>()});
+  }
+  return examples;
+}
+
+void check_folder(const std::filesystem::path& folder) {
+  const Checkpoint checkpoint(folder);
+  const Decoder decoder(checkpoint, {});
+  const SafetensorsFile golden(folder / "golden.safetensors");
+  const std::vector<TokenExample> examples = golden_examples(golden);
+  ASSERT_FALSE(examples.empty());
+
+  {
+    const at::NoGradGuard no_gradients;
+    NeuronHook none;
+    const Batch batch = test::answer_batch(examples, /*all_logits=*/true);
+    const at::Tensor logits = decoder.logits(decoder.features(batch, none));
+    for (std::size_t e = 0; e < examples.size(); ++e) {
+      const Segment& segment = batch.segments[e];
+      EXPECT_CLOSE(logits.narrow(0, segment.begin, segment.tokens()),
+                   golden.tensor("logits_" + std::to_string(e)), kTolerance);
+    }
+  }
+
+  const Batch batch = test::answer_batch(examples);
+  SumHook hook(checkpoint.config(), batch.examples);
+  at::Tensor nll;
+  const at::Tensor loss = decoder.target_loss(decoder.features(batch, hook), batch, &nll);
+  loss.backward();
+  std::int64_t first = 0;
+  for (std::size_t e = 0; e < examples.size(); ++e) {
+    const std::string suffix = "_" + std::to_string(e);
+    const std::int64_t count = examples[e].answer_tokens;
+    EXPECT_CLOSE(nll.narrow(0, first, count).mean(), golden.tensor("loss" + suffix)[0], kTolerance);
+    first += count;
+    const auto example = static_cast<std::int64_t>(e);
+    EXPECT_CLOSE(hook.signed_sum(Site::kAct)[example], golden.tensor("signed_act" + suffix),
+                 kTolerance);
+    if (!golden.contains("tokenabs_act" + suffix)) continue;
+    EXPECT_CLOSE(hook.absolute_sum(Site::kAct)[example], golden.tensor("tokenabs_act" + suffix),
+                 kTolerance);
+    EXPECT_CLOSE(hook.signed_sum(Site::kOut)[example], golden.tensor("signed_down" + suffix),
+                 kTolerance);
+  }
+  EXPECT_CLOSE(hook.signed_sum(Site::kAct).abs().mean(0), golden.tensor("relevance_act"), kTolerance);
+
+  if (!golden.contains("ablated_unit")) return;
+  const at::NoGradGuard no_gradients;
+  const at::Tensor units = golden.tensor("ablated_unit"), losses = golden.tensor("ablated_loss_0");
+  const Batch single = test::answer_batch({examples[0]});
+  for (std::int64_t l = 0; l < units.size(0); ++l) {
+    for (std::int64_t i = 0; i < units.size(1); ++i) {
+      const std::int64_t unit = units[l][i].item<int>();
+      at::Tensor factors = at::ones({checkpoint.config().ffn_width});
+      factors[unit] = 0;
+      ScaleHook off(l, factors);
+      const at::Tensor masked =
+          decoder.target_nll(decoder.features(single, off), single).mean();
+      EXPECT_CLOSE(masked, losses[l][i], kTolerance);
+      std::vector<std::vector<std::int64_t>> zeroed(static_cast<std::size_t>(l) + 1);
+      zeroed.back() = {unit};
+      NeuronHook none;
+      const Decoder without = decoder.with_zeroed(Site::kAct, zeroed);
+      EXPECT_CLOSE(without.target_nll(without.features(single, none), single).mean(), masked, 1e-5);
+    }
+  }
+}
+
+class FamilyGoldens : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(FamilyGoldens, AgreeWithTransformers) {
+  check_folder(test::fixtures() / "hf_parity" / GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, FamilyGoldens,
+                         ::testing::Values("bloom", "gemma", "gpt2", "gpt2_relu", "gpt_neox",
+                                           "llama", "llama_gqa_bias", "mistral", "opt", "phi",
+                                           "phi3", "qwen2"),
+                         [](const auto& info) { return info.param; });
+
+TEST(RealModelGoldens, AgreeWithTransformers) {
+  if (test::shared().empty()) GTEST_SKIP() << "../shared is not there: craftgpt and stories260k not checked";
+  for (const char* model : {"craftgpt", "stories260k"}) {
+    SCOPED_TRACE(model);
+    check_folder(test::shared() / "models" / model);
+  }
+}
+
+}  // namespace
+}  // namespace taskneuron
