@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
 
@@ -31,12 +32,20 @@ bool processor_has_flag(const std::string& wanted) {
   return false;
 }
 
-// OpenBLAS keeps a thread pool of its own; it is behind LibTorch only where it is installed.
-void set_openblas_threads(int threads) {
-  using SetThreads = void (*)(int);
-  if (auto* set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) {
-    set(threads);
-  }
+using SetThreads = void (*)(int);
+
+SetThreads find_openblas() {
+  return reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
+}
+
+// Activations are allocated and freed batch after batch; by default glibc would return their pages
+// to the kernel each time and fault them in again.
+void keep_freed_memory() {
+#ifdef M_MMAP_THRESHOLD
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 512 << 20);
+  mallopt(M_TOP_PAD, 32 << 20);
+#endif
 }
 
 }  // namespace
@@ -59,7 +68,13 @@ void set_threads(int threads) {
                      threads, processors));
   }
   at::set_num_threads(threads);
-  set_openblas_threads(threads);
+  if (const SetThreads set = find_openblas()) set(1);
+  keep_freed_memory();
+}
+
+bool uses_openblas() {
+  static const bool found = find_openblas() != nullptr;
+  return found;
 }
 
 at::Device parse_device(const std::string& name) {

@@ -1,6 +1,7 @@
 #include "model/attention.h"
 
 #include "base/torch_compat.h"
+#include "model/matrix_product.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -99,10 +100,10 @@ at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& 
       const at::Tensor seen = gather_keys(keys, cached_keys, segment_plan);
       const at::Tensor content = gather_keys(values, cached_values, segment_plan);
       const at::Tensor asked = group_heads(queries.narrow(0, rows.begin, rows.count), seen.size(0));
-      chances = probabilities(at::bmm(asked, seen.transpose(1, 2)), input->scale,
+      chances = probabilities(batched_product(asked, seen.transpose(1, 2)), input->scale,
                               segment_plan.score_bias, rows);
       result.narrow(0, rows.begin, rows.count)
-          .copy_(ungroup_heads(at::bmm(chances, content), rows.count));
+          .copy_(ungroup_heads(batched_product(chances, content), rows.count));
     }
     saved.insert(saved.end(), {chances, cached_keys, cached_values});
   }
@@ -135,15 +136,15 @@ tensor_list PackedAttention::backward(AutogradContext* context, tensor_list grad
     const at::Tensor asked = group_heads(queries.narrow(0, rows.begin, rows.count), seen.size(0));
     const at::Tensor doutput =
         group_heads(output_gradient.narrow(0, rows.begin, rows.count), seen.size(0));
-    scatter_keys(dvalues, at::bmm(chances.transpose(1, 2), doutput), segment_plan);
+    scatter_keys(dvalues, batched_product(chances.transpose(1, 2), doutput), segment_plan);
     const at::Tensor wide = chances.to(at::kFloat);
-    const at::Tensor dchances = at::bmm(doutput, content.transpose(1, 2)).to(at::kFloat);
+    const at::Tensor dchances = batched_product(doutput, content.transpose(1, 2)).to(at::kFloat);
     const at::Tensor dscores = at::_softmax_backward_data(dchances, wide, -1, at::kFloat)
                                    .mul_(scale)
                                    .to(queries.scalar_type());
     dqueries.narrow(0, rows.begin, rows.count)
-        .copy_(ungroup_heads(at::bmm(dscores, seen), rows.count));
-    scatter_keys(dkeys, at::bmm(dscores.transpose(1, 2), asked), segment_plan);
+        .copy_(ungroup_heads(batched_product(dscores, seen), rows.count));
+    scatter_keys(dkeys, batched_product(dscores.transpose(1, 2), asked), segment_plan);
   }
   return {dqueries, dkeys, dvalues, at::Tensor(), at::Tensor()};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/torch_compat.h"
+#include "model/matrix_product.h"
 #include "model/operations.h"
 #include "taskneuron/base/error.h"
 
@@ -83,7 +84,7 @@ at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const Targe
     at::Tensor dlogits = log_chances.exp().mul_(row_weight.unsqueeze(1));
     dlogits.index_put_({rows, tokens}, -weights, /*accumulate=*/true);
     gradient->narrow(0, begin, end - begin)
-        .copy_(at::mm(dlogits.to(features.scalar_type()),
+        .copy_(matrix_product(dlogits.to(features.scalar_type()),
                       head.weight.to(features.scalar_type())));
   }
   return nll;

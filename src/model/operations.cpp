@@ -1,6 +1,7 @@
 #include "model/operations.h"
 
 #include "base/torch_compat.h"
+#include "model/matrix_product.h"
 
 namespace taskneuron {
 
@@ -10,21 +11,18 @@ using torch::autograd::tensor_list;
 
 namespace {
 
-at::Tensor linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return at::linear(x, weight.to(x.scalar_type()), optional_tensor(bias));
-}
-
 // A matrix whose dtype is not the compute dtype is converted twice, forward and backward, instead
 // of being kept converted between: memory stays that of one matrix.
-struct ConvertedLinear : Function<ConvertedLinear> {
+struct FrozenLinear : Function<FrozenLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const OptionalTensor& bias) {
     context->save_for_backward({weight});
-    return linear_forward(x, weight, tensor_or_undefined(bias));
+    return matrix_product(x, weight.to(x.scalar_type()).t(), tensor_or_undefined(bias));
   }
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
     const at::Tensor weight = context->get_saved_variables()[0];
-    return {at::mm(gradients[0], weight.to(gradients[0].scalar_type())), at::Tensor(), at::Tensor()};
+    return {matrix_product(gradients[0], weight.to(gradients[0].scalar_type())), at::Tensor(),
+            at::Tensor()};
   }
 };
 
@@ -75,10 +73,7 @@ struct Rotate : Function<Rotate> {
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const Linear& weights) {
-  if (weights.weight.scalar_type() == x.scalar_type()) {
-    return linear_forward(x, weights.weight, weights.bias);
-  }
-  return ConvertedLinear::apply(x, weights.weight, optional_tensor(weights.bias));
+  return FrozenLinear::apply(x, weights.weight, optional_tensor(weights.bias));
 }
 
 at::Tensor normalize(const at::Tensor& x, const Norm& weights, NormKind kind, double epsilon) {

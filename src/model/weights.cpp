@@ -5,7 +5,6 @@
 
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
-#include "taskneuron/base/progress.h"
 #include "taskneuron/checkpoint/weight_names.h"
 
 namespace taskneuron {
@@ -20,13 +19,12 @@ class Loader {
         names_(weight_names(config_.model_type)),
         options_(options),
         prefix_(find_prefix()),
-        convert_now_(fits_when_converted()) {}
+        convert_now_(converts_once(checkpoint, options.dtype)) {}
 
   DecoderWeights load() const;
 
  private:
   std::string find_prefix() const;
-  bool fits_when_converted() const;
   at::Tensor prepared(at::Tensor tensor, bool convert) const;
   Linear linear(const std::string& module, std::int64_t out, std::int64_t in, bool bias) const;
   Norm norm(const std::string& module) const;
@@ -47,14 +45,6 @@ std::string Loader::find_prefix() const {
     if (checkpoint_.contains(prefix + names_.embedding + ".weight")) return prefix;
   }
   return names_.prefixes.front();  // the missing tensor will be named
-}
-
-// Converting once is faster than at every use, unless the converted copy would crowd out memory.
-bool Loader::fits_when_converted() const {
-  const auto memory_bytes = static_cast<double>(sysconf(_SC_PHYS_PAGES)) *
-                            static_cast<double>(sysconf(_SC_PAGESIZE));
-  const double growth = options_.dtype == at::kFloat ? 2 : 1;
-  return static_cast<double>(checkpoint_.tensor_bytes()) * growth < memory_bytes / 3;
 }
 
 at::Tensor Loader::prepared(at::Tensor tensor, bool convert) const {
@@ -171,6 +161,13 @@ DecoderWeights Loader::load() const {
 }
 
 }  // namespace
+
+bool converts_once(const Checkpoint& checkpoint, at::ScalarType dtype) {
+  const auto memory_bytes = static_cast<double>(sysconf(_SC_PHYS_PAGES)) *
+                            static_cast<double>(sysconf(_SC_PAGESIZE));
+  const double growth = dtype == at::kFloat ? 2 : 1;
+  return static_cast<double>(checkpoint.tensor_bytes()) * growth < memory_bytes / 3;
+}
 
 DecoderWeights load_weights(const Checkpoint& checkpoint, const DecoderOptions& options) {
   return Loader(checkpoint, options).load();

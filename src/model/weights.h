@@ -54,6 +54,10 @@ struct DecoderWeights {
   std::vector<LayerWeights> layers;
 };
 
+// Whether weights of another dtype are converted when they are loaded, and not at every use:
+// faster, unless the converted copy would crowd out memory.
+bool converts_once(const Checkpoint& checkpoint, at::ScalarType dtype);
+
 DecoderWeights load_weights(const Checkpoint& checkpoint, const DecoderOptions& options);
 
 }  // namespace taskneuron

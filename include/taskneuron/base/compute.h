@@ -9,9 +9,13 @@ namespace taskneuron {
 // Number of processors this process may run on.
 int available_processors();
 
-// Threads for LibTorch's loops and for the BLAS behind them. threads = 0: all processors available,
+// Threads for LibTorch's loops; an OpenBLAS behind it gets one (model/matrix_product.h says why).
+// Also keeps the allocator from handing memory back between batches. threads = 0: all processors available,
 // or OMP_NUM_THREADS if that is set. Warns when more threads than processors are asked for.
 void set_threads(int threads);
+
+// Whether LibTorch's float32 products run on OpenBLAS.
+bool uses_openblas();
 
 // "cpu", "cuda", "cuda:1". Throws Error for an unknown name and for a device that this LibTorch
 // build or machine does not have.

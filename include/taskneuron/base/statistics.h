@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace taskneuron {
+
+double mean(const std::vector<double>& values);
+// Sample standard deviation (n − 1); 0 for fewer than two values.
+double standard_deviation(const std::vector<double>& values);
+// standard_deviation / √n; 0 for fewer than two values.
+double standard_error(const std::vector<double>& values);
+
+double pearson(const std::vector<double>& x, const std::vector<double>& y);
+// Pearson correlation of ranks; ties get their mean rank.
+double spearman(const std::vector<double>& x, const std::vector<double>& y);
+
+}  // namespace taskneuron

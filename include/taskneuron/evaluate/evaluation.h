@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "taskneuron/data/batching.h"
+#include "taskneuron/data/examples.h"
+#include "taskneuron/model/decoder.h"
+
+namespace taskneuron {
+
+enum class Scoring {
+  kRank,      // argmax over labels of Σ log p(label tokens | prompt)
+  kRankNorm,  // the same divided by the label's characters
+  kLoss,      // mean example loss alone
+};
+
+const char* scoring_name(Scoring scoring);
+
+struct Prediction {
+  std::int64_t index = 0;  // row of the split, from 0
+  std::string prediction;
+  std::string reference;
+  double score = 0;            // what the metric averages: 1 or 0 for accuracy
+  double loss = 0;             // example loss, nats
+  std::vector<double> scores;  // one log-probability per label, ranking only
+};
+
+// One task's result (every value a fraction of 1, but losses in nats).
+struct TaskResult {
+  std::string task;
+  std::string split;
+  std::string metric;  // with its variant: "accuracy", "accuracy (rank-norm)", "loss"
+  double value = 0;
+  double standard_error = 0;
+  double loss = 0;  // mean example loss
+  std::int64_t examples = 0;
+  std::int64_t truncated = 0;
+  std::vector<Prediction> predictions;
+};
+
+// Called with examples done and tokens run since the last call.
+using EvaluationProgress = std::function<void(std::int64_t examples, std::int64_t tokens)>;
+
+// A split encoded once, to be evaluated under any number of hooks and models of one tokenizer.
+class TaskEvaluation {
+ public:
+  // Encodes. Throws Error as ExampleEncoder does, and for ranking a generation task.
+  TaskEvaluation(const Task& task, std::string split, const std::vector<TaskRow>& rows,
+                 const ExampleEncoder& encoder, std::int64_t end_of_sequence,
+                 std::optional<Scoring> scoring);
+
+  std::int64_t examples() const;
+  std::int64_t truncated() const { return truncated_; }
+
+  // Ties go to the first label. Throws Error if a loss is not finite.
+  TaskResult run(const Decoder& decoder, NeuronHook& hook, const BatchLimits& limits,
+                 const EvaluationProgress& progress) const;
+
+ private:
+  void run_ranking(const Decoder& decoder, NeuronHook& hook, const std::vector<std::int64_t>& members,
+                   TaskResult& result) const;
+  void run_loss(const Decoder& decoder, NeuronHook& hook, const std::vector<std::int64_t>& members,
+                TaskResult& result) const;
+
+  std::string task_;
+  std::string split_;
+  std::string folder_;
+  Scoring scoring_;
+  std::int64_t end_of_sequence_;
+  std::int64_t truncated_ = 0;
+  std::vector<TaskRow> rows_;
+  std::vector<RankedExample> ranked_;  // when ranking
+  std::vector<AnswerExample> answers_;  // otherwise
+};
+
+// Perplexity of running text: exp of the mean nats per token, over windows that do not overlap.
+struct PerplexityResult {
+  double perplexity = 0;
+  double standard_error = 0;  // from the spread over windows (delta method)
+  double loss = 0;            // nats per token
+  std::int64_t tokens = 0;    // predicted ones
+  std::int64_t windows = 0;
+};
+PerplexityResult evaluate_perplexity(const Decoder& decoder, NeuronHook& hook,
+                                     const std::vector<std::int64_t>& ids,
+                                     std::int64_t window_tokens, const BatchLimits& limits,
+                                     const EvaluationProgress& progress);
+
+}  // namespace taskneuron

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <vector>
+
+#include "taskneuron/model/batch.h"
+#include "taskneuron/neuron/scores.h"
+
+namespace taskneuron {
+
+// Which sums a run can form. Examples that share a prefix cannot be told apart in it, so only the
+// signed sum is exact then.
+enum class Sums { kAll, kSignedOnly };
+
+// Running sums of one task's relevance, float64. Not thread-safe; one per process, merged at the
+// end. Within an example sums are float32 in row order; over examples float64.
+class Relevance {
+ public:
+  // shapes: the sites that are summed.
+  Relevance(const std::map<Site, SiteShape>& shapes, Sums sums);
+
+  // Adds the rows of one layer: values [rows, width], each row's contribution (∂loss_e/∂ω · ω for
+  // the first-order score). Rows of one example must come in a single call.
+  void add(Site site, std::int64_t layer, const at::Tensor& values,
+           const std::vector<RowSpan>& spans);
+  // Adds one example's value per unit directly: [width].
+  void add_example(Site site, std::int64_t layer, const at::Tensor& value);
+
+  // Moves the sums out; counts and info are the caller's to fill.
+  std::map<Site, SiteSums> take() { return std::move(sums_); }
+
+ private:
+  void add_rows(Site site, std::int64_t layer, const at::Tensor& signed_values,
+                const at::Tensor& absolute_values);
+
+  Sums kind_;
+  std::map<Site, SiteSums> sums_;
+};
+
+}  // namespace taskneuron

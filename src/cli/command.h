@@ -1,0 +1,105 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "taskneuron/base/progress.h"
+#include "taskneuron/data/batching.h"
+#include "taskneuron/data/examples.h"
+#include "taskneuron/data/task.h"
+#include "taskneuron/model/decoder.h"
+#include "taskneuron/neuron/neuron_set.h"
+#include "taskneuron/text/prompt_template.h"
+#include "taskneuron/text/tokenizer.h"
+
+namespace taskneuron::cli {
+
+// Every subcommand registers itself with its options, help and an example.
+void add_inspect(CLI::App& app);
+void add_tokenize(CLI::App& app);
+void add_evaluate(CLI::App& app);
+void add_detect(CLI::App& app);
+void add_select(CLI::App& app);
+void add_merge(CLI::App& app);
+void add_compare(CLI::App& app);
+void add_ablate(CLI::App& app);
+
+// Options that every command has.
+struct CommonOptions {
+  bool json = false;
+  bool quiet = false;
+  int threads = 0;
+  void add_to(CLI::App& command);
+  // Takes effect: call first in a command's callback.
+  void apply() const;
+};
+
+// Options of commands that run a model.
+struct ModelOptions {
+  std::string folder;
+  std::string dtype = "auto";
+  std::string device = "cpu";
+  void add_to(CLI::App& command);
+};
+
+// Options of commands that read tasks.
+struct DataOptions {
+  std::vector<std::string> tasks;
+  std::string split;
+  std::int64_t limit = 0;
+  std::string prompt_template = "default";
+  std::int64_t max_length = 0;
+  std::int64_t batch = 0;
+  std::int64_t batch_tokens = 4096;
+  // split: the command's default.
+  void add_to(CLI::App& command, const std::string& default_split, bool tasks_required = true);
+  BatchLimits limits() const { return {batch, batch_tokens}; }
+};
+
+// A model folder opened for running: weights, tokenizer and what ends a sequence.
+class LoadedModel {
+ public:
+  explicit LoadedModel(const ModelOptions& options);
+
+  const Checkpoint& checkpoint() const { return *checkpoint_; }
+  const Decoder& decoder() const { return *decoder_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const std::string& folder() const { return folder_; }
+  std::int64_t end_of_sequence() const { return end_of_sequence_; }
+  EncoderOptions encoder_options(const DataOptions& data) const;
+
+ private:
+  std::string folder_;
+  std::unique_ptr<Checkpoint> checkpoint_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<Decoder> decoder_;
+  std::int64_t end_of_sequence_ = 0;
+};
+
+// A table on standard output: columns aligned, numbers to the right.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  void print() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+void print_json(const OutputJson& json);
+
+// The file for the task number `index` of `count`: `out` itself for one task, out/<name><extension>
+// for several (the folder is made). Checks that it can be written.
+std::string output_path(const std::string& out, std::size_t count, const std::string& name,
+                        const std::string& extension);
+
+// "1 example was", "3 examples were" cut: a note, if any were.
+void note_truncated(const std::string& task, std::int64_t truncated, std::int64_t examples);
+
+}  // namespace taskneuron::cli

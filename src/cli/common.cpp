@@ -1,0 +1,148 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "base/file.h"
+#include "cli/command.h"
+#include "taskneuron/base/compute.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron::cli {
+
+namespace fs = std::filesystem;
+
+void CommonOptions::add_to(CLI::App& command) {
+  command.add_flag("--json", json, "Print the result as JSON");
+  command.add_flag("--quiet", quiet, "No progress and no notes on standard error");
+  command.add_option("--threads", threads, "Threads; 0 uses every processor")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+void CommonOptions::apply() const {
+  set_verbosity(quiet ? Verbosity::kQuiet : Verbosity::kNormal);
+  set_threads(threads);
+}
+
+void ModelOptions::add_to(CLI::App& command) {
+  command.add_option("MODEL", folder, "Hugging Face model folder")->required();
+  command
+      .add_option("--dtype", dtype,
+                  "auto, float32 or bfloat16; auto is bfloat16 where the checkpoint has 16 bits and "
+                  "the processor multiplies bfloat16 fast")
+      ->capture_default_str();
+  command.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
+}
+
+void DataOptions::add_to(CLI::App& command, const std::string& default_split, bool tasks_required) {
+  split = default_split;
+  auto* task_option = command.add_option("--task", tasks, "Task folders (docs/formats/task.md)");
+  if (tasks_required) task_option->required();
+  command.add_option("--split", split, "Split of the tasks")->capture_default_str();
+  command.add_option("--limit", limit, "Read at most N rows of the split; 0 reads all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--template", prompt_template, "Prompt template: a name or a JSON file")
+      ->capture_default_str();
+  command
+      .add_option("--max-length", max_length,
+                  "Longest example in tokens; longer inputs are cut. 0: the model's context")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--batch", batch, "Examples per forward pass; 0: by --batch-tokens")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--batch-tokens", batch_tokens, "Tokens per forward pass")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+LoadedModel::LoadedModel(const ModelOptions& options) : folder_(options.folder) {
+  const at::Device device = parse_device(options.device);
+  checkpoint_ = std::make_unique<Checkpoint>(options.folder);
+  tokenizer_ = std::make_unique<Tokenizer>(options.folder);
+  const auto from_tokenizer = tokenizer_->end_of_sequence();
+  const auto& from_config = checkpoint_->config().end_of_sequence;
+  if (!from_tokenizer && from_config.empty()) {
+    throw Error(fmt::format("{}: neither tokenizer_config.json nor config.json names an "
+                            "end-of-sequence token (eos_token, eos_token_id)",
+                            options.folder));
+  }
+  end_of_sequence_ = from_tokenizer ? *from_tokenizer : from_config.front();
+  decoder_ = std::make_unique<Decoder>(
+      *checkpoint_,
+      DecoderOptions{choose_dtype(options.dtype, *checkpoint_, device), device});
+}
+
+EncoderOptions LoadedModel::encoder_options(const DataOptions& data) const {
+  const std::int64_t context = checkpoint_->config().max_positions;
+  if (data.max_length > context) {
+    throw Error(fmt::format("--max-length {} is more than the model's context of {} tokens",
+                            data.max_length, context));
+  }
+  return {data.max_length > 0 ? data.max_length : context, end_of_sequence_};
+}
+
+namespace {
+
+std::size_t characters(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+bool numeric(const std::string& text) {
+  return !text.empty() && text.find_first_of("0123456789") != std::string::npos &&
+         text.find_first_not_of("0123456789+-.%e± ()") == std::string::npos;
+}
+
+}  // namespace
+
+void Table::print() const {
+  std::vector<std::size_t> width(rows_[0].size(), 0);
+  std::vector<bool> right(rows_[0].size(), rows_.size() > 1);
+  for (std::size_t r = 0; r < rows_.size(); ++r) {
+    for (std::size_t c = 0; c < rows_[r].size(); ++c) {
+      width[c] = std::max(width[c], characters(rows_[r][c]));
+      if (r > 0 && !rows_[r][c].empty() && !numeric(rows_[r][c])) right[c] = false;
+    }
+  }
+  for (const auto& row : rows_) {
+    std::string line;
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      const std::string padding(width[c] - characters(row[c]), ' ');
+      line += (c > 0 ? "  " : "") + (right[c] ? padding + row[c] : row[c] + padding);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    fmt::print("{}\n", line);
+  }
+}
+
+void print_json(const OutputJson& json) {
+  fmt::print("{}\n", json.dump(2, ' ', false, OutputJson::error_handler_t::replace));
+}
+
+std::string output_path(const std::string& out, std::size_t count, const std::string& name,
+                        const std::string& extension) {
+  fs::path path = out;
+  if (count > 1) {
+    std::error_code failure;
+    fs::create_directories(path, failure);
+    if (failure) {
+      throw Error(fmt::format("{}: cannot be made a folder for {} files: {}", out, count,
+                              failure.message()));
+    }
+    path /= name + extension;
+  }
+  require_writable(path);
+  return path.string();
+}
+
+void note_truncated(const std::string& task, std::int64_t truncated, std::int64_t examples) {
+  if (truncated == 0) return;
+  note(fmt::format("{}: the input of {} of {} examples was cut to fit the context", task, truncated,
+                   examples));
+}
+
+}  // namespace taskneuron::cli

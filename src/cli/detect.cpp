@@ -1,0 +1,172 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+
+#include "cli/command.h"
+#include "taskneuron/base/compute.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/neuron/scorer.h"
+
+namespace taskneuron::cli {
+
+namespace {
+
+struct Options {
+  CommonOptions common;
+  ModelOptions model;
+  DataOptions data;
+  std::string out;
+  std::vector<std::string> sites = {"act"};
+  std::string method = "taylor";
+  std::string aggregate;
+  std::string positions = "all";
+  int steps = 16;
+  std::uint64_t seed = 0;
+};
+
+std::set<Site> parse_sites(const std::vector<std::string>& names) {
+  std::set<Site> sites;
+  for (const std::string& name : names) {
+    if (name == "paper") {
+      sites.insert({Site::kAct, Site::kOut});
+    } else {
+      try {
+        sites.insert(parse_site(name));
+      } catch (const Error& error) {
+        throw UsageError(std::string(error.what()) + ", and the preset paper");
+      }
+    }
+  }
+  return sites;
+}
+
+ScoreOptions score_options(const Options& options) {
+  ScoreOptions result;
+  result.method = options.method;
+  result.sites = parse_sites(options.sites);
+  result.aggregate = options.aggregate.empty() ? default_aggregate(options.method)
+                                               : parse_aggregate(options.aggregate);
+  if (options.positions != "all" && options.positions != "own") {
+    throw UsageError(fmt::format("--positions '{}' is unknown; use all or own", options.positions));
+  }
+  result.positions = options.positions == "own" ? Positions::kOwn : Positions::kAll;
+  result.limits = options.data.limits();
+  result.integration_steps = options.steps;
+  result.seed = options.seed;
+  return result;
+}
+
+struct TaskExamples {
+  Task task;
+  std::vector<AnswerExample> examples;
+  std::int64_t truncated = 0;
+};
+
+TaskExamples encode_task(const std::string& folder, const DataOptions& data,
+                         const ExampleEncoder& encoder) {
+  TaskExamples result{load_task(folder), {}, 0};
+  for (const TaskRow& row : load_split(result.task, data.split, data.limit)) {
+    const std::string where =
+        fmt::format("{}:{}", split_path(result.task, data.split).string(), row.line);
+    result.examples.push_back(encoder.encode(row, where));
+    result.truncated += result.examples.back().truncated ? 1 : 0;
+  }
+  note_truncated(result.task.name, result.truncated,
+                 static_cast<std::int64_t>(result.examples.size()));
+  return result;
+}
+
+Scores score_task(const LoadedModel& model, const TaskExamples& task, const ScoreOptions& options) {
+  constexpr double kSteps = 1e6;  // the bar counts millionths
+  Progress bar(fmt::format("detect {}", task.task.name), static_cast<std::int64_t>(kSteps));
+  double done = 0;
+  return score_units(model.checkpoint(), model.decoder(), task.examples, options,
+                     [&](double share, std::int64_t tokens) {
+                       const auto before = static_cast<std::int64_t>(done * kSteps);
+                       done += share;
+                       bar.advance(static_cast<std::int64_t>(done * kSteps) - before, tokens);
+                     });
+}
+
+void run(const Options& options) {
+  options.common.apply();
+  const ScoreOptions scoring = score_options(options);
+  const PromptTemplate prompt = PromptTemplate::find(options.data.prompt_template);
+  std::vector<std::string> paths;
+  for (const std::string& folder : options.data.tasks) {
+    paths.push_back(output_path(options.out, options.data.tasks.size(), load_task(folder).name,
+                                ".safetensors"));
+  }
+  const LoadedModel model(options.model);
+  const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
+  std::vector<TaskExamples> tasks;
+  for (const std::string& folder : options.data.tasks) {
+    tasks.push_back(encode_task(folder, options.data, encoder));
+  }
+  OutputJson results = OutputJson::array();
+  Table table({"task", "split", "examples", "tokens", "seconds", "tokens/s", "scores"});
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    Scores scores = score_task(model, tasks[i], scoring);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    scores.info.model_hash = model.checkpoint().hash();
+    scores.info.task = tasks[i].task.name;
+    scores.info.split = options.data.split;
+    scores.info.template_hash = prompt.hash();
+    save_scores(scores, paths[i]);
+    const double rate = static_cast<double>(scores.tokens) / elapsed.count();
+    results.push_back({{"model", model.folder()},
+                       {"tasks", {tasks[i].task.name}},
+                       {"split", options.data.split},
+                       {"examples", scores.examples},
+                       {"truncated", tasks[i].truncated},
+                       {"tokens", scores.tokens},
+                       {"seconds", elapsed.count()},
+                       {"tokens_per_second", rate},
+                       {"peak_memory_bytes", peak_memory_bytes()},
+                       {"out", paths[i]}});
+    table.add({tasks[i].task.name, options.data.split, std::to_string(scores.examples),
+               std::to_string(scores.tokens), fmt::format("{:.1f}", elapsed.count()),
+               fmt::format("{:.0f}", rate), paths[i]});
+  }
+  if (!options.common.json) return table.print();
+  print_json(results.size() == 1 ? results[0] : results);
+}
+
+}  // namespace
+
+void add_detect(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("detect", "Relevance of every FFN unit for a task, as a score file");
+  options->model.add_to(*command);
+  options->data.add_to(*command, "train");
+  command->add_option("--out", options->out, "Score file; a folder for several tasks")->required();
+  command
+      ->add_option("--site", options->sites, "act, up, gate, out, or the preset paper (act and out)")
+      ->capture_default_str();
+  command
+      ->add_option("--method", options->method,
+                   fmt::format("{}", fmt::join(score_methods(), ", ")))
+      ->capture_default_str();
+  command->add_option("--aggregate", options->aggregate,
+                      "example, token or dataset: what relevance in the file means. All three sums "
+                      "are stored, but for dataset, which runs the tasks' shared prefix only once");
+  command
+      ->add_option("--positions", options->positions,
+                   "all, or own: only tokens after the prefix that all examples share; that prefix "
+                   "then runs once")
+      ->capture_default_str();
+  command->add_option("--steps", options->steps, "Steps of integrated-gradients")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed of method random")->capture_default_str();
+  options->common.add_to(*command);
+  command->footer(
+      "Example:\n  taskneuron detect examples/models/mini --task examples/tasks/scitail \\\n"
+      "    --out scitail.safetensors");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace taskneuron::cli

@@ -1,0 +1,236 @@
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "cli/command.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/evaluate/evaluation.h"
+
+namespace taskneuron::cli {
+
+namespace {
+
+struct Options {
+  CommonOptions common;
+  ModelOptions model;
+  DataOptions data;
+  std::vector<std::string> sets;
+  std::string mode = "activation";
+  std::string scoring;
+  std::string text;
+  std::string predictions;
+  bool allow_other_weights = false;
+};
+
+// One row of the output: the model as it is, or with a set of units changed.
+struct Variant {
+  std::string name;  // the set's file, or ""
+  std::unique_ptr<NeuronHook> hook;
+  std::unique_ptr<Decoder> changed;  // parameter mode
+  const Decoder* decoder;
+};
+
+struct Mode {
+  bool parameter = false;
+  double factor = 0;
+};
+
+Mode parse_mode(const std::string& text) {
+  if (text == "activation") return {};
+  if (text == "parameter") return {true, 0};
+  if (text.rfind("scale=", 0) == 0) {
+    std::size_t used = 0;
+    double factor = 0;
+    try {
+      factor = std::stod(text.substr(6), &used);
+    } catch (const std::exception&) {
+      used = 0;
+    }
+    if (used == text.size() - 6 && used > 0) return {false, factor};
+  }
+  throw UsageError(
+      fmt::format("--mode '{}' is unknown; use activation, parameter or scale=NUMBER", text));
+}
+
+std::unique_ptr<Decoder> with_set_zeroed(const Decoder& decoder, const NeuronSet& set) {
+  std::unique_ptr<Decoder> result;
+  for (const auto& [site, units] : set.sites) {
+    const Decoder& base = result ? *result : decoder;
+    result = std::make_unique<Decoder>(base.with_zeroed(site, units.units));
+  }
+  return result;
+}
+
+std::vector<Variant> make_variants(const Options& options, const LoadedModel& model) {
+  std::vector<Variant> variants;
+  if (options.sets.empty()) {
+    variants.push_back({"", std::make_unique<NeuronHook>(), nullptr, &model.decoder()});
+    return variants;
+  }
+  const Mode mode = parse_mode(options.mode);
+  for (const std::string& path : options.sets) {
+    const NeuronSet set = load_set(path);
+    require_fit(set, model.checkpoint().config(), model.checkpoint().hash(),
+                options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
+    Variant& variant = variants.emplace_back();
+    variant.name = path;
+    variant.decoder = &model.decoder();
+    if (mode.parameter) {
+      variant.hook = std::make_unique<NeuronHook>();
+      variant.changed = with_set_zeroed(model.decoder(), set);
+      if (variant.changed) variant.decoder = variant.changed.get();
+    } else {
+      variant.hook = std::make_unique<SetHook>(set, mode.factor);
+    }
+  }
+  return variants;
+}
+
+std::optional<Scoring> parse_scoring(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  for (const Scoring scoring : {Scoring::kRank, Scoring::kRankNorm, Scoring::kLoss}) {
+    if (name == scoring_name(scoring)) return scoring;
+  }
+  throw UsageError(fmt::format("--scoring '{}' is unknown; use rank, rank-norm or loss", name));
+}
+
+OutputJson result_json(const TaskResult& result) {
+  return {{"task", result.task},         {"split", result.split},
+          {"metric", result.metric},     {"value", result.value},
+          {"stderr", result.standard_error}, {"examples", result.examples},
+          {"loss", result.loss},         {"truncated", result.truncated}};
+}
+
+// Rows {"index", "prediction", "reference", "correct"|"score", "scores"?, "loss"}, and which task
+// and set they are of.
+void write_predictions(AtomicFile& file, const TaskResult& result, const std::string& set) {
+  for (const Prediction& prediction : result.predictions) {
+    OutputJson row = {{"task", result.task}};
+    if (!set.empty()) row["set"] = set;
+    row["index"] = prediction.index;
+    row["prediction"] = prediction.prediction;
+    row["reference"] = prediction.reference;
+    if (prediction.scores.empty()) {
+      row["score"] = prediction.score;
+    } else {
+      row["correct"] = prediction.score == 1;
+      row["scores"] = prediction.scores;
+    }
+    row["loss"] = prediction.loss;
+    file.write(row.dump(-1, ' ', false, OutputJson::error_handler_t::replace) + "\n");
+  }
+}
+
+OutputJson run_text(const Options& options, const LoadedModel& model,
+                    const std::vector<Variant>& variants, Table& table) {
+  const std::vector<std::int64_t> ids =
+      model.tokenizer().encode(read_file(options.text), SpecialTokens::kLeaveOut);
+  const std::int64_t window = model.encoder_options(options.data).max_tokens;
+  OutputJson results = OutputJson::array();
+  for (const Variant& variant : variants) {
+    Progress bar("perplexity", static_cast<std::int64_t>(ids.size()) / window + 1);
+    const PerplexityResult result = evaluate_perplexity(
+        *variant.decoder, *variant.hook, ids, window, options.data.limits(),
+        [&](std::int64_t windows, std::int64_t tokens) { bar.advance(windows, tokens); });
+    OutputJson entry = {{"text", options.text},
+                        {"metric", "perplexity"},
+                        {"value", result.perplexity},
+                        {"stderr", result.standard_error},
+                        {"tokens", result.tokens},
+                        {"window", window},
+                        {"loss", result.loss}};
+    if (!variant.name.empty()) entry["set"] = variant.name;
+    results.push_back(entry);
+    table.add({options.text, "", "perplexity", fmt::format("{:.3f}", result.perplexity),
+               fmt::format("{:.3f}", result.standard_error), fmt::format("{:.4f}", result.loss),
+               std::to_string(result.tokens), variant.name});
+  }
+  return results;
+}
+
+OutputJson run_task(const Options& options, const LoadedModel& model, const std::string& folder,
+                    const ExampleEncoder& encoder, const std::vector<Variant>& variants,
+                    AtomicFile* predictions, Table& table) {
+  const Task task = load_task(folder);
+  const TaskEvaluation evaluation(task, options.data.split,
+                                  load_split(task, options.data.split, options.data.limit), encoder,
+                                  model.end_of_sequence(), parse_scoring(options.scoring));
+  note_truncated(task.name, evaluation.truncated(), evaluation.examples());
+  OutputJson results = OutputJson::array();
+  for (const Variant& variant : variants) {
+    Progress bar(fmt::format("evaluate {}", task.name), evaluation.examples());
+    const TaskResult result = evaluation.run(
+        *variant.decoder, *variant.hook, options.data.limits(),
+        [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); });
+    OutputJson entry = result_json(result);
+    if (!variant.name.empty()) entry["set"] = variant.name;
+    results.push_back(entry);
+    if (predictions != nullptr) write_predictions(*predictions, result, variant.name);
+    table.add({result.task, result.split, result.metric, fmt::format("{:.4f}", result.value),
+               fmt::format("{:.4f}", result.standard_error), fmt::format("{:.4f}", result.loss),
+               std::to_string(result.examples), variant.name});
+  }
+  return results;
+}
+
+void run(const Options& options) {
+  options.common.apply();
+  if (options.data.tasks.empty() && options.text.empty()) {
+    throw UsageError("evaluate needs --task or --text");
+  }
+  parse_mode(options.mode);
+  parse_scoring(options.scoring);
+  std::optional<AtomicFile> predictions;
+  if (!options.predictions.empty()) predictions.emplace(options.predictions);
+  const PromptTemplate prompt = PromptTemplate::find(options.data.prompt_template);
+  const LoadedModel model(options.model);
+  const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
+  const std::vector<Variant> variants = make_variants(options, model);
+  Table table({"task", "split", "metric", "value", "stderr", "loss", "n", "units changed"});
+  OutputJson results = OutputJson::array();
+  const auto take = [&](const OutputJson& entries) {
+    for (const OutputJson& entry : entries) results.push_back(entry);
+  };
+  for (const std::string& folder : options.data.tasks) {
+    take(run_task(options, model, folder, encoder, variants,
+                  predictions ? &*predictions : nullptr, table));
+  }
+  if (!options.text.empty()) take(run_text(options, model, variants, table));
+  if (predictions) predictions->commit();
+  if (!options.common.json) return table.print();
+  OutputJson json = {{"model", model.folder()},
+                     {"model_hash", model.checkpoint().hash()},
+                     {"template", prompt.name()},
+                     {"template_hash", prompt.hash()}};
+  if (!options.sets.empty()) json["mode"] = options.mode;
+  json["results"] = results;
+  print_json(json);
+}
+
+}  // namespace
+
+void add_evaluate(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("evaluate", "Metrics of a model on tasks, as it is or with units switched off");
+  options->model.add_to(*command);
+  options->data.add_to(*command, "test", /*tasks_required=*/false);
+  command->add_option("--set", options->sets, "Sets of units to change, one result each");
+  command
+      ->add_option("--mode", options->mode,
+                   "activation: ω of the set's units is zero; parameter: their parameters are; "
+                   "scale=A: ω is multiplied by A")
+      ->capture_default_str();
+  command->add_option("--scoring", options->scoring,
+                      "rank, rank-norm or loss; default: rank for classification, loss for generation");
+  command->add_option("--text", options->text, "Text file whose perplexity is measured");
+  command->add_option("--predictions", options->predictions, "Write every prediction as JSON lines");
+  command->add_flag("--allow-other-weights", options->allow_other_weights,
+                    "Use sets that were made for other weights of the same shape");
+  options->common.add_to(*command);
+  command->footer(
+      "Examples:\n  taskneuron evaluate examples/models/mini --task examples/tasks/scitail\n"
+      "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail --set scitail.json");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace taskneuron::cli

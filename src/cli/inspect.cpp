@@ -1,0 +1,96 @@
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "model/memory.h"
+#include "taskneuron/base/compute.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron::cli {
+
+namespace {
+
+struct Options {
+  CommonOptions common;
+  ModelOptions model;
+  std::int64_t batch_tokens = 4096;
+};
+
+std::string gibibytes(std::int64_t bytes) {
+  return bytes < (1 << 30) ? fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20))
+                           : fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
+}
+
+void run(const Options& options) {
+  options.common.apply();
+  const Checkpoint checkpoint(options.model.folder);
+  const ModelConfig& config = checkpoint.config();
+  const at::Device device = parse_device(options.model.device);
+  const at::ScalarType dtype = choose_dtype(options.model.dtype, checkpoint, device);
+  std::int64_t parameters = 0;
+  for (const std::string& name : checkpoint.tensor_names()) {
+    parameters += checkpoint.tensor(name).numel();
+  }
+  const MemoryNeed need = memory_need(checkpoint, dtype, options.batch_tokens);
+  OutputJson json;
+  json["model"] = options.model.folder;
+  json["hash"] = checkpoint.hash();
+  json["model_type"] = config.model_type;
+  json["parameters"] = parameters;
+  json["weight_bytes"] = checkpoint.tensor_bytes();
+  json["layers"] = config.layers;
+  json["hidden"] = config.hidden;
+  json["ffn_width"] = config.ffn_width;
+  json["gated"] = config.gated;
+  json["heads"] = config.heads;
+  json["kv_heads"] = config.kv_heads;
+  json["vocabulary"] = config.vocabulary;
+  json["context"] = config.max_positions;
+  json["compute_dtype"] = dtype_name(dtype);
+  for (const Site site : kAllSites) {
+    if (site == Site::kGate && !config.gated) continue;
+    json["units"][site_name(site)] = site_shape(config, site).units();
+  }
+  json["memory_bytes"] = {{"converted_weights", need.converted_weights},
+                          {"evaluate", need.evaluate},
+                          {"detect", need.detect},
+                          {"batch_tokens", options.batch_tokens}};
+  if (options.common.json) return print_json(json);
+
+  fmt::print("{}: {}, {} parameters, {} of weights\n", options.model.folder, config.model_type,
+             parameters, gibibytes(checkpoint.tensor_bytes()));
+  fmt::print("{} layers, d = {}, F = {}{}, {} heads ({} for keys), vocabulary {}, context {}\n",
+             config.layers, config.hidden, config.ffn_width, config.gated ? " (gated)" : "",
+             config.heads, config.kv_heads, config.vocabulary, config.max_positions);
+  fmt::print("weights hash {}\n\n", checkpoint.hash());
+  Table sites({"site", "layers", "width", "units"});
+  for (const Site site : kAllSites) {
+    if (site == Site::kGate && !config.gated) continue;
+    const SiteShape shape = site_shape(config, site);
+    sites.add({site_name(site), std::to_string(shape.layers), std::to_string(shape.width),
+               std::to_string(shape.units())});
+  }
+  sites.print();
+  fmt::print("\nMemory beyond the mapped weights, in {}, {} tokens per forward pass (estimated):\n",
+             dtype_name(dtype), options.batch_tokens);
+  Table memory({"for", "needs"});
+  memory.add({"converted weights", gibibytes(need.converted_weights)});
+  memory.add({"evaluate", gibibytes(need.evaluate)});
+  memory.add({"detect", gibibytes(need.detect)});
+  memory.print();
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("inspect", "Architecture, neurons per site, memory needed");
+  options->model.add_to(*command);
+  command->add_option("--batch-tokens", options->batch_tokens, "Tokens per forward pass")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  options->common.add_to(*command);
+  command->footer("Example:\n  taskneuron inspect examples/models/mini");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace taskneuron::cli

@@ -1,0 +1,162 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "cli/command.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/neuron/selection.h"
+
+namespace taskneuron::cli {
+
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::vector<std::string> scores;
+  std::string top = "10%";
+  std::string scope = "global";
+  std::string aggregate;
+  std::vector<std::string> sites;
+  std::vector<std::string> contrast;
+  std::int64_t random = 0;
+  std::string like;
+  std::string random_kind = "matched";
+  std::uint64_t seed = 0;
+  std::string out;
+};
+
+std::vector<Site> parse_sites(const std::vector<std::string>& names) {
+  std::vector<Site> sites;
+  for (const std::string& name : names) sites.push_back(parse_site(name));
+  return sites;
+}
+
+SiteRelevance relevance_of(const Options& options, const Scores& scores) {
+  const Aggregate aggregate = parse_aggregate(
+      options.aggregate.empty() ? scores.info.aggregate : options.aggregate);
+  return site_relevance(scores, parse_sites(options.sites), aggregate);
+}
+
+NeuronSet select_one(const Options& options, const std::string& path) {
+  const Scores scores = load_scores(path);
+  SiteRelevance relevance = relevance_of(options, scores);
+  std::string contrasted;
+  if (!options.contrast.empty()) {
+    std::vector<SiteRelevance> others;
+    for (const std::string& other_path : options.contrast) {
+      if (std::filesystem::equivalent(other_path, path)) continue;
+      const Scores other = load_scores(other_path);
+      others.push_back(relevance_of(options, other));
+      contrasted += (contrasted.empty() ? "" : ", ") + other.info.task;
+    }
+    if (others.empty()) throw UsageError("--contrast needs the scores of another task");
+    relevance = contrastive(relevance, others);
+  }
+  NeuronSet set = select_top(relevance, parse_percent(options.top), parse_scope(options.scope));
+  set.model_hash = scores.info.model_hash;
+  set.from["task"] = scores.info.task;
+  set.from["split"] = scores.info.split;
+  set.from["method"] = scores.info.method;
+  set.from["aggregate"] = options.aggregate.empty() ? scores.info.aggregate : options.aggregate;
+  set.from["examples"] = std::to_string(scores.examples);
+  if (!contrasted.empty()) set.from["contrast"] = contrasted;
+  return set;
+}
+
+struct Written {
+  std::string path;
+  NeuronSet set;
+};
+
+std::vector<Written> select_random(const Options& options) {
+  if (options.like.empty()) throw UsageError("--random needs --like SET, whose size it takes");
+  if (options.random_kind != "matched" && options.random_kind != "uniform") {
+    throw UsageError(fmt::format("--random-kind '{}' is unknown; use matched or uniform",
+                                 options.random_kind));
+  }
+  const NeuronSet like = load_set(options.like);
+  const RandomKind kind =
+      options.random_kind == "matched" ? RandomKind::kMatched : RandomKind::kUniform;
+  std::vector<Written> written;
+  for (std::int64_t i = 0; i < options.random; ++i) {
+    const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
+    const std::string path = output_path(options.out, static_cast<std::size_t>(options.random),
+                                         fmt::format("random-{}", seed), ".json");
+    written.push_back({path, random_set(like, kind, seed)});
+    written.back().set.from["like"] = options.like;
+  }
+  return written;
+}
+
+std::vector<Written> select_all(const Options& options) {
+  std::vector<Written> written;
+  for (const std::string& path : options.scores) {
+    NeuronSet set = select_one(options, path);
+    const std::string name = std::filesystem::path(path).stem().string();
+    written.push_back({output_path(options.out, options.scores.size(), name, ".json"), std::move(set)});
+  }
+  return written;
+}
+
+std::string layer_profile(const NeuronSet::SiteUnits& units) {
+  std::string text;
+  for (const auto& layer : units.units) text += fmt::format("{}{}", text.empty() ? "" : " ", layer.size());
+  return text;
+}
+
+void run(const Options& options) {
+  options.common.apply();
+  if (options.random == 0 && options.scores.empty()) {
+    throw UsageError("select needs score files, or --random N --like SET");
+  }
+  if (options.random > 0 && !options.scores.empty()) {
+    throw UsageError("select takes either score files or --random, not both");
+  }
+  const std::vector<Written> written =
+      options.random > 0 ? select_random(options) : select_all(options);
+  OutputJson json = OutputJson::array();
+  Table table({"set", "site", "units", "of", "per layer"});
+  for (const Written& item : written) {
+    save_set(item.set, item.path);
+    OutputJson entry = {{"out", item.path}, {"units", item.set.size()}, {"from", item.set.from}};
+    for (const auto& [site, units] : item.set.sites) {
+      entry["sites"][site_name(site)] = units.size();
+      table.add({item.path, site_name(site), std::to_string(units.size()),
+                 std::to_string(units.shape().units()), layer_profile(units)});
+    }
+    json.push_back(entry);
+  }
+  if (!options.common.json) return table.print();
+  print_json(json.size() == 1 ? json[0] : json);
+}
+
+}  // namespace
+
+void add_select(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("select", "The most relevant units, or random ones, as a set");
+  command->add_option("SCORES", options->scores, "Score files made by detect");
+  command->add_option("--top", options->top, "Share of the units, in percent")->capture_default_str();
+  command->add_option("--scope", options->scope, "global: of all units; layer: of each layer's")
+      ->capture_default_str();
+  command->add_option("--aggregate", options->aggregate,
+                      "example, token or dataset; default: the score file's own");
+  command->add_option("--site", options->sites, "Only these sites of the score files");
+  command->add_option("--contrast", options->contrast,
+                      "Score files of other tasks whose mean relevance is subtracted");
+  command->add_option("--random", options->random, "Instead: N random sets as large as --like")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--like", options->like, "Set whose size random sets take");
+  command->add_option("--random-kind", options->random_kind,
+                      "matched: as many per layer as --like; uniform: anywhere")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed of the first random set")->capture_default_str();
+  command->add_option("--out", options->out, "Set file; a folder for several")->required();
+  options->common.add_to(*command);
+  command->footer(
+      "Examples:\n  taskneuron select scitail.safetensors --top 10% --out scitail.json\n"
+      "  taskneuron select --random 5 --like scitail.json --out random");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace taskneuron::cli

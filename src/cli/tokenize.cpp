@@ -1,0 +1,47 @@
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "cli/command.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron::cli {
+
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::string folder;
+};
+
+void run(const Options& options) {
+  options.common.apply();
+  const Tokenizer tokenizer(options.folder);
+  std::int64_t number = 0;
+  for (std::string line; std::getline(std::cin, line);) {
+    const std::string where = fmt::format("standard input:{}", ++number);
+    const Json document = parse_json(line, where);
+    const std::string text = JsonView(document, where).at("text").string();
+    const auto special = tokenizer.encode(text, SpecialTokens::kAdd);
+    OutputJson row;
+    row["ids"] = tokenizer.encode(text, SpecialTokens::kLeaveOut);
+    row["ids_special"] = special;
+    row["decoded"] = tokenizer.decode(special);
+    fmt::print("{}\n", row.dump());
+  }
+}
+
+}  // namespace
+
+void add_tokenize(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("tokenize", "Encode and decode text with a model's tokenizer");
+  command->add_option("MODEL", options->folder, "Folder with a tokenizer")->required();
+  options->common.add_to(*command);
+  command->footer(
+      "Reads JSON lines {\"text\"} and writes {\"ids\", \"ids_special\", \"decoded\"}.\n\n"
+      "Example:\n  echo '{\"text\": \"Hello world\"}' | taskneuron tokenize examples/models/mini");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace taskneuron::cli

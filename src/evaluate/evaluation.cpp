@@ -1,0 +1,205 @@
+#include "taskneuron/evaluate/evaluation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/statistics.h"
+
+namespace taskneuron {
+
+namespace {
+
+// Σ nll per sequence of a batch, float64.
+std::vector<double> sequence_nll(const Decoder& decoder, const Batch& batch, NeuronHook& hook) {
+  const at::NoGradGuard no_gradients;
+  const at::Tensor nll =
+      decoder.target_nll(decoder.features(batch, hook), batch).to(at::kDouble).cpu().contiguous();
+  const double* values = nll.data_ptr<double>();
+  std::vector<double> sums(static_cast<std::size_t>(batch.sequences), 0);
+  for (std::size_t i = 0; i < batch.targets.size(); ++i) {
+    sums[static_cast<std::size_t>(batch.targets[i].sequence)] += values[i];
+  }
+  return sums;
+}
+
+void require_finite(double loss, const std::string& folder, std::int64_t row) {
+  if (std::isfinite(loss)) return;
+  throw Error(fmt::format("{}: the loss of row {} is not finite; the checkpoint is damaged "
+                          "(`taskneuron detect` names the tensor), or try --dtype float32",
+                          folder, row + 1));
+}
+
+template <typename Example>
+std::vector<const Example*> choose(const std::vector<Example>& all,
+                                   const std::vector<std::int64_t>& members) {
+  std::vector<const Example*> chosen;
+  for (const std::int64_t member : members) chosen.push_back(&all[static_cast<std::size_t>(member)]);
+  return chosen;
+}
+
+}  // namespace
+
+const char* scoring_name(Scoring scoring) {
+  switch (scoring) {
+    case Scoring::kRank: return "rank";
+    case Scoring::kRankNorm: return "rank-norm";
+    case Scoring::kLoss: return "loss";
+  }
+  TN_CHECK(false);
+}
+
+TaskEvaluation::TaskEvaluation(const Task& task, std::string split, const std::vector<TaskRow>& rows,
+                               const ExampleEncoder& encoder, std::int64_t end_of_sequence,
+                               std::optional<Scoring> scoring)
+    : task_(task.name),
+      split_(std::move(split)),
+      folder_(task.folder.string()),
+      scoring_(scoring.value_or(task.type == TaskType::kClassification ? Scoring::kRank
+                                                                       : Scoring::kLoss)),
+      end_of_sequence_(end_of_sequence),
+      rows_(rows) {
+  if (scoring_ != Scoring::kLoss && task.type == TaskType::kGeneration) {
+    throw Error(fmt::format("{}: a generation task has no labels to rank; leave --scoring out or use "
+                            "--scoring loss",
+                            folder_));
+  }
+  for (const TaskRow& row : rows_) {
+    const std::string where = fmt::format("{}:{}", split_path(task, split_).string(), row.line);
+    if (scoring_ == Scoring::kLoss) {
+      answers_.push_back(encoder.encode(row, where));
+      truncated_ += answers_.back().truncated ? 1 : 0;
+    } else {
+      ranked_.push_back(encoder.encode_labels(row, where));
+      truncated_ += ranked_.back().truncated ? 1 : 0;
+    }
+  }
+}
+
+std::int64_t TaskEvaluation::examples() const { return static_cast<std::int64_t>(rows_.size()); }
+
+void TaskEvaluation::run_ranking(const Decoder& decoder, NeuronHook& hook,
+                                 const std::vector<std::int64_t>& members,
+                                 TaskResult& result) const {
+  const RankingBatch ranking = ranking_batch(choose(ranked_, members), end_of_sequence_);
+  const std::vector<double> nll = sequence_nll(decoder, ranking.batch, hook);
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const auto row = static_cast<std::size_t>(members[i]);
+    const RankedExample& example = ranked_[row];
+    Prediction& prediction = result.predictions[row];
+    std::size_t best = 0;
+    std::vector<double> compared;
+    for (std::size_t k = 0; k < example.labels.size(); ++k) {
+      const double log_probability =
+          -nll[static_cast<std::size_t>(ranking.first_sequence[i]) + k];
+      prediction.scores.push_back(log_probability);
+      const auto characters = static_cast<double>(std::max<std::int64_t>(1, example.labels[k].characters));
+      compared.push_back(scoring_ == Scoring::kRankNorm ? log_probability / characters
+                                                        : log_probability);
+      if (compared[k] > compared[best]) best = k;
+    }
+    const auto gold = static_cast<std::size_t>(example.gold);
+    prediction.prediction = rows_[row].labels[best];
+    prediction.score = best == gold ? 1 : 0;
+    const double end_nll = nll[static_cast<std::size_t>(ranking.end_sequence[i])];
+    prediction.loss = (end_nll - prediction.scores[gold]) /
+                      static_cast<double>(example.labels[gold].scored_tokens + 1);
+  }
+}
+
+void TaskEvaluation::run_loss(const Decoder& decoder, NeuronHook& hook,
+                              const std::vector<std::int64_t>& members, TaskResult& result) const {
+  const Batch batch = answer_batch(choose(answers_, members));
+  const std::vector<double> nll = sequence_nll(decoder, batch, hook);
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const auto row = static_cast<std::size_t>(members[i]);
+    Prediction& prediction = result.predictions[row];
+    prediction.loss = nll[i] / static_cast<double>(answers_[row].answer_tokens);
+    prediction.score = prediction.loss;
+  }
+}
+
+TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const BatchLimits& limits,
+                               const EvaluationProgress& progress) const {
+  TaskResult result;
+  result.task = task_;
+  result.split = split_;
+  result.metric = scoring_ == Scoring::kRank       ? "accuracy"
+                  : scoring_ == Scoring::kRankNorm ? "accuracy (rank-norm)"
+                                                   : "loss";
+  result.examples = examples();
+  result.truncated = truncated_;
+  result.predictions.resize(rows_.size());
+  std::vector<std::int64_t> lengths;
+  for (const RankedExample& example : ranked_) lengths.push_back(ranking_tokens(example));
+  for (const AnswerExample& example : answers_) {
+    lengths.push_back(static_cast<std::int64_t>(example.ids.size()));
+  }
+  for (const auto& members : group_by_length(lengths, limits)) {
+    if (ranked_.empty()) {
+      run_loss(decoder, hook, members, result);
+    } else {
+      run_ranking(decoder, hook, members, result);
+    }
+    std::int64_t tokens = 0;
+    for (const std::int64_t member : members) tokens += lengths[static_cast<std::size_t>(member)];
+    progress(static_cast<std::int64_t>(members.size()), tokens);
+  }
+  std::vector<double> scores, losses;
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    Prediction& prediction = result.predictions[row];
+    prediction.index = static_cast<std::int64_t>(row);
+    prediction.reference = rows_[row].output;
+    require_finite(prediction.loss, folder_, prediction.index);
+    scores.push_back(prediction.score);
+    losses.push_back(prediction.loss);
+  }
+  result.value = mean(scores);
+  result.standard_error = standard_error(scores);
+  result.loss = mean(losses);
+  return result;
+}
+
+PerplexityResult evaluate_perplexity(const Decoder& decoder, NeuronHook& hook,
+                                     const std::vector<std::int64_t>& ids,
+                                     std::int64_t window_tokens, const BatchLimits& limits,
+                                     const EvaluationProgress& progress) {
+  std::vector<AnswerExample> windows;
+  const auto count = static_cast<std::int64_t>(ids.size());
+  for (std::int64_t begin = 0; begin + 1 < count; begin += window_tokens) {
+    const std::int64_t end = std::min(begin + window_tokens, count);
+    if (end - begin < 2) break;
+    AnswerExample& window = windows.emplace_back();
+    window.ids.assign(ids.begin() + begin, ids.begin() + end);
+    window.answer_tokens = end - begin - 1;
+  }
+  if (windows.empty()) throw Error("a text of fewer than two tokens has no perplexity");
+  std::vector<std::int64_t> lengths;
+  for (const AnswerExample& window : windows) {
+    lengths.push_back(static_cast<std::int64_t>(window.ids.size()));
+  }
+  PerplexityResult result;
+  std::vector<double> window_loss;
+  double total = 0;
+  for (const auto& members : group_by_length(lengths, limits)) {
+    const Batch batch = answer_batch(choose(windows, members));
+    const std::vector<double> nll = sequence_nll(decoder, batch, hook);
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      const std::int64_t predicted = windows[static_cast<std::size_t>(members[i])].answer_tokens;
+      window_loss.push_back(nll[i] / static_cast<double>(predicted));
+      total += nll[i];
+      result.tokens += predicted;
+    }
+    progress(static_cast<std::int64_t>(members.size()), batch.tokens());
+  }
+  result.windows = static_cast<std::int64_t>(windows.size());
+  result.loss = total / static_cast<double>(result.tokens);
+  result.perplexity = std::exp(result.loss);
+  result.standard_error = result.perplexity * standard_error(window_loss);
+  return result;
+}
+
+}  // namespace taskneuron

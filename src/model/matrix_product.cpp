@@ -1,0 +1,55 @@
+#include "model/matrix_product.h"
+
+#include <ATen/core/LegacyTypeDispatch.h>
+
+#include "base/torch_compat.h"
+#include "taskneuron/base/compute.h"
+
+namespace taskneuron {
+
+namespace {
+
+constexpr std::int64_t kMinRows = 16;  // fewer are not worth a thread
+
+bool cut_by_hand(const at::Tensor& a) {
+  return a.device().is_cpu() && a.scalar_type() != at::kBFloat16 && uses_openblas();
+}
+
+void product_into(at::Tensor out, const at::Tensor& a, const at::Tensor& b,
+                  const at::Tensor& bias) {
+  if (bias.defined()) {
+    at::addmm_out(out, bias, a, b);
+  } else {
+    at::mm_out(out, a, b);
+  }
+}
+
+}  // namespace
+
+at::Tensor matrix_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
+  const at::AutoDispatchBelowADInplaceOrView no_autograd;
+  if (!cut_by_hand(a)) return bias.defined() ? at::addmm(bias, a, b) : at::mm(a, b);
+  at::Tensor out = at::empty({a.size(0), b.size(1)}, a.options());
+  const std::int64_t grain =
+      std::max(kMinRows, (a.size(0) + at::get_num_threads() - 1) / at::get_num_threads());
+  at::parallel_for(0, a.size(0), grain, [&](std::int64_t begin, std::int64_t end) {
+    const at::AutoDispatchBelowADInplaceOrView inner_no_autograd;
+    product_into(out.narrow(0, begin, end - begin), a.narrow(0, begin, end - begin), b, bias);
+  });
+  return out;
+}
+
+at::Tensor batched_product(const at::Tensor& a, const at::Tensor& b) {
+  const at::AutoDispatchBelowADInplaceOrView no_autograd;
+  if (!cut_by_hand(a)) return at::bmm(a, b);
+  at::Tensor out = at::empty({a.size(0), a.size(1), b.size(2)}, a.options());
+  at::parallel_for(0, a.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+    const at::AutoDispatchBelowADInplaceOrView inner_no_autograd;
+    for (std::int64_t h = begin; h < end; ++h) {
+      product_into(out.select(0, h), a.select(0, h), b.select(0, h), {});
+    }
+  });
+  return out;
+}
+
+}  // namespace taskneuron

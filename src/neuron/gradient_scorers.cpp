@@ -1,0 +1,116 @@
+// Scorers that need a backward pass: taylor, gradient, integrated gradients.
+#include "base/torch_compat.h"
+#include "neuron/scorer_support.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+namespace {
+
+double share_of(const ScoreRun& run, const ScoreBatch& batch) {
+  return static_cast<double>(batch.members.size()) / static_cast<double>(run.examples.size());
+}
+
+class TaylorHook : public NeuronHook {
+ public:
+  explicit TaylorHook(ScoreRun& run) : run_(run), gradient_only_(run.options.method == "gradient") {}
+  bool wants_tap(Site site, std::int64_t) const override {
+    return run_.options.sites.count(site) != 0;
+  }
+  void tap(const SiteView& view) override {
+    const at::Tensor gradient = view.gradient.to(at::kFloat);
+    run_.relevance.add(view.site, view.layer,
+                       gradient_only_ ? gradient : gradient * view.activation, *view.spans);
+  }
+
+ private:
+  ScoreRun& run_;
+  bool gradient_only_;
+};
+
+// Scales one layer's site and keeps ω · ∂loss/∂ω row by row over the steps.
+class PathHook : public NeuronHook {
+ public:
+  PathHook(Site site, std::int64_t layer, at::Tensor ones)
+      : site_(site), layer_(layer), ones_(std::move(ones)) {}
+  void set_step(double alpha, double weight) {
+    alpha_ = alpha;
+    weight_ = weight;
+  }
+  at::Tensor scale(Site site, std::int64_t layer) const override {
+    return site == site_ && layer == layer_ ? ones_ * alpha_ : at::Tensor();
+  }
+  bool wants_tap(Site site, std::int64_t layer) const override {
+    return site == site_ && layer == layer_;
+  }
+  void tap(const SiteView& view) override {
+    // What is shown is α·ω; the path's integrand is the gradient there times the whole ω.
+    const at::Tensor term =
+        view.gradient.to(at::kFloat) * view.activation * (weight_ / alpha_);
+    sum_ = sum_.defined() ? sum_ + term : term;
+    spans_ = *view.spans;
+  }
+  const at::Tensor& sum() const { return sum_; }
+  const std::vector<RowSpan>& spans() const { return spans_; }
+
+ private:
+  Site site_;
+  std::int64_t layer_;
+  at::Tensor ones_;
+  double alpha_ = 1;
+  double weight_ = 1;
+  at::Tensor sum_;
+  std::vector<RowSpan> spans_;
+};
+
+}  // namespace
+
+void add_taylor(ScoreRun& run) {
+  for_each_batch(run, [&](const ScoreBatch& batch) {
+    TaylorHook hook(run);
+    at::Tensor nll;
+    const at::Tensor features = run.decoder.features(*batch.batch, hook, batch.cache);
+    const at::Tensor loss = run.decoder.target_loss(features, *batch.batch, &nll);
+    require_finite(run, batch, nll);
+    loss.backward();
+    run.progress(share_of(run, batch), batch.batch->tokens());
+  });
+}
+
+void add_integrated_gradients(ScoreRun& run) {
+  const std::int64_t layers = run.decoder.config().layers;
+  const int steps = run.options.integration_steps;
+  const double passes =
+      static_cast<double>(layers) * steps * static_cast<double>(run.options.sites.size());
+  for_each_batch(run, [&](const ScoreBatch& batch) {
+    NeuronHook none;
+    const BatchPlanPtr plan = run.decoder.plan(*batch.batch);
+    at::Tensor below;  // hidden states under the layer in question
+    {
+      const at::NoGradGuard no_gradients;
+      below = run.decoder.embed(*plan);
+    }
+    for (std::int64_t l = 0; l < layers; ++l) {
+      for (const Site site : run.options.sites) {
+        const SiteShape shape = site_shape(run.decoder.config(), site);
+        PathHook hook(site, l, at::ones({shape.width}));
+        for (int k = 0; k < steps; ++k) {
+          hook.set_step((k + 0.5) / steps, 1.0 / steps);  // midpoint rule
+          at::Tensor x = below;
+          for (std::int64_t m = l; m < layers; ++m) x = run.decoder.layer(m, x, plan, hook);
+          at::Tensor nll;
+          const at::Tensor loss =
+              run.decoder.target_loss(run.decoder.finish(x), *batch.batch, &nll);
+          require_finite(run, batch, nll);
+          loss.backward();
+          run.progress(share_of(run, batch) / passes, batch.batch->tokens());
+        }
+        run.relevance.add(site, l, hook.sum(), hook.spans());
+      }
+      const at::NoGradGuard no_gradients;
+      if (l + 1 < layers) below = run.decoder.layer(l, below, plan, none);
+    }
+  });
+}
+
+}  // namespace taskneuron

@@ -1,0 +1,118 @@
+#include "taskneuron/neuron/neuron_set.h"
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+namespace {
+
+constexpr const char* kFormat = "taskneuron.set/1";
+
+std::vector<std::int64_t> read_units(const JsonView& json, std::int64_t width) {
+  std::vector<std::int64_t> units;
+  for (const JsonView& item : json.array()) {
+    const std::int64_t unit = item.integer();
+    if (unit < 0 || unit >= width) {
+      item.fail(fmt::format("unit {} is out of range; the width is {}", unit, width));
+    }
+    if (!units.empty() && unit <= units.back()) item.fail("unit ids must ascend");
+    units.push_back(unit);
+  }
+  return units;
+}
+
+}  // namespace
+
+std::int64_t NeuronSet::SiteUnits::size() const {
+  std::int64_t count = 0;
+  for (const auto& layer : units) count += static_cast<std::int64_t>(layer.size());
+  return count;
+}
+
+std::int64_t NeuronSet::size() const {
+  std::int64_t count = 0;
+  for (const auto& item : sites) count += item.second.size();
+  return count;
+}
+
+NeuronSet load_set(const std::filesystem::path& path) {
+  const Json document = read_json(path);
+  const JsonView json(document, path.string());
+  const std::string format = json.at("format").string();
+  if (format != kFormat) json.fail(fmt::format("format '{}' is not '{}'", format, kFormat));
+  NeuronSet set;
+  set.model_hash = json.at("model").string();
+  for (const auto& item : json.at("sites").object().items()) {
+    const Site site = parse_site(item.key());
+    NeuronSet::SiteUnits& units = set.sites[site];
+    units.width = json.at("width").at(item.key()).integer();
+    for (const JsonView& layer : json.at("sites").at(item.key()).array()) {
+      units.units.push_back(read_units(layer, units.width));
+    }
+    if (units.units.size() != set.sites.begin()->second.units.size()) {
+      json.fail(fmt::format("site {} has {} layers, site {} has {}", item.key(),
+                            units.units.size(), site_name(set.sites.begin()->first),
+                            set.sites.begin()->second.units.size()));
+    }
+  }
+  if (set.sites.empty()) json.at("sites").fail("names no site");
+  if (const auto from = json.find("from")) {
+    for (const auto& item : from->object().items()) {
+      set.from[item.key()] = JsonView(item.value(), from->where() + " '" + item.key() + "'").string();
+    }
+  }
+  return set;
+}
+
+void save_set(const NeuronSet& set, const std::filesystem::path& path) {
+  OutputJson json;
+  json["format"] = kFormat;
+  json["model"] = set.model_hash;
+  for (const auto& [site, units] : set.sites) {
+    json["sites"][site_name(site)] = units.units;
+    json["width"][site_name(site)] = units.width;
+  }
+  json["from"] = set.from;
+  write_file(path, json.dump() + "\n");
+}
+
+void require_fit(const NeuronSet& set, const ModelConfig& config, const std::string& model_hash,
+                 OtherWeights other_weights, const std::string& where) {
+  for (const auto& [site, units] : set.sites) {
+    const SiteShape model = site_shape(config, site);
+    if (units.shape() != model) {
+      throw Error(fmt::format("{}: site {} has {} layers of {} units, the model {} of {}", where,
+                              site_name(site), units.units.size(), units.width, model.layers,
+                              model.width));
+    }
+  }
+  if (set.model_hash != model_hash && other_weights == OtherWeights::kRefuse) {
+    throw Error(fmt::format("{}: was made for a model with other weights ({:.19}..., this one is "
+                            "{:.19}...); --allow-other-weights uses it all the same",
+                            where, set.model_hash, model_hash));
+  }
+}
+
+SetHook::SetHook(const NeuronSet& set, double factor) {
+  for (const auto& [site, units] : set.sites) {
+    std::vector<at::Tensor>& factors = factors_[site];
+    for (const auto& layer : units.units) {
+      at::Tensor& tensor = factors.emplace_back();
+      if (layer.empty()) continue;
+      tensor = at::ones({units.width}, at::kFloat);
+      tensor.index_fill_(0, at::tensor(layer, at::kLong), factor);
+    }
+  }
+}
+
+at::Tensor SetHook::scale(Site site, std::int64_t layer) const {
+  const auto found = factors_.find(site);
+  return found == factors_.end() ? at::Tensor() : found->second.at(static_cast<std::size_t>(layer));
+}
+
+}  // namespace taskneuron

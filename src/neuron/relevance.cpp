@@ -1,0 +1,61 @@
+#include "taskneuron/neuron/relevance.h"
+
+#include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+namespace {
+
+at::Tensor zeros(const SiteShape& shape) { return at::zeros({shape.layers, shape.width}, at::kDouble); }
+
+}  // namespace
+
+Relevance::Relevance(const std::map<Site, SiteShape>& shapes, Sums sums) : kind_(sums) {
+  for (const auto& [site, shape] : shapes) {
+    SiteSums& target = sums_[site];
+    target.signed_sum = zeros(shape);
+    if (sums == Sums::kSignedOnly) continue;
+    target.example_abs_sum = zeros(shape);
+    target.token_abs_sum = zeros(shape);
+    target.example_sq_sum = zeros(shape);
+  }
+}
+
+void Relevance::add(Site site, std::int64_t layer, const at::Tensor& values,
+                    const std::vector<RowSpan>& spans) {
+  const at::Tensor wide = values.to(at::kFloat);
+  if (kind_ == Sums::kSignedOnly) {
+    sums_.at(site).signed_sum[layer] += wide.sum(at::IntArrayRef{0}, false, at::kDouble).cpu();
+    return;
+  }
+  // An example may own several spans (none does today where all sums are formed).
+  const auto examples = static_cast<std::int64_t>(spans.size());
+  at::Tensor by_example = at::empty({examples, wide.size(1)}, wide.options());
+  at::Tensor absolute = at::empty({examples, wide.size(1)}, wide.options());
+  for (std::int64_t s = 0; s < examples; ++s) {
+    const RowSpan& span = spans[static_cast<std::size_t>(s)];
+    TN_CHECK(s == 0 || span.example > spans[static_cast<std::size_t>(s) - 1].example);
+    const at::Tensor rows = wide.narrow(0, span.begin, span.end - span.begin);
+    by_example[s] = rows.sum(0);
+    absolute[s] = rows.abs().sum(0);
+  }
+  add_rows(site, layer, by_example.cpu(), absolute.cpu());
+}
+
+void Relevance::add_example(Site site, std::int64_t layer, const at::Tensor& value) {
+  const at::Tensor row = value.to(at::kFloat).cpu().unsqueeze(0);
+  add_rows(site, layer, row, row.abs());
+}
+
+void Relevance::add_rows(Site site, std::int64_t layer, const at::Tensor& signed_values,
+                         const at::Tensor& absolute_values) {
+  SiteSums& sums = sums_.at(site);
+  const at::Tensor wide = signed_values.to(at::kDouble);
+  sums.signed_sum[layer] += wide.sum(0);
+  sums.example_abs_sum[layer] += wide.abs().sum(0);
+  sums.example_sq_sum[layer] += wide.square().sum(0);
+  sums.token_abs_sum[layer] += absolute_values.sum(at::IntArrayRef{0}, false, at::kDouble);
+}
+
+}  // namespace taskneuron

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "taskneuron/neuron/relevance.h"
+#include "taskneuron/neuron/scorer.h"
+
+namespace taskneuron {
+
+// What every scorer works with. add_* functions fill `relevance`.
+struct ScoreRun {
+  const Checkpoint& checkpoint;
+  const Decoder& decoder;
+  const std::vector<AnswerExample>& examples;
+  const ScoreOptions& options;
+  const ScoreProgress& progress;
+  Relevance relevance;
+  std::int64_t tokens = 0;     // run forward, as prompts and answers count once
+  std::int64_t positions = 0;  // observed rows, for methods that divide by them
+};
+
+// One forward pass's worth of examples. The batch stays where it is: graphs point to it.
+struct ScoreBatch {
+  std::vector<std::int64_t> members;  // numbers of examples
+  std::unique_ptr<Batch> batch;
+  KeyValueCache* cache = nullptr;
+};
+
+// Cuts the run into batches (with the prefix shared where options allow) and calls step for each.
+// passes: how many times step runs the batch, for progress.
+void for_each_batch(ScoreRun& run, const std::function<void(const ScoreBatch&)>& step);
+
+// Whether the shared prefix is run apart from the examples.
+bool shares_prefix(const ScoreOptions& options);
+
+// Throws Error unless every nll is finite.
+void require_finite(const ScoreRun& run, const ScoreBatch& batch, const at::Tensor& nll);
+
+void add_taylor(ScoreRun& run);  // also gradient
+void add_observed(ScoreRun& run);  // activation, frequency
+void add_integrated_gradients(ScoreRun& run);
+void add_ablation(ScoreRun& run);
+
+}  // namespace taskneuron

@@ -1,0 +1,215 @@
+#include "taskneuron/neuron/scores.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+
+#include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/version.h"
+#include "taskneuron/checkpoint/safetensors.h"
+
+namespace taskneuron {
+
+namespace {
+
+constexpr const char* kFormat = "taskneuron.scores/1";
+
+struct SumField {
+  const char* name;
+  at::Tensor SiteSums::*sum;
+};
+constexpr SumField kSums[] = {
+    {"signed_sum", &SiteSums::signed_sum},
+    {"example_abs_sum", &SiteSums::example_abs_sum},
+    {"token_abs_sum", &SiteSums::token_abs_sum},
+    {"example_sq_sum", &SiteSums::example_sq_sum},
+};
+
+struct InfoField {
+  const char* name;
+  std::string ScoreInfo::*value;
+};
+constexpr InfoField kInfo[] = {
+    {"model", &ScoreInfo::model_hash},       {"task", &ScoreInfo::task},
+    {"split", &ScoreInfo::split},            {"template", &ScoreInfo::template_hash},
+    {"method", &ScoreInfo::method},          {"positions", &ScoreInfo::positions},
+    {"aggregate", &ScoreInfo::aggregate},    {"dtype", &ScoreInfo::dtype},
+    {"seed", &ScoreInfo::seed},
+};
+
+// Whatever sum is there; all have one shape.
+const at::Tensor& any_sum(const SiteSums& sums) {
+  for (const SumField& field : kSums) {
+    if ((sums.*field.sum).defined()) return sums.*field.sum;
+  }
+  TN_CHECK(false);
+}
+
+std::int64_t parse_count(const std::map<std::string, std::string>& metadata, const char* key,
+                         const std::string& where) {
+  const auto found = metadata.find(key);
+  const std::string text = found == metadata.end() ? "" : found->second;
+  if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos) {
+    throw Error(fmt::format("{}: metadata '{}' is '{}'; a count was expected", where, key, text));
+  }
+  return std::stoll(text);
+}
+
+void read_sum(const SafetensorsFile& file, const std::string& name, Scores& scores) {
+  const auto dot = name.find('.');
+  for (const SumField& field : kSums) {
+    if (dot == std::string::npos || name.substr(0, dot) != field.name) continue;
+    const TensorEntry& entry = file.entries().at(name);
+    if (entry.dtype != at::kDouble || entry.shape.size() != 2) {
+      throw Error(fmt::format("{}: tensor '{}' must be F64 with two dimensions",
+                              file.path().string(), name));
+    }
+    SiteSums& sums = scores.sites[parse_site(name.substr(dot + 1))];
+    const at::Tensor sum = file.tensor(name).clone();
+    for (const SumField& other : kSums) {
+      if ((sums.*other.sum).defined() && (sums.*other.sum).sizes() != sum.sizes()) {
+        throw Error(fmt::format("{}: tensor '{}' has another shape than {}.{}",
+                                file.path().string(), name, other.name, name.substr(dot + 1)));
+      }
+    }
+    sums.*field.sum = sum;
+  }
+}
+
+}  // namespace
+
+const char* aggregate_name(Aggregate aggregate) {
+  switch (aggregate) {
+    case Aggregate::kExample: return "example";
+    case Aggregate::kToken: return "token";
+    case Aggregate::kDataset: return "dataset";
+  }
+  TN_CHECK(false);
+}
+
+Aggregate parse_aggregate(const std::string& name) {
+  for (const Aggregate aggregate : {Aggregate::kExample, Aggregate::kToken, Aggregate::kDataset}) {
+    if (name == aggregate_name(aggregate)) return aggregate;
+  }
+  throw UsageError(fmt::format("aggregate '{}' is unknown; use example, token or dataset", name));
+}
+
+SiteShape Scores::shape(Site site) const {
+  const at::Tensor& sum = any_sum(sites.at(site));
+  return {sum.size(0), sum.size(1)};
+}
+
+at::Tensor Scores::relevance(Site site, Aggregate aggregate) const {
+  const auto found = sites.find(site);
+  if (found == sites.end()) {
+    throw Error(fmt::format("the scores of task '{}' hold nothing for site {}", info.task,
+                            site_name(site)));
+  }
+  const SiteSums& sums = found->second;
+  const at::Tensor& sum = aggregate == Aggregate::kExample ? sums.example_abs_sum
+                          : aggregate == Aggregate::kToken ? sums.token_abs_sum
+                                                           : sums.signed_sum;
+  if (!sum.defined()) {
+    throw Error(fmt::format("the scores of task '{}' ({}) were made without the sums of aggregate "
+                            "{}; detect again with --aggregate {}",
+                            info.task, info.method, aggregate_name(aggregate),
+                            aggregate_name(aggregate)));
+  }
+  return (sum / static_cast<double>(denominator)).abs();
+}
+
+at::Tensor Scores::relevance(Site site) const {
+  return relevance(site, parse_aggregate(info.aggregate));
+}
+
+at::Tensor Scores::standard_error(Site site) const {
+  const SiteSums& sums = sites.at(site);
+  if (!sums.example_sq_sum.defined() || examples < 2) {
+    throw Error(fmt::format("the scores of task '{}' allow no standard error", info.task));
+  }
+  const auto n = static_cast<double>(examples);
+  const at::Tensor mean = sums.example_abs_sum / n;
+  const at::Tensor variance = (sums.example_sq_sum / n - mean * mean).clamp_min(0) * (n / (n - 1));
+  return (variance / n).sqrt();
+}
+
+void Scores::merge(const Scores& other, const std::string& where) {
+  for (const InfoField& field : kInfo) {
+    if (info.*field.value != other.info.*field.value) {
+      throw Error(fmt::format("{}: cannot be added: its {} is '{}', the others have '{}'", where,
+                              field.name, other.info.*field.value, info.*field.value));
+    }
+  }
+  for (const auto& item : other.sites) {
+    if (sites.count(item.first) == 0 || shape(item.first) != other.shape(item.first)) {
+      throw Error(fmt::format("{}: cannot be added: its shape at site {} differs", where,
+                              site_name(item.first)));
+    }
+  }
+  if (sites.size() != other.sites.size()) {
+    throw Error(fmt::format("{}: cannot be added: it lacks a site that the others have", where));
+  }
+  for (auto& [site, sums] : sites) {
+    for (const SumField& field : kSums) {
+      at::Tensor& mine = sums.*field.sum;
+      const at::Tensor& theirs = other.sites.at(site).*field.sum;
+      mine = mine.defined() && theirs.defined() ? mine + theirs : at::Tensor();
+    }
+  }
+  examples += other.examples;
+  tokens += other.tokens;
+  denominator += other.denominator;
+}
+
+void save_scores(const Scores& scores, const std::filesystem::path& path) {
+  NamedTensors tensors;
+  for (const auto& [site, sums] : scores.sites) {
+    for (const SumField& field : kSums) {
+      if ((sums.*field.sum).defined()) {
+        tensors.emplace_back(fmt::format("{}.{}", field.name, site_name(site)), sums.*field.sum);
+      }
+    }
+    tensors.emplace_back(fmt::format("relevance.{}", site_name(site)),
+                         scores.relevance(site).to(at::kFloat));
+  }
+  std::map<std::string, std::string> metadata = {
+      {"format", kFormat},
+      {"version", version()},
+      {"examples", std::to_string(scores.examples)},
+      {"tokens", std::to_string(scores.tokens)},
+      {"denominator", std::to_string(scores.denominator)},
+  };
+  for (const InfoField& field : kInfo) metadata[field.name] = scores.info.*field.value;
+  write_safetensors(path, std::move(tensors), metadata);
+}
+
+Scores load_scores(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  const auto& metadata = file.metadata();
+  const auto format = metadata.find("format");
+  if (format == metadata.end() || format->second != kFormat) {
+    throw Error(fmt::format("{}: not a score file (metadata 'format' is not '{}')", path.string(),
+                            kFormat));
+  }
+  Scores scores;
+  for (const InfoField& field : kInfo) {
+    const auto found = metadata.find(field.name);
+    if (found != metadata.end()) scores.info.*field.value = found->second;
+  }
+  scores.examples = parse_count(metadata, "examples", path.string());
+  scores.tokens = parse_count(metadata, "tokens", path.string());
+  scores.denominator = parse_count(metadata, "denominator", path.string());
+  for (const auto& item : file.entries()) read_sum(file, item.first, scores);
+  if (scores.sites.empty() || scores.denominator == 0) {
+    throw Error(fmt::format("{}: holds no sums", path.string()));
+  }
+  for (const auto& item : scores.sites) {
+    if (scores.shape(item.first).layers != scores.shape(scores.sites.begin()->first).layers) {
+      throw Error(fmt::format("{}: its sites have different numbers of layers", path.string()));
+    }
+  }
+  return scores;
+}
+
+}  // namespace taskneuron
