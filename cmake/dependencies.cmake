@@ -16,6 +16,8 @@ target_include_directories(taskneuron_settings INTERFACE ${PROJECT_SOURCE_DIR}/i
 target_include_directories(taskneuron_settings SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS}
                                                                 ${NLOHMANN_JSON_INCLUDE})
 target_compile_options(taskneuron_settings INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter
+                                                     -Wno-stringop-overflow -Wno-restrict
+                                                     -Wno-array-bounds
                                                      ${TORCH_CXX_FLAGS})
 target_link_libraries(taskneuron_settings INTERFACE torch fmt::fmt)
 if(TASKNEURON_SANITIZE)

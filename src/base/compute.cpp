@@ -64,8 +64,9 @@ void set_threads(int threads) {
     threads = environment != nullptr ? std::atoi(environment) : processors;
     if (threads <= 0) threads = processors;
   } else if (threads > processors) {
-    warn(fmt::format("--threads {} is more than the {} processors available; expect it to be slower",
-                     threads, processors));
+    warn(
+        fmt::format("--threads {} is more than the {} processors available; expect it to be slower",
+                    threads, processors));
   }
   at::set_num_threads(threads);
   if (const SetThreads set = find_openblas()) set(1);

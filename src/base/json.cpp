@@ -17,7 +17,8 @@ constexpr int kMaxDepth = 64;
 std::string syntax_problem(const nlohmann::json::exception& error) {
   std::string message = error.what();
   if (const auto end = message.find("] "); end != std::string::npos) message.erase(0, end + 2);
-  if (const auto end = message.find(": "); message.rfind("parse error", 0) == 0 && end != std::string::npos) {
+  if (const auto end = message.find(": ");
+      message.rfind("parse error", 0) == 0 && end != std::string::npos) {
     message.erase(0, end + 2);
   }
   return message;
@@ -45,7 +46,9 @@ Json parse_json(std::string_view text, const std::string& where) {
   }
 }
 
-Json read_json(const std::filesystem::path& path) { return parse_json(read_file(path), path.string()); }
+Json read_json(const std::filesystem::path& path) {
+  return parse_json(read_file(path), path.string());
+}
 
 void JsonView::fail(const std::string& problem) const {
   throw Error(fmt::format("{}: {}", where_, problem));
@@ -78,7 +81,8 @@ std::string JsonView::string() const {
 
 std::int64_t JsonView::integer() const {
   if (!value_->is_number_integer()) fail_type("an integer");
-  if (value_->is_number_unsigned() && value_->get<std::uint64_t>() > INT64_MAX) fail_type("an integer");
+  if (value_->is_number_unsigned() && value_->get<std::uint64_t>() > INT64_MAX)
+    fail_type("an integer");
   return value_->get<std::int64_t>();
 }
 

@@ -25,4 +25,9 @@ inline at::Tensor tensor_or_undefined(const OptionalTensor& tensor) {
   return tensor.has_value() ? *tensor : at::Tensor();
 }
 
+// Type in which sums and exponentials of values of this type are formed.
+inline at::ScalarType wide_type(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
 }  // namespace taskneuron

@@ -54,9 +54,10 @@ void Checkpoint::open_shards() {
   } else if (fs::exists(index)) {
     names = shard_names(index);
   } else {
-    throw Error(fmt::format("{}: neither {} nor {} is there; other weight formats are not read "
-                            "(convert them to safetensors first)",
-                            folder_.string(), kSingleFile, kIndexFile));
+    throw Error(
+        fmt::format("{}: neither {} nor {} is there; other weight formats are not read "
+                    "(convert them to safetensors first)",
+                    folder_.string(), kSingleFile, kIndexFile));
   }
   for (const std::string& name : names) {
     files_.emplace_back(folder_ / name);
@@ -80,7 +81,8 @@ const SafetensorsFile& Checkpoint::file_of(const std::string& name) const {
 
 at::Tensor Checkpoint::tensor(const std::string& name) const { return file_of(name).tensor(name); }
 
-at::Tensor Checkpoint::tensor(const std::string& name, const std::vector<std::int64_t>& shape) const {
+at::Tensor Checkpoint::tensor(const std::string& name,
+                              const std::vector<std::int64_t>& shape) const {
   const SafetensorsFile& file = file_of(name);
   const TensorEntry& entry = file.entries().at(name);
   if (entry.shape != shape) {

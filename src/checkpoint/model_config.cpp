@@ -56,13 +56,13 @@ void set_heads(ModelConfig& config, const JsonView& json, const char* heads_key)
   config.heads = positive(json, heads_key);
   config.kv_heads = positive_or(json, "num_key_value_heads", config.heads);
   if (!json.find("head_dim") && config.hidden % config.heads != 0) {
-    json.fail(fmt::format("hidden size {} is not a multiple of {} heads", config.hidden,
-                          config.heads));
+    json.fail(
+        fmt::format("hidden size {} is not a multiple of {} heads", config.hidden, config.heads));
   }
   config.head_dim = positive_or(json, "head_dim", config.hidden / config.heads);
   if (config.heads % config.kv_heads != 0) {
-    json.fail(fmt::format("{} heads cannot share {} key-value heads", config.heads,
-                          config.kv_heads));
+    json.fail(
+        fmt::format("{} heads cannot share {} key-value heads", config.heads, config.kv_heads));
   }
   config.attention_scale = 1 / std::sqrt(static_cast<double>(config.head_dim));
 }
@@ -92,7 +92,8 @@ void set_rotary(ModelConfig& config, const JsonView& json, double share, const c
                            ? parameters->at("rope_theta").number()
                            : json.number_or("rope_theta", json.number_or(theta_key, 10000.0));
   if (!(theta > 0)) json.fail(fmt::format("rope theta must be positive, found {}", theta));
-  if (!(share > 0 && share <= 1)) json.fail(fmt::format("rotary share must be in (0, 1], found {}", share));
+  if (!(share > 0 && share <= 1))
+    json.fail(fmt::format("rotary share must be in (0, 1], found {}", share));
   const auto dims = static_cast<std::int64_t>(static_cast<double>(config.head_dim) * share);
   if (dims <= 0 || dims % 2 != 0) {
     json.fail(fmt::format("rotary embedding over {} dimensions is not supported", dims));

@@ -23,7 +23,7 @@ struct DtypeName {
   at::ScalarType dtype;
 };
 constexpr DtypeName kDtypes[] = {
-    {"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16},
+    {"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf},  {"BF16", at::kBFloat16},
     {"I64", at::kLong},   {"I32", at::kInt},   {"I16", at::kShort}, {"I8", at::kChar},
     {"U8", at::kByte},    {"BOOL", at::kBool},
 };
@@ -83,15 +83,17 @@ std::string_view SafetensorsFile::header() const {
 void SafetensorsFile::read_header() {
   const std::string where = path().string();
   if (file_->size_bytes() < 8) {
-    throw Error(fmt::format("{}: {} bytes is too short for a safetensors file; the download is "
-                            "probably incomplete",
-                            where, file_->size_bytes()));
+    throw Error(
+        fmt::format("{}: {} bytes is too short for a safetensors file; the download is "
+                    "probably incomplete",
+                    where, file_->size_bytes()));
   }
   header_bytes_ = read_little_endian(file_->data());
   if (header_bytes_ > kMaxHeaderBytes || header_bytes_ > file_->size_bytes() - 8) {
-    throw Error(fmt::format("{}: claims a header of {} bytes but the file has {}; it is truncated "
-                            "or not a safetensors file",
-                            where, header_bytes_, file_->size_bytes()));
+    throw Error(
+        fmt::format("{}: claims a header of {} bytes but the file has {}; it is truncated "
+                    "or not a safetensors file",
+                    where, header_bytes_, file_->size_bytes()));
   }
   const Json header_json = parse_json(header(), where + ": header");
   const JsonView view(header_json, where);
@@ -120,9 +122,10 @@ void SafetensorsFile::read_entry(const std::string& name, const void* json) {
   entry.end = unsigned_integer(offsets[1]);
   const std::uint64_t data_bytes = file_->size_bytes() - 8 - header_bytes_;
   if (entry.begin > entry.end || entry.end > data_bytes) {
-    view.fail(fmt::format("claims bytes [{}, {}) but the file holds {} after its header; the "
-                          "download is probably incomplete",
-                          entry.begin, entry.end, data_bytes));
+    view.fail(
+        fmt::format("claims bytes [{}, {}) but the file holds {} after its header; the "
+                    "download is probably incomplete",
+                    entry.begin, entry.end, data_bytes));
   }
   if (shape_bytes(entry, view) != entry.end - entry.begin) {
     view.fail(fmt::format("shape [{}] needs {} bytes, its offsets give {}",

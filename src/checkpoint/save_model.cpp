@@ -18,8 +18,8 @@ class AtomicFolder {
  public:
   explicit AtomicFolder(fs::path path) : path_(std::move(path)) {
     if (fs::exists(path_)) {
-      throw Error(fmt::format("{}: exists already; choose another folder or remove it",
-                              path_.string()));
+      throw Error(
+          fmt::format("{}: exists already; choose another folder or remove it", path_.string()));
     }
     temporary_ = path_.string() + fmt::format(".{}.tmp", ::getpid());
     std::error_code failure;

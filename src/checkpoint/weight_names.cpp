@@ -114,9 +114,9 @@ WeightNames gpt_neox_names() {
 
 const WeightNames& weight_names(const std::string& model_type) {
   static const std::map<std::string, WeightNames> table = {
-      {"gpt2", gpt2_names()},   {"gpt_neox", gpt_neox_names()}, {"llama", llama_names()},
-      {"mistral", llama_names()}, {"qwen2", llama_names()},     {"gemma", llama_names()},
-      {"bloom", bloom_names()}, {"opt", opt_names()},           {"phi", phi_names()},
+      {"gpt2", gpt2_names()},     {"gpt_neox", gpt_neox_names()}, {"llama", llama_names()},
+      {"mistral", llama_names()}, {"qwen2", llama_names()},       {"gemma", llama_names()},
+      {"bloom", bloom_names()},   {"opt", opt_names()},           {"phi", phi_names()},
       {"phi3", phi3_names()},
   };
   const auto found = table.find(model_type);

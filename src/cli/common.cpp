@@ -29,9 +29,10 @@ void CommonOptions::apply() const {
 void ModelOptions::add_to(CLI::App& command) {
   command.add_option("MODEL", folder, "Hugging Face model folder")->required();
   command
-      .add_option("--dtype", dtype,
-                  "auto, float32 or bfloat16; auto is bfloat16 where the checkpoint has 16 bits and "
-                  "the processor multiplies bfloat16 fast")
+      .add_option(
+          "--dtype", dtype,
+          "auto, float32 or bfloat16; auto is bfloat16 where the checkpoint has 16 bits and "
+          "the processor multiplies bfloat16 fast")
       ->capture_default_str();
   command.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
 }
@@ -66,14 +67,14 @@ LoadedModel::LoadedModel(const ModelOptions& options) : folder_(options.folder) 
   const auto from_tokenizer = tokenizer_->end_of_sequence();
   const auto& from_config = checkpoint_->config().end_of_sequence;
   if (!from_tokenizer && from_config.empty()) {
-    throw Error(fmt::format("{}: neither tokenizer_config.json nor config.json names an "
-                            "end-of-sequence token (eos_token, eos_token_id)",
-                            options.folder));
+    throw Error(
+        fmt::format("{}: neither tokenizer_config.json nor config.json names an "
+                    "end-of-sequence token (eos_token, eos_token_id)",
+                    options.folder));
   }
   end_of_sequence_ = from_tokenizer ? *from_tokenizer : from_config.front();
   decoder_ = std::make_unique<Decoder>(
-      *checkpoint_,
-      DecoderOptions{choose_dtype(options.dtype, *checkpoint_, device), device});
+      *checkpoint_, DecoderOptions{choose_dtype(options.dtype, *checkpoint_, device), device});
 }
 
 EncoderOptions LoadedModel::encoder_options(const DataOptions& data) const {
@@ -88,8 +89,9 @@ EncoderOptions LoadedModel::encoder_options(const DataOptions& data) const {
 namespace {
 
 std::size_t characters(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 bool numeric(const std::string& text) {

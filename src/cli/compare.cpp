@@ -81,13 +81,14 @@ void run(const Options& options) {
       const Scores scores = load_scores(path);
       relevance.push_back(site_relevance(scores, {}, parse_aggregate(scores.info.aggregate)));
     }
-    pairs = all_pairs(options.files, relevance, [&](const SiteRelevance& a, const SiteRelevance& b) {
-      const ScoreComparison comparison = compare_relevance(a, b, percent, scope);
-      OutputJson json = {{"pearson", comparison.pearson}, {"spearman", comparison.spearman}};
-      json["top"] = options.top;
-      json.update(set_json(comparison.top));
-      return json;
-    });
+    pairs =
+        all_pairs(options.files, relevance, [&](const SiteRelevance& a, const SiteRelevance& b) {
+          const ScoreComparison comparison = compare_relevance(a, b, percent, scope);
+          OutputJson json = {{"pearson", comparison.pearson}, {"spearman", comparison.spearman}};
+          json["top"] = options.top;
+          json.update(set_json(comparison.top));
+          return json;
+        });
   }
   if (options.common.json) return print_json({{"pairs", pairs}});
   print_pairs(pairs);
@@ -105,7 +106,8 @@ void add_compare(CLI::App& app) {
   command->add_option("--scope", options->scope, "Scores: global or layer")->capture_default_str();
   options->common.add_to(*command);
   command->footer(
-      "Prints the Jaccard overlap next to the one expected by chance with the same number of units\n"
+      "Prints the Jaccard overlap next to the one expected by chance with the same number of "
+      "units\n"
       "per layer; for scores also the correlations of relevance over all units.\n\n"
       "Example:\n  taskneuron compare scitail.safetensors amazonfood.safetensors");
   command->callback([options] { run(*options); });

@@ -99,6 +99,7 @@ void run(const Options& options) {
                                 ".safetensors"));
   }
   const LoadedModel model(options.model);
+  for (const Site site : scoring.sites) site_shape(model.checkpoint().config(), site);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
   std::vector<TaskExamples> tasks;
   for (const std::string& folder : options.data.tasks) {
@@ -144,11 +145,11 @@ void add_detect(CLI::App& app) {
   options->data.add_to(*command, "train");
   command->add_option("--out", options->out, "Score file; a folder for several tasks")->required();
   command
-      ->add_option("--site", options->sites, "act, up, gate, out, or the preset paper (act and out)")
+      ->add_option("--site", options->sites,
+                   "act, up, gate, out, or the preset paper (act and out)")
       ->capture_default_str();
   command
-      ->add_option("--method", options->method,
-                   fmt::format("{}", fmt::join(score_methods(), ", ")))
+      ->add_option("--method", options->method, fmt::format("{}", fmt::join(score_methods(), ", ")))
       ->capture_default_str();
   command->add_option("--aggregate", options->aggregate,
                       "example, token or dataset: what relevance in the file means. All three sums "

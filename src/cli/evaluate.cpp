@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/variant.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/evaluate/evaluation.h"
 
@@ -21,66 +22,14 @@ struct Options {
   bool allow_other_weights = false;
 };
 
-// One row of the output: the model as it is, or with a set of units changed.
-struct Variant {
-  std::string name;  // the set's file, or ""
-  std::unique_ptr<NeuronHook> hook;
-  std::unique_ptr<Decoder> changed;  // parameter mode
-  const Decoder* decoder;
-};
-
-struct Mode {
-  bool parameter = false;
-  double factor = 0;
-};
-
-Mode parse_mode(const std::string& text) {
-  if (text == "activation") return {};
-  if (text == "parameter") return {true, 0};
-  if (text.rfind("scale=", 0) == 0) {
-    std::size_t used = 0;
-    double factor = 0;
-    try {
-      factor = std::stod(text.substr(6), &used);
-    } catch (const std::exception&) {
-      used = 0;
-    }
-    if (used == text.size() - 6 && used > 0) return {false, factor};
-  }
-  throw UsageError(
-      fmt::format("--mode '{}' is unknown; use activation, parameter or scale=NUMBER", text));
-}
-
-std::unique_ptr<Decoder> with_set_zeroed(const Decoder& decoder, const NeuronSet& set) {
-  std::unique_ptr<Decoder> result;
-  for (const auto& [site, units] : set.sites) {
-    const Decoder& base = result ? *result : decoder;
-    result = std::make_unique<Decoder>(base.with_zeroed(site, units.units));
-  }
-  return result;
-}
-
 std::vector<Variant> make_variants(const Options& options, const LoadedModel& model) {
   std::vector<Variant> variants;
-  if (options.sets.empty()) {
-    variants.push_back({"", std::make_unique<NeuronHook>(), nullptr, &model.decoder()});
-    return variants;
-  }
-  const Mode mode = parse_mode(options.mode);
+  if (options.sets.empty()) variants.push_back(original_variant(model));
   for (const std::string& path : options.sets) {
     const NeuronSet set = load_set(path);
     require_fit(set, model.checkpoint().config(), model.checkpoint().hash(),
                 options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
-    Variant& variant = variants.emplace_back();
-    variant.name = path;
-    variant.decoder = &model.decoder();
-    if (mode.parameter) {
-      variant.hook = std::make_unique<NeuronHook>();
-      variant.changed = with_set_zeroed(model.decoder(), set);
-      if (variant.changed) variant.decoder = variant.changed.get();
-    } else {
-      variant.hook = std::make_unique<SetHook>(set, mode.factor);
-    }
+    variants.push_back(set_variant(model, set, parse_mode(options.mode), path));
   }
   return variants;
 }
@@ -94,10 +43,9 @@ std::optional<Scoring> parse_scoring(const std::string& name) {
 }
 
 OutputJson result_json(const TaskResult& result) {
-  return {{"task", result.task},         {"split", result.split},
-          {"metric", result.metric},     {"value", result.value},
-          {"stderr", result.standard_error}, {"examples", result.examples},
-          {"loss", result.loss},         {"truncated", result.truncated}};
+  return {{"task", result.task},   {"split", result.split},           {"metric", result.metric},
+          {"value", result.value}, {"stderr", result.standard_error}, {"examples", result.examples},
+          {"loss", result.loss},   {"truncated", result.truncated}};
 }
 
 // Rows {"index", "prediction", "reference", "correct"|"score", "scores"?, "loss"}, and which task
@@ -131,12 +79,9 @@ OutputJson run_text(const Options& options, const LoadedModel& model,
     const PerplexityResult result = evaluate_perplexity(
         *variant.decoder, *variant.hook, ids, window, options.data.limits(),
         [&](std::int64_t windows, std::int64_t tokens) { bar.advance(windows, tokens); });
-    OutputJson entry = {{"text", options.text},
-                        {"metric", "perplexity"},
-                        {"value", result.perplexity},
-                        {"stderr", result.standard_error},
-                        {"tokens", result.tokens},
-                        {"window", window},
+    OutputJson entry = {{"text", options.text},       {"metric", "perplexity"},
+                        {"value", result.perplexity}, {"stderr", result.standard_error},
+                        {"tokens", result.tokens},    {"window", window},
                         {"loss", result.loss}};
     if (!variant.name.empty()) entry["set"] = variant.name;
     results.push_back(entry);
@@ -191,8 +136,8 @@ void run(const Options& options) {
     for (const OutputJson& entry : entries) results.push_back(entry);
   };
   for (const std::string& folder : options.data.tasks) {
-    take(run_task(options, model, folder, encoder, variants,
-                  predictions ? &*predictions : nullptr, table));
+    take(run_task(options, model, folder, encoder, variants, predictions ? &*predictions : nullptr,
+                  table));
   }
   if (!options.text.empty()) take(run_text(options, model, variants, table));
   if (predictions) predictions->commit();
@@ -210,26 +155,25 @@ void run(const Options& options) {
 
 void add_evaluate(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("evaluate", "Metrics of a model on tasks, as it is or with units switched off");
+  CLI::App* command = app.add_subcommand(
+      "evaluate", "Metrics of a model on tasks, as it is or with units switched off");
   options->model.add_to(*command);
   options->data.add_to(*command, "test", /*tasks_required=*/false);
   command->add_option("--set", options->sets, "Sets of units to change, one result each");
-  command
-      ->add_option("--mode", options->mode,
-                   "activation: ω of the set's units is zero; parameter: their parameters are; "
-                   "scale=A: ω is multiplied by A")
-      ->capture_default_str();
-  command->add_option("--scoring", options->scoring,
-                      "rank, rank-norm or loss; default: rank for classification, loss for generation");
+  command->add_option("--mode", options->mode, kModeHelp)->capture_default_str();
+  command->add_option(
+      "--scoring", options->scoring,
+      "rank, rank-norm or loss; default: rank for classification, loss for generation");
   command->add_option("--text", options->text, "Text file whose perplexity is measured");
-  command->add_option("--predictions", options->predictions, "Write every prediction as JSON lines");
+  command->add_option("--predictions", options->predictions,
+                      "Write every prediction as JSON lines");
   command->add_flag("--allow-other-weights", options->allow_other_weights,
                     "Use sets that were made for other weights of the same shape");
   options->common.add_to(*command);
   command->footer(
       "Examples:\n  taskneuron evaluate examples/models/mini --task examples/tasks/scitail\n"
-      "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail --set scitail.json");
+      "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail --set "
+      "scitail.json");
   command->callback([options] { run(*options); });
 }
 

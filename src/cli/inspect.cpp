@@ -83,7 +83,8 @@ void run(const Options& options) {
 
 void add_inspect(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("inspect", "Architecture, neurons per site, memory needed");
+  CLI::App* command =
+      app.add_subcommand("inspect", "Architecture, neurons per site, memory needed");
   options->model.add_to(*command);
   command->add_option("--batch-tokens", options->batch_tokens, "Tokens per forward pass")
       ->check(CLI::PositiveNumber)

@@ -31,7 +31,7 @@ std::string nearest_flag(const CLI::App& command, const std::string& wrong) {
   for (const CLI::Option* option : command.get_options()) {
     for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
   }
-  return nearest_text(wrong.substr(0, wrong.find('=')), flags);
+  return nearest_text(wrong, flags);
 }
 
 std::string nearest_command(const CLI::App& app, const std::string& wrong) {
@@ -40,21 +40,33 @@ std::string nearest_command(const CLI::App& app, const std::string& wrong) {
   return nearest_text(wrong, names);
 }
 
-// One line that says what is wrong with the command line and how it would be right.
-int report_usage(const CLI::App& app, const CLI::ParseError& error) {
-  const CLI::App& command = chosen_command(app);
-  std::string message = error.what();
-  const std::vector<std::string> extra = app.remaining(true);
-  if (error.get_name() == "ExtrasError" && !extra.empty()) {
-    message = fmt::format("'{}' is not expected here", extra.front());
-    const bool flag = extra.front().rfind("-", 0) == 0;
-    const std::string nearest =
-        flag ? nearest_flag(command, extra.front())
-             : (&command == &app ? nearest_command(app, extra.front()) : "");
-    if (!nearest.empty()) message += fmt::format("; did you mean {}?", nearest);
+// The first word that the command line has no use for, with the nearest right one; or "".
+std::string unknown_word(const CLI::App& app, const CLI::App& command,
+                         const std::vector<std::string>& words) {
+  const auto suggest = [](const std::string& wrong, const std::string& nearest) {
+    return fmt::format("'{}' is unknown{}", wrong,
+                       nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest));
+  };
+  if (&command == &app && !words.empty() && words.front().rfind("-", 0) != 0) {
+    return suggest(words.front(), nearest_command(app, words.front()));
   }
+  for (const std::string& word : words) {
+    const std::string flag = word.substr(0, word.find('='));
+    if (flag.rfind("--", 0) == 0 && command.get_option_no_throw(flag) == nullptr) {
+      return suggest(flag, nearest_flag(command, flag));
+    }
+  }
+  return "";
+}
+
+// One line that says what is wrong with the command line and how it would be right.
+int report_usage(const CLI::App& app, const CLI::ParseError& error,
+                 const std::vector<std::string>& words) {
+  const CLI::App& command = chosen_command(app);
+  const std::string unknown = unknown_word(app, command, words);
   const std::string name = &command == &app ? "" : " " + command.get_name();
-  print_error(fmt::format("{} (see `taskneuron{} --help`)", message, name));
+  print_error(fmt::format("{} (see `taskneuron{} --help`)",
+                          unknown.empty() ? error.what() : unknown, name));
   return kWrongUsage;
 }
 
@@ -71,13 +83,14 @@ int run(int argc, char** argv) {
   add_select(app);
   add_merge(app);
   add_compare(app);
+  add_ablate(app);
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    return report_usage(app, error);
+    return report_usage(app, error, std::vector<std::string>(argv + 1, argv + argc));
   }
   return 0;
 }

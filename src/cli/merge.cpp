@@ -42,7 +42,8 @@ void add_merge(CLI::App& app) {
   command->add_option("SCORES", options->scores, "Score files made by detect")->required();
   command->add_option("--out", options->out, "Score file")->required();
   options->common.add_to(*command);
-  command->footer("Example:\n  taskneuron merge part1.safetensors part2.safetensors --out all.safetensors");
+  command->footer(
+      "Example:\n  taskneuron merge part1.safetensors part2.safetensors --out all.safetensors");
   command->callback([options] { run(*options); });
 }
 

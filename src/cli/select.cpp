@@ -32,8 +32,8 @@ std::vector<Site> parse_sites(const std::vector<std::string>& names) {
 }
 
 SiteRelevance relevance_of(const Options& options, const Scores& scores) {
-  const Aggregate aggregate = parse_aggregate(
-      options.aggregate.empty() ? scores.info.aggregate : options.aggregate);
+  const Aggregate aggregate =
+      parse_aggregate(options.aggregate.empty() ? scores.info.aggregate : options.aggregate);
   return site_relevance(scores, parse_sites(options.sites), aggregate);
 }
 
@@ -71,8 +71,8 @@ struct Written {
 std::vector<Written> select_random(const Options& options) {
   if (options.like.empty()) throw UsageError("--random needs --like SET, whose size it takes");
   if (options.random_kind != "matched" && options.random_kind != "uniform") {
-    throw UsageError(fmt::format("--random-kind '{}' is unknown; use matched or uniform",
-                                 options.random_kind));
+    throw UsageError(
+        fmt::format("--random-kind '{}' is unknown; use matched or uniform", options.random_kind));
   }
   const NeuronSet like = load_set(options.like);
   const RandomKind kind =
@@ -93,14 +93,16 @@ std::vector<Written> select_all(const Options& options) {
   for (const std::string& path : options.scores) {
     NeuronSet set = select_one(options, path);
     const std::string name = std::filesystem::path(path).stem().string();
-    written.push_back({output_path(options.out, options.scores.size(), name, ".json"), std::move(set)});
+    written.push_back(
+        {output_path(options.out, options.scores.size(), name, ".json"), std::move(set)});
   }
   return written;
 }
 
 std::string layer_profile(const NeuronSet::SiteUnits& units) {
   std::string text;
-  for (const auto& layer : units.units) text += fmt::format("{}{}", text.empty() ? "" : " ", layer.size());
+  for (const auto& layer : units.units)
+    text += fmt::format("{}{}", text.empty() ? "" : " ", layer.size());
   return text;
 }
 
@@ -134,9 +136,11 @@ void run(const Options& options) {
 
 void add_select(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("select", "The most relevant units, or random ones, as a set");
+  CLI::App* command =
+      app.add_subcommand("select", "The most relevant units, or random ones, as a set");
   command->add_option("SCORES", options->scores, "Score files made by detect");
-  command->add_option("--top", options->top, "Share of the units, in percent")->capture_default_str();
+  command->add_option("--top", options->top, "Share of the units, in percent")
+      ->capture_default_str();
   command->add_option("--scope", options->scope, "global: of all units; layer: of each layer's")
       ->capture_default_str();
   command->add_option("--aggregate", options->aggregate,
@@ -147,10 +151,12 @@ void add_select(CLI::App& app) {
   command->add_option("--random", options->random, "Instead: N random sets as large as --like")
       ->check(CLI::PositiveNumber);
   command->add_option("--like", options->like, "Set whose size random sets take");
-  command->add_option("--random-kind", options->random_kind,
-                      "matched: as many per layer as --like; uniform: anywhere")
+  command
+      ->add_option("--random-kind", options->random_kind,
+                   "matched: as many per layer as --like; uniform: anywhere")
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Seed of the first random set")->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed of the first random set")
+      ->capture_default_str();
   command->add_option("--out", options->out, "Set file; a folder for several")->required();
   options->common.add_to(*command);
   command->footer(

@@ -35,7 +35,8 @@ void run(const Options& options) {
 
 void add_tokenize(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("tokenize", "Encode and decode text with a model's tokenizer");
+  CLI::App* command =
+      app.add_subcommand("tokenize", "Encode and decode text with a model's tokenizer");
   command->add_option("MODEL", options->folder, "Folder with a tokenizer")->required();
   options->common.add_to(*command);
   command->footer(

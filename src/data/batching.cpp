@@ -35,8 +35,9 @@ Segment& append_answer(Batch& batch, const AnswerExample& example, std::int64_t 
   segment.example = number;
   segment.logit_rows = example.answer_tokens;
   for (std::int64_t i = length - example.answer_tokens; i < length; ++i) {
-    batch.targets.push_back({segment.begin + i - 1 - begin, example.ids[static_cast<std::size_t>(i)],
-                             number, 1.0 / static_cast<double>(example.answer_tokens)});
+    batch.targets.push_back({segment.begin + i - 1 - begin,
+                             example.ids[static_cast<std::size_t>(i)], number,
+                             1.0 / static_cast<double>(example.answer_tokens)});
   }
   return segment;
 }
@@ -72,8 +73,7 @@ void append_ranked(RankingBatch& result, const RankedExample& example,
           {row_before(k), label.ids[static_cast<std::size_t>(k)], batch.sequences + i, 1});
     }
     if (gold) {
-      batch.targets.push_back(
-          {row_before(length), end_of_sequence, result.end_sequence.back(), 1});
+      batch.targets.push_back({row_before(length), end_of_sequence, result.end_sequence.back(), 1});
     }
   }
   segment.end = batch.tokens();

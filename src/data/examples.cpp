@@ -37,8 +37,8 @@ ExampleEncoder::ExampleEncoder(const Tokenizer& tokenizer, const PromptTemplate&
 
 // Prompt and answer as one text, without the end-of-sequence that some post-processors append.
 Ids ExampleEncoder::full_ids(const PromptFields& fields) const {
-  Ids ids = tokenizer_.encode(template_.prompt(fields) + template_.answer(fields),
-                              SpecialTokens::kAdd);
+  Ids ids =
+      tokenizer_.encode(template_.prompt(fields) + template_.answer(fields), SpecialTokens::kAdd);
   if (!ids.empty() && ids.back() == options_.end_of_sequence) ids.pop_back();
   return ids;
 }
@@ -58,9 +58,10 @@ bool ExampleEncoder::shorten(PromptFields& fields, const Fits& tokens_needed,
   fields.input.clear();
   const std::int64_t without_input = tokens_needed(fields);
   if (without_input > options_.max_tokens) {
-    throw Error(fmt::format("{}: instruction and answer alone need {} tokens, the context has {}; "
-                            "shorten them or raise --max-length",
-                            where, without_input, options_.max_tokens));
+    throw Error(
+        fmt::format("{}: instruction and answer alone need {} tokens, the context has {}; "
+                    "shorten them or raise --max-length",
+                    where, without_input, options_.max_tokens));
   }
   std::size_t fits = 0, too_long = whole.size();  // bytes of the input that are kept
   while (too_long - fits > 1) {

@@ -40,7 +40,8 @@ TaskRow parse_row(const JsonView& json, const Task& task) {
   row.references = strings_or_none(json, "references");
   if (row.references.empty()) row.references = {row.output};
   if (task.type == TaskType::kClassification) {
-    if (row.labels.empty()) json.fail("a classification row without labels, and meta.json has none");
+    if (row.labels.empty())
+      json.fail("a classification row without labels, and meta.json has none");
     if (std::find(row.labels.begin(), row.labels.end(), row.output) == row.labels.end()) {
       json.fail(fmt::format("output '{}' is not among the labels: {}", row.output,
                             fmt::join(row.labels, ", ")));
@@ -53,9 +54,10 @@ TaskRow parse_row(const JsonView& json, const Task& task) {
 
 Task load_task(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
-    throw Error(fmt::format("{}: no such task folder; expected a folder with meta.json and "
-                            "train.jsonl, validation.jsonl or test.jsonl",
-                            folder.string()));
+    throw Error(
+        fmt::format("{}: no such task folder; expected a folder with meta.json and "
+                    "train.jsonl, validation.jsonl or test.jsonl",
+                    folder.string()));
   }
   const fs::path meta = folder / "meta.json";
   const Json document = read_json(meta);
@@ -64,8 +66,8 @@ Task load_task(const fs::path& folder) {
   task.folder = folder;
   task.name = json.string_or("name", folder.filename().string());
   task.type = parse_type(json.at("type"));
-  task.metric = json.string_or("metric",
-                               task.type == TaskType::kClassification ? "accuracy" : "rougeL");
+  task.metric =
+      json.string_or("metric", task.type == TaskType::kClassification ? "accuracy" : "rougeL");
   task.instruction = json.string_or("instruction", "");
   task.labels = strings_or_none(json, "labels");
   return task;

@@ -28,16 +28,18 @@ std::vector<double> sequence_nll(const Decoder& decoder, const Batch& batch, Neu
 
 void require_finite(double loss, const std::string& folder, std::int64_t row) {
   if (std::isfinite(loss)) return;
-  throw Error(fmt::format("{}: the loss of row {} is not finite; the checkpoint is damaged "
-                          "(`taskneuron detect` names the tensor), or try --dtype float32",
-                          folder, row + 1));
+  throw Error(
+      fmt::format("{}: the loss of row {} is not finite; the checkpoint is damaged "
+                  "(`taskneuron detect` names the tensor), or try --dtype float32",
+                  folder, row + 1));
 }
 
 template <typename Example>
 std::vector<const Example*> choose(const std::vector<Example>& all,
                                    const std::vector<std::int64_t>& members) {
   std::vector<const Example*> chosen;
-  for (const std::int64_t member : members) chosen.push_back(&all[static_cast<std::size_t>(member)]);
+  for (const std::int64_t member : members)
+    chosen.push_back(&all[static_cast<std::size_t>(member)]);
   return chosen;
 }
 
@@ -52,9 +54,9 @@ const char* scoring_name(Scoring scoring) {
   TN_CHECK(false);
 }
 
-TaskEvaluation::TaskEvaluation(const Task& task, std::string split, const std::vector<TaskRow>& rows,
-                               const ExampleEncoder& encoder, std::int64_t end_of_sequence,
-                               std::optional<Scoring> scoring)
+TaskEvaluation::TaskEvaluation(const Task& task, std::string split,
+                               const std::vector<TaskRow>& rows, const ExampleEncoder& encoder,
+                               std::int64_t end_of_sequence, std::optional<Scoring> scoring)
     : task_(task.name),
       split_(std::move(split)),
       folder_(task.folder.string()),
@@ -63,9 +65,10 @@ TaskEvaluation::TaskEvaluation(const Task& task, std::string split, const std::v
       end_of_sequence_(end_of_sequence),
       rows_(rows) {
   if (scoring_ != Scoring::kLoss && task.type == TaskType::kGeneration) {
-    throw Error(fmt::format("{}: a generation task has no labels to rank; leave --scoring out or use "
-                            "--scoring loss",
-                            folder_));
+    throw Error(
+        fmt::format("{}: a generation task has no labels to rank; leave --scoring out or use "
+                    "--scoring loss",
+                    folder_));
   }
   for (const TaskRow& row : rows_) {
     const std::string where = fmt::format("{}:{}", split_path(task, split_).string(), row.line);
@@ -93,10 +96,10 @@ void TaskEvaluation::run_ranking(const Decoder& decoder, NeuronHook& hook,
     std::size_t best = 0;
     std::vector<double> compared;
     for (std::size_t k = 0; k < example.labels.size(); ++k) {
-      const double log_probability =
-          -nll[static_cast<std::size_t>(ranking.first_sequence[i]) + k];
+      const double log_probability = -nll[static_cast<std::size_t>(ranking.first_sequence[i]) + k];
       prediction.scores.push_back(log_probability);
-      const auto characters = static_cast<double>(std::max<std::int64_t>(1, example.labels[k].characters));
+      const auto characters =
+          static_cast<double>(std::max<std::int64_t>(1, example.labels[k].characters));
       compared.push_back(scoring_ == Scoring::kRankNorm ? log_probability / characters
                                                         : log_probability);
       if (compared[k] > compared[best]) best = k;

@@ -14,7 +14,7 @@ namespace {
 
 // Query rows of one segment: where they stand in the query tensor and within the segment.
 struct QueryRows {
-  std::int64_t begin = 0;          // in the query tensor
+  std::int64_t begin = 0;  // in the query tensor
   std::int64_t count = 0;
   std::int64_t first_in_segment = 0;
 };
@@ -44,7 +44,8 @@ void scatter_keys(at::Tensor& target, const at::Tensor& gradient, const SegmentP
   }
 }
 
-// [rows, heads, head_dim] -> [kv_heads, group·rows, head_dim]: the heads that share keys side by side.
+// [rows, heads, head_dim] -> [kv_heads, group·rows, head_dim]: the heads that share keys side by
+// side.
 at::Tensor group_heads(const at::Tensor& x, std::int64_t kv_heads) {
   const std::int64_t rows = x.size(0), group = x.size(1) / kv_heads;
   return x.reshape({rows, kv_heads, group, x.size(2)})
@@ -65,7 +66,8 @@ at::Tensor probabilities(const at::Tensor& scores, double scale, const at::Tenso
                          const QueryRows& rows) {
   const std::int64_t kv_heads = scores.size(0), keys = scores.size(2);
   const std::int64_t group = scores.size(1) / rows.count;
-  at::Tensor wide = scores.to(at::kFloat).mul_(scale).view({kv_heads, group, rows.count, keys});
+  at::Tensor wide =
+      scores.to(wide_type(scores)).mul_(scale).view({kv_heads, group, rows.count, keys});
   if (bias.defined()) {
     at::Tensor visible = bias.narrow(-2, rows.first_in_segment, rows.count);
     if (visible.dim() == 3) visible = visible.view({kv_heads, group, rows.count, keys});
@@ -137,9 +139,10 @@ tensor_list PackedAttention::backward(AutogradContext* context, tensor_list grad
     const at::Tensor doutput =
         group_heads(output_gradient.narrow(0, rows.begin, rows.count), seen.size(0));
     scatter_keys(dvalues, batched_product(chances.transpose(1, 2), doutput), segment_plan);
-    const at::Tensor wide = chances.to(at::kFloat);
-    const at::Tensor dchances = batched_product(doutput, content.transpose(1, 2)).to(at::kFloat);
-    const at::Tensor dscores = at::_softmax_backward_data(dchances, wide, -1, at::kFloat)
+    const at::Tensor wide = chances.to(wide_type(chances));
+    const at::Tensor dchances =
+        batched_product(doutput, content.transpose(1, 2)).to(wide_type(chances));
+    const at::Tensor dscores = at::_softmax_backward_data(dchances, wide, -1, wide.scalar_type())
                                    .mul_(scale)
                                    .to(queries.scalar_type());
     dqueries.narrow(0, rows.begin, rows.count)

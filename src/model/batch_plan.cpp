@@ -19,9 +19,10 @@ at::Tensor int64_tensor(const std::vector<std::int64_t>& values, at::Device devi
 void check_ids(const Batch& batch, const ModelConfig& config) {
   for (const std::int64_t id : batch.ids) {
     if (id < 0 || id >= config.vocabulary) {
-      throw Error(fmt::format("token id {} is outside the model's vocabulary of {}; do tokenizer "
-                              "and model belong together?",
-                              id, config.vocabulary));
+      throw Error(
+          fmt::format("token id {} is outside the model's vocabulary of {}; do tokenizer "
+                      "and model belong together?",
+                      id, config.vocabulary));
     }
   }
   if (config.position != PositionKind::kLearned) return;
@@ -148,8 +149,8 @@ void plan_segments(BatchPlan& plan, const ModelConfig& config, const DecoderOpti
       if (plain) shared.push_back({segment.tokens(), target.score_bias});
     }
     plan.all_spans.push_back({segment.begin, segment.end, segment.example});
-    plan.logit_spans.push_back({target.logit_begin,
-                                static_cast<std::int64_t>(logit_rows.size()), segment.example});
+    plan.logit_spans.push_back(
+        {target.logit_begin, static_cast<std::int64_t>(logit_rows.size()), segment.example});
   }
   TN_CHECK(row == batch.tokens());
   plan.every_row_has_logits = static_cast<std::int64_t>(logit_rows.size()) == batch.tokens();
@@ -158,7 +159,8 @@ void plan_segments(BatchPlan& plan, const ModelConfig& config, const DecoderOpti
 
 }  // namespace
 
-BatchPlanPtr make_plan(const Batch& batch, const ModelConfig& config, const DecoderOptions& options) {
+BatchPlanPtr make_plan(const Batch& batch, const ModelConfig& config,
+                       const DecoderOptions& options) {
   check_ids(batch, config);
   auto plan = std::make_shared<BatchPlan>();
   plan->batch = &batch;

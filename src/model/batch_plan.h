@@ -18,8 +18,8 @@ struct KeyRange {
 };
 
 struct SegmentPlan {
-  std::vector<KeyRange> keys;  // prefixes first, the segment itself last
-  std::int64_t past = 0;       // tokens before the segment's first, cached ones included
+  std::vector<KeyRange> keys;    // prefixes first, the segment itself last
+  std::int64_t past = 0;         // tokens before the segment's first, cached ones included
   std::int64_t logit_begin = 0;  // first of its rows among the rows that need logits
   // Added to the scores of the segment's queries: [tokens, keys], or [heads, tokens, keys] with
   // ALiBi; 0 or -infinity where there is no bias. Undefined when every query sees every key.
@@ -32,7 +32,7 @@ struct BatchPlan {
   at::Tensor positions;  // int64 [T]
   at::Tensor cosine;     // [T, 1, pairs] in the compute dtype; rotary models
   at::Tensor sine;
-  at::Tensor logit_rows;       // int64 [N]
+  at::Tensor logit_rows;  // int64 [N]
   bool every_row_has_logits = false;
   std::vector<SegmentPlan> segments;
   std::vector<RowSpan> all_spans;
@@ -51,6 +51,7 @@ inline BatchPlanPtr held_plan(const c10::IValue& value) {
   return c10::static_intrusive_pointer_cast<BatchPlanHolder>(value.toCapsule())->plan;
 }
 
-BatchPlanPtr make_plan(const Batch& batch, const ModelConfig& config, const DecoderOptions& options);
+BatchPlanPtr make_plan(const Batch& batch, const ModelConfig& config,
+                       const DecoderOptions& options);
 
 }  // namespace taskneuron

@@ -41,9 +41,7 @@ Decoder::Decoder(ModelConfig config, DecoderOptions options,
 Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
 
-BatchPlanPtr Decoder::plan(const Batch& batch) const {
-  return make_plan(batch, config_, options_);
-}
+BatchPlanPtr Decoder::plan(const Batch& batch) const { return make_plan(batch, config_, options_); }
 
 at::Tensor Decoder::embed(const BatchPlan& plan) const {
   at::Tensor x = weights_->embedding.index_select(0, plan.ids).to(options_.dtype);
@@ -140,15 +138,15 @@ at::Tensor Decoder::attention(std::int64_t l, const at::Tensor& x, const BatchPl
   return linear(attended, w.output);
 }
 
-at::Tensor Decoder::feed_forward(std::int64_t l, const at::Tensor& x,
-                                 const BatchPlanPtr& plan, bool logit_rows_only,
-                                 NeuronHook& hook) const {
+at::Tensor Decoder::feed_forward(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
+                                 bool logit_rows_only, NeuronHook& hook) const {
   const LayerWeights& w = weights_->layers[static_cast<std::size_t>(l)];
   return taskneuron::feed_forward(x, {w.ffn, config_.activation, l, plan, logit_rows_only, hook});
 }
 
 at::Tensor Decoder::finish(at::Tensor x) const {
-  if (config_.final_norm) x = normalize(x, weights_->final_norm, config_.norm, config_.norm_epsilon);
+  if (config_.final_norm)
+    x = normalize(x, weights_->final_norm, config_.norm, config_.norm_epsilon);
   if (weights_->project_out.weight.defined()) x = linear(x, weights_->project_out);
   return x;
 }

@@ -26,6 +26,7 @@ at::Tensor feed_forward(const at::Tensor& x, const FeedForwardContext& context);
 // f and f', elementwise, in x's dtype. f(0) = 0 for every activation.
 at::Tensor activate(const at::Tensor& x, Activation activation);
 // gradient · f'(x).
-at::Tensor activate_backward(const at::Tensor& gradient, const at::Tensor& x, Activation activation);
+at::Tensor activate_backward(const at::Tensor& gradient, const at::Tensor& x,
+                             Activation activation);
 
 }  // namespace taskneuron

@@ -23,7 +23,8 @@ void KeyValueCache::append(std::int64_t sequence, std::int64_t layer, const at::
     const std::int64_t capacity = entry.tokens == 0 ? needed : std::max(needed, 2 * entry.tokens);
     const auto grow = [&](at::Tensor& buffer, const at::Tensor& like) {
       at::Tensor larger = at::empty({capacity, like.size(1), like.size(2)}, like.options());
-      if (entry.tokens > 0) larger.narrow(0, 0, entry.tokens).copy_(buffer.narrow(0, 0, entry.tokens));
+      if (entry.tokens > 0)
+        larger.narrow(0, 0, entry.tokens).copy_(buffer.narrow(0, 0, entry.tokens));
       buffer = larger;
     };
     grow(entry.keys, keys);

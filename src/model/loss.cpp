@@ -38,10 +38,11 @@ std::vector<std::int64_t> feature_row_of(const Batch& batch) {
   return feature_row;
 }
 
-TargetTable make_table(const Batch& batch, at::Device device) {
+TargetTable make_table(const Batch& batch, at::Device device, at::ScalarType wide) {
   const std::vector<std::int64_t> feature_row = feature_row_of(batch);
   const auto row_of = [&](std::int64_t target) {
-    return feature_row[static_cast<std::size_t>(batch.targets[static_cast<std::size_t>(target)].row)];
+    return feature_row[static_cast<std::size_t>(
+        batch.targets[static_cast<std::size_t>(target)].row)];
   };
   TargetTable table;
   for (std::size_t i = 0; i < batch.targets.size(); ++i) {
@@ -60,7 +61,7 @@ TargetTable make_table(const Batch& batch, at::Device device) {
   }
   table.rows = at::tensor(table.feature_rows, at::kLong).to(device);
   table.tokens = at::tensor(tokens, at::kLong).to(device);
-  table.weights = at::tensor(weights, at::kDouble).to(at::kFloat).to(device);
+  table.weights = at::tensor(weights, at::kDouble).to(wide).to(device);
   return table;
 }
 
@@ -73,7 +74,8 @@ at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const Targe
                     table.feature_rows.begin();
   const at::Tensor rows = table.rows.narrow(0, first, last - first) - begin;
   const at::Tensor tokens = table.tokens.narrow(0, first, last - first);
-  const at::Tensor logits = linear(features.narrow(0, begin, end - begin), head).to(at::kFloat);
+  const at::Tensor logits =
+      linear(features.narrow(0, begin, end - begin), head).to(wide_type(features));
   const at::Tensor log_chances = at::log_softmax(logits, -1);
   const at::Tensor nll = -log_chances.index({rows, tokens});
   if (gradient != nullptr) {
@@ -85,7 +87,7 @@ at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const Targe
     dlogits.index_put_({rows, tokens}, -weights, /*accumulate=*/true);
     gradient->narrow(0, begin, end - begin)
         .copy_(matrix_product(dlogits.to(features.scalar_type()),
-                      head.weight.to(features.scalar_type())));
+                              head.weight.to(features.scalar_type())));
   }
   return nll;
 }
@@ -93,7 +95,7 @@ at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const Targe
 struct LossFunction : Function<LossFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& features,
                             const Linear* head, const Batch* batch, at::Tensor* nll_result) {
-    const TargetTable table = make_table(*batch, features.device());
+    const TargetTable table = make_table(*batch, features.device(), wide_type(features));
     at::Tensor gradient;
     if (features.requires_grad()) gradient = at::empty_like(features);
     const std::int64_t slice = std::max<std::int64_t>(1, kMaxLogits / head->weight.size(0));
@@ -103,8 +105,9 @@ struct LossFunction : Function<LossFunction> {
                                 std::min(begin + slice, features.size(0)),
                                 gradient.defined() ? &gradient : nullptr));
     }
-    const at::Tensor sorted =
-        parts.empty() ? at::zeros({0}, features.options().dtype(at::kFloat)) : at::cat(parts);
+    const at::Tensor sorted = parts.empty()
+                                  ? at::zeros({0}, features.options().dtype(wide_type(features)))
+                                  : at::cat(parts);
     const at::Tensor order = at::tensor(table.order, at::kLong).to(features.device());
     *nll_result = at::empty_like(sorted).index_put_({order}, sorted);
     context->save_for_backward({gradient});

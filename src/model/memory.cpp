@@ -25,9 +25,10 @@ MemoryNeed memory_need(const Checkpoint& checkpoint, at::ScalarType dtype, std::
   // Kept per token and layer until the backward pass: what norms, attention and the FFN save.
   const std::int64_t kept =
       2 * config.hidden + 2 * attention_width + probabilities + ffn_parts * config.ffn_width;
-  const std::int64_t transient = 6 * config.hidden + 2 * attention_width +
-                                 (ffn_parts + 2) * config.ffn_width + probabilities;
-  const std::int64_t logits = std::min<std::int64_t>(3 * (64 << 20), 3 * 4 * tokens * config.vocabulary);
+  const std::int64_t transient =
+      6 * config.hidden + 2 * attention_width + (ffn_parts + 2) * config.ffn_width + probabilities;
+  const std::int64_t logits =
+      std::min<std::int64_t>(3 * (64 << 20), 3 * 4 * tokens * config.vocabulary);
   need.evaluate = need.converted_weights + tokens * transient * element + logits;
   need.detect = need.evaluate + config.layers * tokens * kept * element;
   return need;

@@ -30,7 +30,7 @@ struct RmsNorm : Function<RmsNorm> {
   // weight: what the normalized x is multiplied with.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             double epsilon) {
-    const at::Tensor wide = x.to(at::kFloat);
+    const at::Tensor wide = x.to(wide_type(x));
     const at::Tensor inverse = at::rsqrt(wide.square().mean(-1, /*keepdim=*/true) + epsilon);
     context->save_for_backward({x, weight, inverse});
     return (wide * inverse).to(x.scalar_type()) * weight;
@@ -38,8 +38,8 @@ struct RmsNorm : Function<RmsNorm> {
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
     const tensor_list saved = context->get_saved_variables();
     const at::Tensor& inverse = saved[2];
-    const at::Tensor normalized = saved[0].to(at::kFloat) * inverse;
-    const at::Tensor scaled = (gradients[0] * saved[1]).to(at::kFloat);
+    const at::Tensor normalized = saved[0].to(wide_type(saved[0])) * inverse;
+    const at::Tensor scaled = (gradients[0] * saved[1]).to(wide_type(saved[0]));
     const at::Tensor projection = (scaled * normalized).mean(-1, /*keepdim=*/true);
     const at::Tensor dx = (scaled - normalized * projection) * inverse;
     return {dx.to(saved[0].scalar_type()), at::Tensor(), at::Tensor()};
@@ -80,10 +80,8 @@ at::Tensor normalize(const at::Tensor& x, const Norm& weights, NormKind kind, do
   switch (kind) {
     case NormKind::kLayerNorm:
       return at::layer_norm(x, {x.size(-1)}, weights.weight, weights.bias, epsilon);
-    case NormKind::kRmsNorm:
-      return RmsNorm::apply(x, weights.weight, epsilon);
-    case NormKind::kRmsNormOne:
-      return RmsNorm::apply(x, weights.weight + 1, epsilon);
+    case NormKind::kRmsNorm: return RmsNorm::apply(x, weights.weight, epsilon);
+    case NormKind::kRmsNormOne: return RmsNorm::apply(x, weights.weight + 1, epsilon);
   }
   return x;
 }

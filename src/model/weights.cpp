@@ -113,16 +113,17 @@ Linear Loader::head(const at::Tensor& embedding) const {
   const bool stored = checkpoint_.contains(names_.head + ".weight");
   if (config_.tied_head || !stored) {
     if (!config_.tied_head) {
-      throw Error(fmt::format("{}: tensor '{}.weight' is missing and config.json does not tie it "
-                              "to the embedding",
-                              checkpoint_.folder().string(), names_.head));
+      throw Error(
+          fmt::format("{}: tensor '{}.weight' is missing and config.json does not tie it "
+                      "to the embedding",
+                      checkpoint_.folder().string(), names_.head));
     }
     return {prepared(embedding, convert_now_), at::Tensor()};
   }
   Linear result;
-  result.weight = prepared(checkpoint_.tensor(names_.head + ".weight",
-                                              {config_.vocabulary, config_.embedding_width}),
-                           convert_now_);
+  result.weight = prepared(
+      checkpoint_.tensor(names_.head + ".weight", {config_.vocabulary, config_.embedding_width}),
+      convert_now_);
   if (config_.head_bias) {
     result.bias = prepared(checkpoint_.tensor(names_.head + ".bias", {config_.vocabulary}), true);
   }
@@ -135,10 +136,10 @@ DecoderWeights Loader::load() const {
                                                   {config_.vocabulary, config_.embedding_width}),
                                false);
   if (config_.position == PositionKind::kLearned) {
-    weights.position =
-        prepared(checkpoint_.tensor(prefix_ + names_.position + ".weight",
-                                    {config_.max_positions + config_.position_offset, config_.hidden}),
-                 false);
+    weights.position = prepared(
+        checkpoint_.tensor(prefix_ + names_.position + ".weight",
+                           {config_.max_positions + config_.position_offset, config_.hidden}),
+        false);
   }
   if (config_.embedding_norm) weights.embedding_norm = norm(prefix_ + names_.embedding_norm);
   if (config_.embedding_width != config_.hidden) {
@@ -153,7 +154,8 @@ DecoderWeights Loader::load() const {
     const std::string layer = fmt::format("{}{}.{}.", prefix_, names_.layers, l);
     LayerWeights& target = weights.layers.emplace_back();
     target.attention_norm = norm(layer + names_.attention_norm);
-    if (config_.block != BlockKind::kParallelShared) target.ffn_norm = norm(layer + names_.ffn_norm);
+    if (config_.block != BlockKind::kParallelShared)
+      target.ffn_norm = norm(layer + names_.ffn_norm);
     target.attention = attention(layer);
     target.ffn = feed_forward(layer);
   }
@@ -163,8 +165,8 @@ DecoderWeights Loader::load() const {
 }  // namespace
 
 bool converts_once(const Checkpoint& checkpoint, at::ScalarType dtype) {
-  const auto memory_bytes = static_cast<double>(sysconf(_SC_PHYS_PAGES)) *
-                            static_cast<double>(sysconf(_SC_PAGESIZE));
+  const auto memory_bytes =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   const double growth = dtype == at::kFloat ? 2 : 1;
   return static_cast<double>(checkpoint.tensor_bytes()) * growth < memory_bytes / 3;
 }

@@ -60,8 +60,8 @@ SetComparison compare_sets(const NeuronSet& a, const NeuronSet& b) {
   for (const auto& [site, units] : a.sites) {
     const auto other = b.sites.find(site);
     if (other == b.sites.end() || other->second.shape() != units.shape()) {
-      throw Error(fmt::format("the sets to compare have different shapes at site {}",
-                              site_name(site)));
+      throw Error(
+          fmt::format("the sets to compare have different shapes at site {}", site_name(site)));
     }
     for (std::size_t l = 0; l < units.units.size(); ++l) {
       const auto &mine = units.units[l], &theirs = other->second.units[l];

@@ -69,9 +69,9 @@ void add_observed(ScoreRun& run) {
     const at::Tensor features = run.decoder.features(*batch.batch, hook, batch.cache);
     require_finite(run, batch, run.decoder.target_nll(features, *batch.batch));
     run.positions += batch.batch->tokens();
-    run.progress(static_cast<double>(batch.members.size()) /
-                     static_cast<double>(run.examples.size()),
-                 batch.batch->tokens());
+    run.progress(
+        static_cast<double>(batch.members.size()) / static_cast<double>(run.examples.size()),
+        batch.batch->tokens());
   });
 }
 

@@ -13,7 +13,8 @@ double share_of(const ScoreRun& run, const ScoreBatch& batch) {
 
 class TaylorHook : public NeuronHook {
  public:
-  explicit TaylorHook(ScoreRun& run) : run_(run), gradient_only_(run.options.method == "gradient") {}
+  explicit TaylorHook(ScoreRun& run)
+      : run_(run), gradient_only_(run.options.method == "gradient") {}
   bool wants_tap(Site site, std::int64_t) const override {
     return run_.options.sites.count(site) != 0;
   }
@@ -45,8 +46,7 @@ class PathHook : public NeuronHook {
   }
   void tap(const SiteView& view) override {
     // What is shown is α·ω; the path's integrand is the gradient there times the whole ω.
-    const at::Tensor term =
-        view.gradient.to(at::kFloat) * view.activation * (weight_ / alpha_);
+    const at::Tensor term = view.gradient.to(at::kFloat) * view.activation * (weight_ / alpha_);
     sum_ = sum_.defined() ? sum_ + term : term;
     spans_ = *view.spans;
   }

@@ -55,15 +55,16 @@ NeuronSet load_set(const std::filesystem::path& path) {
       units.units.push_back(read_units(layer, units.width));
     }
     if (units.units.size() != set.sites.begin()->second.units.size()) {
-      json.fail(fmt::format("site {} has {} layers, site {} has {}", item.key(),
-                            units.units.size(), site_name(set.sites.begin()->first),
+      json.fail(fmt::format("site {} has {} layers, site {} has {}", item.key(), units.units.size(),
+                            site_name(set.sites.begin()->first),
                             set.sites.begin()->second.units.size()));
     }
   }
   if (set.sites.empty()) json.at("sites").fail("names no site");
   if (const auto from = json.find("from")) {
     for (const auto& item : from->object().items()) {
-      set.from[item.key()] = JsonView(item.value(), from->where() + " '" + item.key() + "'").string();
+      set.from[item.key()] =
+          JsonView(item.value(), from->where() + " '" + item.key() + "'").string();
     }
   }
   return set;
@@ -92,9 +93,10 @@ void require_fit(const NeuronSet& set, const ModelConfig& config, const std::str
     }
   }
   if (set.model_hash != model_hash && other_weights == OtherWeights::kRefuse) {
-    throw Error(fmt::format("{}: was made for a model with other weights ({:.19}..., this one is "
-                            "{:.19}...); --allow-other-weights uses it all the same",
-                            where, set.model_hash, model_hash));
+    throw Error(
+        fmt::format("{}: was made for a model with other weights ({:.19}..., this one is "
+                    "{:.19}...); --allow-other-weights uses it all the same",
+                    where, set.model_hash, model_hash));
   }
 }
 

@@ -7,7 +7,9 @@ namespace taskneuron {
 
 namespace {
 
-at::Tensor zeros(const SiteShape& shape) { return at::zeros({shape.layers, shape.width}, at::kDouble); }
+at::Tensor zeros(const SiteShape& shape) {
+  return at::zeros({shape.layers, shape.width}, at::kDouble);
+}
 
 }  // namespace
 

@@ -71,16 +71,17 @@ void require_finite(const ScoreRun& run, const ScoreBatch& batch, const at::Tens
   if (!bad.any().item<bool>()) return;
   const std::string tensor = run.checkpoint.first_non_finite();
   if (!tensor.empty()) {
-    throw Error(fmt::format("{}: tensor '{}' holds values that are not finite; the checkpoint is "
-                            "damaged",
-                            run.checkpoint.folder().string(), tensor));
+    throw Error(
+        fmt::format("{}: tensor '{}' holds values that are not finite; the checkpoint is "
+                    "damaged",
+                    run.checkpoint.folder().string(), tensor));
   }
   const auto target = at::nonzero(bad)[0].item<std::int64_t>();
-  const std::int64_t sequence =
-      batch.batch->targets[static_cast<std::size_t>(target)].sequence;
-  throw Error(fmt::format("the loss of example {} is not finite although every weight is; try "
-                          "--dtype float32",
-                          batch.members[static_cast<std::size_t>(sequence)] + 1));
+  const std::int64_t sequence = batch.batch->targets[static_cast<std::size_t>(target)].sequence;
+  throw Error(
+      fmt::format("the loss of example {} is not finite although every weight is; try "
+                  "--dtype float32",
+                  batch.members[static_cast<std::size_t>(sequence)] + 1));
 }
 
 void for_each_batch(ScoreRun& run, const std::function<void(const ScoreBatch&)>& step) {
@@ -100,7 +101,8 @@ void for_each_batch(ScoreRun& run, const std::function<void(const ScoreBatch&)>&
   }
   for (const auto& members : group_by_length(lengths, run.options.limits)) {
     std::vector<const AnswerExample*> chosen;
-    for (const std::int64_t e : members) chosen.push_back(&run.examples[static_cast<std::size_t>(e)]);
+    for (const std::int64_t e : members)
+      chosen.push_back(&run.examples[static_cast<std::size_t>(e)]);
     ScoreBatch batch;
     batch.members = members;
     batch.cache = cache ? &*cache : nullptr;
@@ -118,21 +120,21 @@ Scores score_units(const Checkpoint& checkpoint, const Decoder& decoder,
                    const ScoreProgress& progress) {
   const Method& method = find_method(options.method);
   if (!method.every_aggregate && options.aggregate != method.aggregate) {
-    throw UsageError(fmt::format("--aggregate {} means nothing for method {}, whose scores are by {}",
-                                 aggregate_name(options.aggregate), options.method,
-                                 aggregate_name(method.aggregate)));
+    throw UsageError(fmt::format(
+        "--aggregate {} means nothing for method {}, whose scores are by {}",
+        aggregate_name(options.aggregate), options.method, aggregate_name(method.aggregate)));
   }
   if (shares_prefix(options) && options.method != "taylor" && options.method != "gradient") {
-    throw UsageError(fmt::format("--positions own works with taylor and gradient, not {}",
-                                 options.method));
+    throw UsageError(
+        fmt::format("--positions own works with taylor and gradient, not {}", options.method));
   }
   TN_CHECK(!examples.empty());
   std::map<Site, SiteShape> shapes;
   for (const Site site : options.sites) shapes[site] = site_shape(decoder.config(), site);
-  const bool signed_only =
-      options.aggregate == Aggregate::kDataset && shares_prefix(options);
-  ScoreRun run{checkpoint, decoder,  examples,
-               options,    progress, Relevance(shapes, signed_only ? Sums::kSignedOnly : Sums::kAll)};
+  const bool signed_only = options.aggregate == Aggregate::kDataset && shares_prefix(options);
+  ScoreRun run{checkpoint, decoder,
+               examples,   options,
+               progress,   Relevance(shapes, signed_only ? Sums::kSignedOnly : Sums::kAll)};
   method.add(run);
 
   Scores scores;

@@ -38,7 +38,7 @@ bool shares_prefix(const ScoreOptions& options);
 // Throws Error unless every nll is finite.
 void require_finite(const ScoreRun& run, const ScoreBatch& batch, const at::Tensor& nll);
 
-void add_taylor(ScoreRun& run);  // also gradient
+void add_taylor(ScoreRun& run);    // also gradient
 void add_observed(ScoreRun& run);  // activation, frequency
 void add_integrated_gradients(ScoreRun& run);
 void add_ablation(ScoreRun& run);

@@ -31,10 +31,10 @@ struct InfoField {
   std::string ScoreInfo::*value;
 };
 constexpr InfoField kInfo[] = {
-    {"model", &ScoreInfo::model_hash},       {"task", &ScoreInfo::task},
-    {"split", &ScoreInfo::split},            {"template", &ScoreInfo::template_hash},
-    {"method", &ScoreInfo::method},          {"positions", &ScoreInfo::positions},
-    {"aggregate", &ScoreInfo::aggregate},    {"dtype", &ScoreInfo::dtype},
+    {"model", &ScoreInfo::model_hash},    {"task", &ScoreInfo::task},
+    {"split", &ScoreInfo::split},         {"template", &ScoreInfo::template_hash},
+    {"method", &ScoreInfo::method},       {"positions", &ScoreInfo::positions},
+    {"aggregate", &ScoreInfo::aggregate}, {"dtype", &ScoreInfo::dtype},
     {"seed", &ScoreInfo::seed},
 };
 
@@ -50,7 +50,8 @@ std::int64_t parse_count(const std::map<std::string, std::string>& metadata, con
                          const std::string& where) {
   const auto found = metadata.find(key);
   const std::string text = found == metadata.end() ? "" : found->second;
-  if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos) {
+  if (text.empty() || text.size() > 18 ||
+      text.find_first_not_of("0123456789") != std::string::npos) {
     throw Error(fmt::format("{}: metadata '{}' is '{}'; a count was expected", where, key, text));
   }
   return std::stoll(text);
@@ -111,10 +112,10 @@ at::Tensor Scores::relevance(Site site, Aggregate aggregate) const {
                           : aggregate == Aggregate::kToken ? sums.token_abs_sum
                                                            : sums.signed_sum;
   if (!sum.defined()) {
-    throw Error(fmt::format("the scores of task '{}' ({}) were made without the sums of aggregate "
-                            "{}; detect again with --aggregate {}",
-                            info.task, info.method, aggregate_name(aggregate),
-                            aggregate_name(aggregate)));
+    throw Error(
+        fmt::format("the scores of task '{}' ({}) were made without the sums of aggregate "
+                    "{}; detect again with --aggregate {}",
+                    info.task, info.method, aggregate_name(aggregate), aggregate_name(aggregate)));
   }
   return (sum / static_cast<double>(denominator)).abs();
 }

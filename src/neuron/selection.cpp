@@ -94,9 +94,10 @@ double parse_percent(const std::string& text) {
     used = 0;
   }
   if (number.empty() || used != number.size() || !(percent > 0 && percent <= 100)) {
-    throw UsageError(fmt::format("'{}' is not a share of units; give a percentage above 0 and at "
-                                 "most 100, such as 10%",
-                                 text));
+    throw UsageError(
+        fmt::format("'{}' is not a share of units; give a percentage above 0 and at "
+                    "most 100, such as 10%",
+                    text));
   }
   return percent;
 }
@@ -121,8 +122,8 @@ SiteRelevance contrastive(const SiteRelevance& task, const std::vector<SiteRelev
     for (const SiteRelevance& other : others) {
       const auto found = other.find(site);
       if (found == other.end() || found->second.sizes() != values.sizes()) {
-        throw Error(fmt::format("scores to contrast with have another shape at site {}",
-                                site_name(site)));
+        throw Error(
+            fmt::format("scores to contrast with have another shape at site {}", site_name(site)));
       }
       sum += found->second;
     }
@@ -169,7 +170,8 @@ NeuronSet random_set(const NeuronSet& like, RandomKind kind, std::uint64_t seed)
       const SiteShape shape = item.second.shape();
       for (; next != chosen.end() && *next < first + shape.units(); ++next) {
         const std::int64_t unit = *next - first;
-        item.second.units[static_cast<std::size_t>(unit / shape.width)].push_back(unit % shape.width);
+        item.second.units[static_cast<std::size_t>(unit / shape.width)].push_back(unit %
+                                                                                  shape.width);
       }
       first += shape.units();
     }

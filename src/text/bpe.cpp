@@ -133,8 +133,7 @@ void BytePairModel::start_symbols(std::string_view word, std::vector<TokenId>& i
       continue;
     }
     const bool bytes_known =
-        !byte_tokens_.empty() &&
-        std::all_of(symbol.begin(), symbol.end(), [this](char c) {
+        !byte_tokens_.empty() && std::all_of(symbol.begin(), symbol.end(), [this](char c) {
           return byte_tokens_[static_cast<unsigned char>(c)] >= 0;
         });
     if (bytes_known) {

@@ -24,8 +24,8 @@ struct Merge {
   std::string right;
 };
 
-// Byte-pair encoding (Sennrich et al. 2016), as Hugging Face tokenizers does it. where: named in the
-// Error for a merge whose parts or result are not in the vocabulary.
+// Byte-pair encoding (Sennrich et al. 2016), as Hugging Face tokenizers does it. where: named in
+// the Error for a merge whose parts or result are not in the vocabulary.
 std::unique_ptr<TokenModel> make_bpe(Vocabulary vocabulary, const std::vector<Merge>& merges,
                                      BpeOptions options, const std::string& where);
 

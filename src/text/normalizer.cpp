@@ -115,11 +115,13 @@ std::unique_ptr<Normalizer> make_normalizer(const std::optional<JsonView>& json)
   }
   if (type == "Replace") {
     return std::make_unique<ReplaceNormalizer>(
-        Regex(pattern_expression(json->at("pattern")), json->where()), json->at("content").string());
+        Regex(pattern_expression(json->at("pattern")), json->where()),
+        json->at("content").string());
   }
   if (type == "Sequence") {
     std::vector<std::unique_ptr<Normalizer>> steps;
-    for (const JsonView& step : json->at("normalizers").array()) steps.push_back(make_normalizer(step));
+    for (const JsonView& step : json->at("normalizers").array())
+      steps.push_back(make_normalizer(step));
     return std::make_unique<NormalizerSequence>(std::move(steps));
   }
   json->fail(fmt::format("normalizer '{}' is not supported", type));

@@ -274,8 +274,8 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer(const std::optional<JsonView>& 
   }
   if (type == "Digits") {
     return std::make_unique<CharacterPreTokenizer>(
-        is_number, json->boolean_or("individual_digits", false) ? Behavior::kIsolated
-                                                                : Behavior::kContiguous);
+        is_number,
+        json->boolean_or("individual_digits", false) ? Behavior::kIsolated : Behavior::kContiguous);
   }
   if (type == "Punctuation") {
     const auto behavior = json->find("behavior");

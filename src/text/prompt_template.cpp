@@ -47,8 +47,8 @@ std::string render(const std::string& text, const PromptFields& fields, const Fa
     } else if (field == "output") {
       result += fields.output;
     } else {
-      fail(fmt::format("unknown field '{{{}}}'; fields are {{instruction}}, {{input}} and {{output}}",
-                       field));
+      fail(fmt::format(
+          "unknown field '{{{}}}'; fields are {{instruction}}, {{input}} and {{output}}", field));
     }
     i = end;
   }
@@ -76,7 +76,8 @@ PromptTemplate PromptTemplate::find(const std::string& name_or_path) {
     names += (names.empty() ? "" : ", ") + std::string(known.name);
   }
   if (!std::filesystem::is_regular_file(name_or_path)) {
-    throw Error(fmt::format("template '{}': neither a file nor a known name ({})", name_or_path, names));
+    throw Error(
+        fmt::format("template '{}': neither a file nor a known name ({})", name_or_path, names));
   }
   const Json document = read_json(name_or_path);
   const JsonView json(document, name_or_path);
@@ -91,6 +92,8 @@ std::string PromptTemplate::answer(const PromptFields& fields) const {
   return render(answer_, fields, [](const std::string&) { TN_CHECK(false); });
 }
 
-std::string PromptTemplate::hash() const { return "sha256:" + sha256_hex(prompt_ + '\0' + answer_); }
+std::string PromptTemplate::hash() const {
+  return "sha256:" + sha256_hex(prompt_ + '\0' + answer_);
+}
 
 }  // namespace taskneuron

@@ -25,7 +25,7 @@ std::string with_unicode_classes(const std::string& pattern, const std::string& 
     const char c = pattern[i];
     if (c == '\\' && i + 1 < pattern.size()) {
       const char escaped = pattern[++i];
-      const char* members = (escaped == 's' || escaped == 'S') ? kSpaces
+      const char* members = (escaped == 's' || escaped == 'S')   ? kSpaces
                             : (escaped == 'w' || escaped == 'W') ? kWords
                                                                  : nullptr;
       const bool negated = escaped == 'S' || escaped == 'W';
@@ -47,9 +47,10 @@ std::string with_unicode_classes(const std::string& pattern, const std::string& 
     }
     const bool nested = brackets > 0 && c == '[';
     if (nested && pattern.compare(i, 2, "[^") == 0) {
-      throw Error(fmt::format("{}: regular expression '{}' is not supported: a negated class within "
-                              "a class",
-                              where, pattern));
+      throw Error(
+          fmt::format("{}: regular expression '{}' is not supported: a negated class within "
+                      "a class",
+                      where, pattern));
     }
     const bool closes_nested = brackets > 1 && c == ']';
     if (c == '[' && (brackets == 0 || nested)) ++brackets;

@@ -34,8 +34,7 @@ Json qwen2_pre_tokenizer() {
       R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
   const Json split = {
       {"type", "Split"}, {"pattern", {{"Regex", kWords}}}, {"behavior", "Isolated"}};
-  return {{"type", "Sequence"},
-          {"pretokenizers", Json::array({split, byte_level(false, false)})}};
+  return {{"type", "Sequence"}, {"pretokenizers", Json::array({split, byte_level(false, false)})}};
 }
 
 // Added tokens by id: those of added_tokens_decoder, and the special ones named one by one.
@@ -81,9 +80,10 @@ Json bos_template(const JsonView& config, const JsonView& vocabulary) {
 Json slow_tokenizer_json(const fs::path& folder) {
   for (const char* name : {"vocab.json", "merges.txt", "tokenizer_config.json"}) {
     if (fs::exists(folder / name)) continue;
-    throw Error(fmt::format("{}: neither tokenizer.json nor {} is there; a tokenizer needs "
-                            "tokenizer.json, or vocab.json, merges.txt and tokenizer_config.json",
-                            folder.string(), name));
+    throw Error(
+        fmt::format("{}: neither tokenizer.json nor {} is there; a tokenizer needs "
+                    "tokenizer.json, or vocab.json, merges.txt and tokenizer_config.json",
+                    folder.string(), name));
   }
   const fs::path config_path = folder / "tokenizer_config.json";
   const Json config_document = read_json(config_path);
@@ -103,9 +103,10 @@ Json slow_tokenizer_json(const fs::path& folder) {
       result["post_processor"] = bos_template(config, vocabulary);
     }
   } else {
-    config.fail(fmt::format("tokenizer_class '{}' without tokenizer.json is not supported; save the "
-                            "tokenizer with Transformers to get one",
-                            kind));
+    config.fail(
+        fmt::format("tokenizer_class '{}' without tokenizer.json is not supported; save the "
+                    "tokenizer with Transformers to get one",
+                    kind));
   }
   result["decoder"] = {{"type", "ByteLevel"}};
   result["added_tokens"] = added_tokens(config, vocabulary);

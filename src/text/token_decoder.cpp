@@ -62,7 +62,8 @@ class ByteFallbackDecoder : public TokenDecoder {
 
  private:
   static std::optional<unsigned char> fallback_byte(const std::string& token) {
-    if (token.size() != 6 || token.compare(0, 3, "<0x") != 0 || token[5] != '>') return std::nullopt;
+    if (token.size() != 6 || token.compare(0, 3, "<0x") != 0 || token[5] != '>')
+      return std::nullopt;
     unsigned value = 0;
     for (int i = 3; i < 5; ++i) {
       const char c = token[static_cast<std::size_t>(i)];
@@ -91,9 +92,9 @@ class StripDecoder : public TokenDecoder {
       for (std::int64_t i = 0; i < start_ && token.rfind(content_, 0) == 0; ++i) {
         token.erase(0, content_.size());
       }
-      for (std::int64_t i = 0; i < stop_ && token.size() >= content_.size() &&
-                               token.compare(token.size() - content_.size(), content_.size(),
-                                             content_) == 0;
+      for (std::int64_t i = 0;
+           i < stop_ && token.size() >= content_.size() &&
+           token.compare(token.size() - content_.size(), content_.size(), content_) == 0;
            ++i) {
         token.erase(token.size() - content_.size());
       }
@@ -165,8 +166,8 @@ std::unique_ptr<TokenDecoder> make_token_decoder(const std::optional<JsonView>& 
   if (type == "ByteFallback") return std::make_unique<ByteFallbackDecoder>();
   if (type == "Fuse") return std::make_unique<FuseDecoder>();
   if (type == "Strip") {
-    return std::make_unique<StripDecoder>(json->at("content").string(), json->integer_or("start", 0),
-                                          json->integer_or("stop", 0));
+    return std::make_unique<StripDecoder>(
+        json->at("content").string(), json->integer_or("start", 0), json->integer_or("stop", 0));
   }
   if (type == "Replace") return std::make_unique<ReplaceDecoder>(make_normalizer(json));
   if (type == "Metaspace") {

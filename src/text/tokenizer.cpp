@@ -123,7 +123,8 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, SpecialTokens spec
       ids.push_back(raw.added);
     } else {
       std::string normalized = std::move(raw.text);
-      if (pipeline_->normalizer) normalized = pipeline_->normalizer->normalize(std::move(normalized));
+      if (pipeline_->normalizer)
+        normalized = pipeline_->normalizer->normalize(std::move(normalized));
       for (const TextPart& part : pipeline_->normalized_finder->split(normalized)) {
         if (part.added >= 0) {
           ids.push_back(part.added);

@@ -40,9 +40,9 @@ bool is_valid_utf8(std::string_view text) {
       continue;
     }
     utf8proc_int32_t ignored = 0;
-    const auto used = utf8proc_iterate(
-        reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + offset,
-        static_cast<utf8proc_ssize_t>(text.size() - offset), &ignored);
+    const auto used =
+        utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + offset,
+                         static_cast<utf8proc_ssize_t>(text.size() - offset), &ignored);
     if (used <= 0) return false;
     offset += static_cast<std::size_t>(used);
   }
@@ -89,8 +89,8 @@ std::string lossy_utf8(std::string_view bytes) {
 
 bool is_space(char32_t c) {
   return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-         c == 0x205F || c == 0x3000;
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+         c == 0x3000;
 }
 
 bool is_number(char32_t c) {
@@ -135,7 +135,8 @@ std::string lower_case(std::string_view text) {
     if (c == 0x130) {
       result += "i\xCC\x87";  // the one letter whose lower case is two code points
     } else {
-      append_utf8(result, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+      append_utf8(result,
+                  static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
     }
   }
   return result;

@@ -101,7 +101,8 @@ void check_folder(const std::filesystem::path& folder) {
     EXPECT_CLOSE(hook.signed_sum(Site::kOut)[example], golden.tensor("signed_down" + suffix),
                  kTolerance);
   }
-  EXPECT_CLOSE(hook.signed_sum(Site::kAct).abs().mean(0), golden.tensor("relevance_act"), kTolerance);
+  EXPECT_CLOSE(hook.signed_sum(Site::kAct).abs().mean(0), golden.tensor("relevance_act"),
+               kTolerance);
 
   if (!golden.contains("ablated_unit")) return;
   const at::NoGradGuard no_gradients;
@@ -113,8 +114,7 @@ void check_folder(const std::filesystem::path& folder) {
       at::Tensor factors = at::ones({checkpoint.config().ffn_width});
       factors[unit] = 0;
       ScaleHook off(l, factors);
-      const at::Tensor masked =
-          decoder.target_nll(decoder.features(single, off), single).mean();
+      const at::Tensor masked = decoder.target_nll(decoder.features(single, off), single).mean();
       EXPECT_CLOSE(masked, losses[l][i], kTolerance);
       std::vector<std::vector<std::int64_t>> zeroed(static_cast<std::size_t>(l) + 1);
       zeroed.back() = {unit};
@@ -135,10 +135,11 @@ INSTANTIATE_TEST_SUITE_P(Families, FamilyGoldens,
                          ::testing::Values("bloom", "gemma", "gpt2", "gpt2_relu", "gpt_neox",
                                            "llama", "llama_gqa_bias", "mistral", "opt", "phi",
                                            "phi3", "qwen2"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& family) { return family.param; });
 
 TEST(RealModelGoldens, AgreeWithTransformers) {
-  if (test::shared().empty()) GTEST_SKIP() << "../shared is not there: craftgpt and stories260k not checked";
+  if (test::shared().empty())
+    GTEST_SKIP() << "../shared is not there: craftgpt and stories260k not checked";
   for (const char* model : {"craftgpt", "stories260k"}) {
     SCOPED_TRACE(model);
     check_folder(test::shared() / "models" / model);

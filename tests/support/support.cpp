@@ -17,7 +17,8 @@ fs::path shared() {
 }
 
 double relative_error(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor x = a.detach().to(at::kDouble).flatten(), y = b.detach().to(at::kDouble).flatten();
+  const at::Tensor x = a.detach().to(at::kDouble).flatten(),
+                   y = b.detach().to(at::kDouble).flatten();
   const double scale = y.norm().item<double>();
   const double distance = (x - y).norm().item<double>();
   return scale == 0 ? distance : distance / scale;

@@ -49,8 +49,8 @@ Batch answer_batch(const std::vector<TokenExample>& examples, bool all_logits = 
 }  // namespace taskneuron::test
 
 // Fails on NaN too.
-#define EXPECT_CLOSE(a, b, tolerance)                                                       \
-  do {                                                                                      \
-    const double error_ = ::taskneuron::test::relative_error((a), (b));                     \
-    EXPECT_TRUE(error_ <= (tolerance)) << #a " vs " #b ": relative error " << error_;       \
+#define EXPECT_CLOSE(a, b, tolerance)                                                 \
+  do {                                                                                \
+    const double error_ = ::taskneuron::test::relative_error((a), (b));               \
+    EXPECT_TRUE(error_ <= (tolerance)) << #a " vs " #b ": relative error " << error_; \
   } while (false)

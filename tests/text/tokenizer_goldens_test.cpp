@@ -29,9 +29,9 @@ void check_goldens(const std::filesystem::path& folder, const std::filesystem::p
     const auto decoded = tokenizer.decode(special);
     const bool right = found == ids && found_special == special && decoded == row.at("decoded");
     if (right || ++wrong > 5) continue;
-    ADD_FAILURE() << golden << ":" << count + 1 << " " << Json(text) << "\n  expected " << shown(ids)
-                  << "\n  found    " << shown(found) << "\n  special  " << shown(special)
-                  << "\n  found    " << shown(found_special) << "\n  decoded  "
+    ADD_FAILURE() << golden << ":" << count + 1 << " " << Json(text) << "\n  expected "
+                  << shown(ids) << "\n  found    " << shown(found) << "\n  special  "
+                  << shown(special) << "\n  found    " << shown(found_special) << "\n  decoded  "
                   << row.at("decoded") << "\n  found    " << Json(decoded);
   }
   EXPECT_EQ(wrong, 0) << "of " << count << " lines";

@@ -10,8 +10,9 @@ namespace taskneuron {
 int available_processors();
 
 // Threads for LibTorch's loops; an OpenBLAS behind it gets one (model/matrix_product.h says why).
-// Also keeps the allocator from handing memory back between batches. threads = 0: all processors available,
-// or OMP_NUM_THREADS if that is set. Warns when more threads than processors are asked for.
+// Also keeps the allocator from handing memory back between batches. threads = 0: all processors
+// available, or OMP_NUM_THREADS if that is set. Warns when more threads than processors are asked
+// for.
 void set_threads(int threads);
 
 // Whether LibTorch's float32 products run on OpenBLAS.

@@ -53,8 +53,8 @@ struct ModelConfig {
   bool embedding_norm = false;
 
   PositionKind position = PositionKind::kRotary;
-  std::int64_t position_offset = 0;     // rows to skip in a learned table (OPT: 2)
-  std::vector<double> rotary_frequency;  // radians per position, one per pair of dimensions
+  std::int64_t position_offset = 0;            // rows to skip in a learned table (OPT: 2)
+  std::vector<double> rotary_frequency;        // radians per position, one per pair of dimensions
   std::optional<std::int64_t> sliding_window;  // a query sees this many keys, itself included
 
   QkvLayout qkv = QkvLayout::kSeparate;
@@ -65,13 +65,14 @@ struct ModelConfig {
   double attention_scale = 1;  // multiplies q·k
 
   Activation activation = Activation::kGelu;
-  bool gated = false;          // f(x Wg) * (x Wu) instead of f(x W1)
-  bool fused_gate_up = false;  // Wg and Wu are one matrix, gate rows first
+  bool gated = false;               // f(x Wg) * (x Wu) instead of f(x W1)
+  bool fused_gate_up = false;       // Wg and Wu are one matrix, gate rows first
   bool transposed_linears = false;  // weights stored [in, out] (GPT-2's Conv1D)
 
   bool tied_head = false;
-  double embedding_scale = 1;       // Gemma: sqrt(d)
-  std::int64_t embedding_width = 0;  // differs from hidden where embeddings are projected (OPT 350m)
+  double embedding_scale = 1;  // Gemma: sqrt(d)
+  std::int64_t embedding_width =
+      0;  // differs from hidden where embeddings are projected (OPT 350m)
 
   std::vector<std::int64_t> end_of_sequence;  // from config.json; may be empty
   std::string dtype;                          // torch_dtype, may be empty

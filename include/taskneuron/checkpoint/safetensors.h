@@ -14,7 +14,8 @@ namespace taskneuron {
 
 class MappedFile;
 
-// Where one tensor lies in a safetensors file. begin and end count bytes from the end of the header.
+// Where one tensor lies in a safetensors file. begin and end count bytes from the end of the
+// header.
 struct TensorEntry {
   at::ScalarType dtype = at::kFloat;
   std::vector<std::int64_t> shape;

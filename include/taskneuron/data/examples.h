@@ -21,9 +21,9 @@ struct AnswerExample {
 // A prompt with every label as its answer. Ids of label i: trunk followed by labels[i].ids.
 struct RankedExample {
   struct Label {
-    std::vector<std::int64_t> ids;     // without end-of-sequence
-    std::int64_t scored_tokens = 0;    // how many at the end are the label's own
-    std::int64_t characters = 0;       // of the label's text, for rank-norm
+    std::vector<std::int64_t> ids;   // without end-of-sequence
+    std::int64_t scored_tokens = 0;  // how many at the end are the label's own
+    std::int64_t characters = 0;     // of the label's text, for rank-norm
   };
   std::vector<std::int64_t> trunk;  // what all labels have in common
   std::vector<Label> labels;

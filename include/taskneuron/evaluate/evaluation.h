@@ -61,8 +61,8 @@ class TaskEvaluation {
                  const EvaluationProgress& progress) const;
 
  private:
-  void run_ranking(const Decoder& decoder, NeuronHook& hook, const std::vector<std::int64_t>& members,
-                   TaskResult& result) const;
+  void run_ranking(const Decoder& decoder, NeuronHook& hook,
+                   const std::vector<std::int64_t>& members, TaskResult& result) const;
   void run_loss(const Decoder& decoder, NeuronHook& hook, const std::vector<std::int64_t>& members,
                 TaskResult& result) const;
 
@@ -73,7 +73,7 @@ class TaskEvaluation {
   std::int64_t end_of_sequence_;
   std::int64_t truncated_ = 0;
   std::vector<TaskRow> rows_;
-  std::vector<RankedExample> ranked_;  // when ranking
+  std::vector<RankedExample> ranked_;   // when ranking
   std::vector<AnswerExample> answers_;  // otherwise
 };
 

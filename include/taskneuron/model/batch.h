@@ -7,18 +7,18 @@
 
 namespace taskneuron {
 
-// One run of tokens in a packed batch: rows [begin, end). A token sees, in this order, the tokens of
-// the cached sequence, of the prefix segment, and the earlier ones of its own segment. Branches
+// One run of tokens in a packed batch: rows [begin, end). A token sees, in this order, the tokens
+// of the cached sequence, of the prefix segment, and the earlier ones of its own segment. Branches
 // split a segment into a trunk [0, branches[0]) and continuations of it that do not see each other
 // (the labels of a prompt).
 struct Segment {
   std::int64_t begin = 0;
   std::int64_t end = 0;
-  std::int64_t logit_rows = 0;  // how many rows at the end need logits
-  int example = 0;              // whose relevance the rows count towards
-  int prefix = -1;              // segment whose tokens come before, or -1
-  int cached = -1;              // sequence of the key-value cache that comes before, or -1
-  bool append_to_cache = false;  // whether the rows join that cached sequence
+  std::int64_t logit_rows = 0;         // how many rows at the end need logits
+  int example = 0;                     // whose relevance the rows count towards
+  int prefix = -1;                     // segment whose tokens come before, or -1
+  int cached = -1;                     // sequence of the key-value cache that comes before, or -1
+  bool append_to_cache = false;        // whether the rows join that cached sequence
   std::vector<std::int64_t> branches;  // first row of each branch, relative to begin, ascending
 
   std::int64_t tokens() const { return end - begin; }

@@ -25,7 +25,8 @@ struct DecoderOptions {
 // "auto", "float32" or "bfloat16" for a checkpoint on a device: auto is bfloat16 where the
 // checkpoint is stored in 16 bits and the device multiplies bfloat16 fast. Throws UsageError for
 // another name.
-at::ScalarType choose_dtype(const std::string& name, const Checkpoint& checkpoint, at::Device device);
+at::ScalarType choose_dtype(const std::string& name, const Checkpoint& checkpoint,
+                            at::Device device);
 
 // A frozen language model of any supported family, driven by its ModelConfig. Weights are views of
 // the mapped checkpoint where its dtype is the compute dtype. Immutable: one Decoder may serve
@@ -61,7 +62,8 @@ class Decoder {
   // Negative log-likelihood in nats, float32 [targets], of the batch's targets.
   at::Tensor target_nll(const at::Tensor& features, const Batch& batch) const;
   // Σ weight · nll over the batch's targets, float32 scalar that can be differentiated with respect
-  // to features; nll (if not null) receives what target_nll returns. Never holds all logits at once.
+  // to features; nll (if not null) receives what target_nll returns. Never holds all logits at
+  // once.
   at::Tensor target_loss(const at::Tensor& features, const Batch& batch,
                          at::Tensor* nll = nullptr) const;
 
@@ -70,7 +72,8 @@ class Decoder {
   Decoder with_zeroed(Site site, const std::vector<std::vector<std::int64_t>>& units) const;
 
  private:
-  Decoder(ModelConfig config, DecoderOptions options, std::shared_ptr<const DecoderWeights> weights);
+  Decoder(ModelConfig config, DecoderOptions options,
+          std::shared_ptr<const DecoderWeights> weights);
 
   at::Tensor attention(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
                        bool logit_rows_only, KeyValueCache* cache) const;

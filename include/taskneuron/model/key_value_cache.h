@@ -22,7 +22,7 @@ class KeyValueCache {
 
  private:
   struct Entry {
-    at::Tensor keys;    // [capacity, kv_heads, head_dim]
+    at::Tensor keys;  // [capacity, kv_heads, head_dim]
     at::Tensor values;
     std::int64_t tokens = 0;
   };

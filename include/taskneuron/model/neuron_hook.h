@@ -14,9 +14,9 @@ namespace taskneuron {
 struct SiteView {
   Site site = Site::kAct;
   std::int64_t layer = 0;
-  at::Tensor activation;                // ω [rows, width], after the hook's own scale
-  at::Tensor gradient;                  // dloss/dω [rows, width]; undefined in observe()
-  at::Tensor activation_input;          // f's input [rows, width]; for `out`, ω itself; observe()
+  at::Tensor activation;        // ω [rows, width], after the hook's own scale
+  at::Tensor gradient;          // dloss/dω [rows, width]; undefined in observe()
+  at::Tensor activation_input;  // f's input [rows, width]; for `out`, ω itself; observe()
   const std::vector<RowSpan>* spans = nullptr;  // rows by example
 };
 

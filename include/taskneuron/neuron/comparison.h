@@ -10,7 +10,7 @@ namespace taskneuron {
 // How much two sets share. Expected values: if the units of one side were permuted within every
 // layer, sizes fixed (a product of hypergeometrics).
 struct SetComparison {
-  std::int64_t first = 0;   // units of each
+  std::int64_t first = 0;  // units of each
   std::int64_t second = 0;
   std::int64_t common = 0;
   double jaccard = 0;

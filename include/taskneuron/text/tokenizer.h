@@ -23,7 +23,8 @@ class Tokenizer {
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
 
-  // Ids of a text; kAdd puts what the post-processor adds around it. Throws Error for invalid UTF-8.
+  // Ids of a text; kAdd puts what the post-processor adds around it. Throws Error for invalid
+  // UTF-8.
   std::vector<std::int64_t> encode(std::string_view text, SpecialTokens special) const;
   // Text of ids, special tokens left out. Ids outside the vocabulary are skipped.
   std::string decode(const std::vector<std::int64_t>& ids) const;

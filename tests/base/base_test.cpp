@@ -1,0 +1,98 @@
+#include <fstream>
+#include <set>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/sha256.h"
+#include "base/text_distance.h"
+#include "support/support.h"
+#include "taskneuron/base/random.h"
+#include "taskneuron/base/statistics.h"
+
+namespace taskneuron {
+namespace {
+
+using test::error_of;
+
+TEST(Random, StreamsAreReproducibleAndIndependent) {
+  Random a(7, "one"), b(7, "one"), other_stream(7, "two"), other_seed(8, "one");
+  const std::uint64_t first = a.next();
+  EXPECT_EQ(first, b.next());
+  EXPECT_NE(first, other_stream.next());
+  EXPECT_NE(first, other_seed.next());
+}
+
+TEST(Random, BelowIsUniform) {
+  Random random(1, "below");
+  std::vector<int> count(6, 0);
+  for (int i = 0; i < 60000; ++i) ++count[random.below(6)];
+  for (const int c : count) EXPECT_NEAR(c, 10000, 400);  // four standard deviations
+}
+
+TEST(Random, SampleHoldsDifferentValuesInOrder) {
+  Random random(3, "sample");
+  const auto sample = random.sample(100, 40);
+  EXPECT_EQ(std::set<std::int64_t>(sample.begin(), sample.end()).size(), 40u);
+  EXPECT_TRUE(std::is_sorted(sample.begin(), sample.end()));
+  EXPECT_GE(sample.front(), 0);
+  EXPECT_LT(sample.back(), 100);
+  EXPECT_EQ(random.sample(5, 5), (std::vector<std::int64_t>{0, 1, 2, 3, 4}));
+}
+
+TEST(Sha256, MatchesTheStandard) {
+  EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(Statistics, MatchWorkedExamples) {
+  EXPECT_DOUBLE_EQ(mean({1, 2, 6}), 3);
+  EXPECT_DOUBLE_EQ(standard_deviation({1, 2, 6}), std::sqrt(7.0));
+  EXPECT_DOUBLE_EQ(standard_error({1, 2, 6}), std::sqrt(7.0 / 3));
+  EXPECT_NEAR(pearson({1, 2, 3, 4}, {2, 1, 4, 3}), 0.6, 1e-12);
+  EXPECT_NEAR(spearman({1, 2, 3, 400}, {20, 10, 40, 30}), 0.6, 1e-12);
+  EXPECT_NEAR(spearman({1, 1, 2}, {1, 1, 5}), 1.0, 1e-12);  // ties share a rank
+}
+
+TEST(AtomicFile, LeavesNothingWithoutCommit) {
+  const test::TemporaryFolder folder;
+  {
+    AtomicFile file(folder / "a.txt");
+    file.write("half");
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  write_file(folder / "a.txt", "whole");
+  EXPECT_EQ(read_file(folder / "a.txt"), "whole");
+}
+
+TEST(AtomicFile, RefusesAPlaceThatCannotBeWritten) {
+  const test::TemporaryFolder folder;
+  EXPECT_NE(error_of([&] { require_writable(folder / "no/such/place"); }).find("cannot be written"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { require_writable(folder.path()); }).find("is a folder"),
+            std::string::npos);
+}
+
+TEST(Json, ErrorsNameThePlace) {
+  EXPECT_EQ(error_of([] { parse_json("{\"a\": }", "f.json"); }).rfind("f.json: not valid JSON", 0),
+            0u);
+  EXPECT_EQ(error_of([] { parse_json("{\n\"a\":\n}", "f.json"); }).rfind("f.json:3: not valid", 0),
+            0u);
+  EXPECT_NE(error_of([] { parse_json(std::string(100, '['), "f.json"); }).find("nested deeper"),
+            std::string::npos);
+  EXPECT_NE(error_of([] { parse_json("\"\xff\"", "f.json"); }).find("not valid JSON"),
+            std::string::npos);
+  const Json value = parse_json(R"({"size": "big", "list": [1, "x"]})", "f.json");
+  const JsonView view(value, "f.json");
+  EXPECT_EQ(error_of([&] { view.at("size").integer(); }),
+            "f.json: 'size': expected an integer, found string \"big\"");
+  EXPECT_EQ(error_of([&] { view.at("none"); }), "f.json: key 'none' is missing");
+  EXPECT_EQ(error_of([&] { view.at("list").strings(); }),
+            "f.json: 'list'[0]: expected a string, found number 1");
+}
+
+TEST(NearestText, FindsATypo) {
+  EXPECT_EQ(nearest_text("--taks", {"--task", "--limit"}), "--task");
+  EXPECT_EQ(nearest_text("--zzzzzz", {"--task", "--limit"}), "");
+}
+
+}  // namespace
+}  // namespace taskneuron

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Runs the command-line tests: run.py PROGRAM [CASE...]
+
+A case file holds commands and what they must do, as data:
+
+    $ command line            {model} {tasks} {fixtures} {out} {program} are replaced
+    exit 1                    the exit code (0 if not stated)
+    out: text                 a line of standard output must match this regular expression
+    err: text                 the same for standard error
+    absent: path              nothing may exist there afterwards
+    exists: path              a file must
+
+Commands run in an empty folder of the case's own ({out}), one after another.
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def parse(path):
+    commands = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if line.startswith("$ "):
+            commands.append({"line": number, "command": line[2:], "exit": 0, "checks": []})
+        elif line.startswith("exit "):
+            commands[-1]["exit"] = int(line[5:])
+        else:
+            kind, _, text = line.partition(": ")
+            if kind not in ("out", "err", "absent", "exists"):
+                raise SystemExit(f"{path}:{number}: not understood: {line}")
+            commands[-1]["checks"].append((kind, text))
+    return commands
+
+
+def failures_of(entry, names):
+    def fill(text):
+        for name, value in names.items():
+            text = text.replace("{" + name + "}", value)
+        return text
+
+    done = subprocess.run(fill(entry["command"]), shell=True, cwd=names["out"], text=True,
+                          capture_output=True, executable="/bin/bash")
+    found = []
+    if done.returncode != entry["exit"]:
+        found.append(f"exit code {done.returncode}, expected {entry['exit']}")
+    if entry["exit"] in (1, 2) and len(done.stderr.strip().splitlines()) != 1:
+        found.append("an error must be one line on standard error")
+    for kind, text in entry["checks"]:
+        text = fill(text)
+        if kind in ("out", "err"):
+            stream = done.stdout if kind == "out" else done.stderr
+            if not re.search(text, stream, re.M):
+                found.append(f"{kind} does not match: {text}")
+        elif (names["out"] / pathlib.Path(text)).exists() != (kind == "exists"):
+            found.append(f"{kind}: {text}")
+    if found:
+        found.append("stdout: " + done.stdout[-1500:])
+        found.append("stderr: " + done.stderr[-1500:])
+    return found
+
+
+def main():
+    program = str(pathlib.Path(sys.argv[1]).resolve())
+    folder = pathlib.Path(__file__).parent / "cases"
+    cases = [pathlib.Path(p) for p in sys.argv[2:]] or sorted(folder.glob("*.case"))
+    passed = failed = 0
+    for case in cases:
+        out = tempfile.mkdtemp(prefix="taskneuron_cli_")
+        names = {"program": program, "out": out, "model": str(ROOT / "examples/models/mini"),
+                 "tasks": str(ROOT / "examples/tasks"), "fixtures": str(ROOT / "tests/fixtures"),
+                 "taskneuron": program}
+        for entry in parse(case):
+            problems = failures_of(entry, names)
+            if problems:
+                failed += 1
+                print(f"FAILED {case.name}:{entry['line']}: {entry['command']}")
+                for problem in problems:
+                    print("  " + problem)
+            else:
+                passed += 1
+        shutil.rmtree(out)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

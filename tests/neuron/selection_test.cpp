@@ -1,0 +1,144 @@
+#include "taskneuron/neuron/selection.h"
+#include "base/file.h"
+#include "support/support.h"
+#include "taskneuron/checkpoint/checkpoint.h"
+#include "taskneuron/neuron/comparison.h"
+
+namespace taskneuron {
+namespace {
+
+using Units = std::vector<std::vector<std::int64_t>>;
+
+const at::Tensor kRelevance =
+    at::tensor({5.0, 1.0, 5.0, 0.0, 2.0, 9.0, 3.0, 4.0}, at::kDouble).view({2, 4});
+
+TEST(Selection, CountsRoundHalfUp) {
+  EXPECT_EQ(units_of_percent(10, 264), 26);
+  EXPECT_EQ(units_of_percent(10, 265), 27);
+  EXPECT_EQ(units_of_percent(0.1, 500), 1);  // 0.5
+  EXPECT_EQ(units_of_percent(0.0001, 500), 1);
+  EXPECT_EQ(units_of_percent(100, 500), 500);
+}
+
+TEST(Selection, PercentagesAreChecked) {
+  EXPECT_EQ(parse_percent("10%"), 10);
+  EXPECT_EQ(parse_percent("2.5"), 2.5);
+  for (const char* wrong : {"0%", "101%", "-3", "ten", "", "%", "nan", "5%%"}) {
+    EXPECT_NE(test::error_of([&] { parse_percent(wrong); }).find("not a share"), std::string::npos);
+  }
+}
+
+TEST(Selection, TopUnitsByScopeWithTiesToTheFirst) {
+  const SiteRelevance relevance = {{Site::kAct, kRelevance}};
+  EXPECT_EQ(select_top(relevance, 25, Scope::kGlobal).sites.at(Site::kAct).units,
+            (Units{{0}, {1}}));
+  EXPECT_EQ(select_top(relevance, 50, Scope::kGlobal).sites.at(Site::kAct).units,
+            (Units{{0, 2}, {1, 3}}));
+  EXPECT_EQ(select_top(relevance, 25, Scope::kLayer).sites.at(Site::kAct).units, (Units{{0}, {1}}));
+  EXPECT_EQ(select_top(relevance, 75, Scope::kLayer).sites.at(Site::kAct).units,
+            (Units{{0, 1, 2}, {1, 2, 3}}));
+}
+
+TEST(Selection, PaperPresetRanksSitesTogether) {
+  const SiteRelevance relevance = {
+      {Site::kAct, kRelevance},
+      {Site::kOut, at::tensor({10.0, 0.5, 0.5, 20.0}, at::kDouble).view({2, 2})}};
+  const NeuronSet set = select_top(relevance, 25, Scope::kGlobal);
+  EXPECT_EQ(set.size(), 3);
+  EXPECT_EQ(set.sites.at(Site::kAct).units, (Units{{}, {1}}));
+  EXPECT_EQ(set.sites.at(Site::kOut).units, (Units{{0}, {1}}));
+}
+
+TEST(Selection, ContrastSubtractsTheOthersMean) {
+  const SiteRelevance one = {{Site::kAct, kRelevance}};
+  const SiteRelevance twice = {{Site::kAct, kRelevance * 2}};
+  const SiteRelevance zero = {{Site::kAct, kRelevance * 0}};
+  EXPECT_CLOSE(contrastive(one, {twice, zero}).at(Site::kAct) + 1, at::ones({2, 4}), 1e-12);
+  EXPECT_NE(test::error_of([&] {
+              contrastive(one, {{{Site::kAct, at::ones({1, 4})}}});
+            }).find("another shape"),
+            std::string::npos);
+}
+
+NeuronSet example_set() {
+  NeuronSet set;
+  set.model_hash = "sha256:x";
+  set.sites[Site::kAct] = {100, {{1, 5, 7}, {}, {0, 99}}};
+  set.from = {{"top", "1%"}};
+  return set;
+}
+
+TEST(RandomSets, KeepSizeAndProfile) {
+  const NeuronSet like = example_set();
+  const NeuronSet matched = random_set(like, RandomKind::kMatched, 3);
+  for (std::size_t l = 0; l < 3; ++l) {
+    EXPECT_EQ(matched.sites.at(Site::kAct).units[l].size(),
+              like.sites.at(Site::kAct).units[l].size());
+  }
+  EXPECT_EQ(random_set(like, RandomKind::kUniform, 3).size(), 5);
+  EXPECT_EQ(random_set(like, RandomKind::kMatched, 3).sites.at(Site::kAct).units,
+            matched.sites.at(Site::kAct).units);
+  EXPECT_NE(random_set(like, RandomKind::kMatched, 4).sites.at(Site::kAct).units,
+            matched.sites.at(Site::kAct).units);
+}
+
+TEST(SetFiles, RoundTripAndAreChecked) {
+  const test::TemporaryFolder folder;
+  const NeuronSet set = example_set();
+  save_set(set, folder / "s.json");
+  const NeuronSet loaded = load_set(folder / "s.json");
+  EXPECT_EQ(loaded.sites.at(Site::kAct).units, set.sites.at(Site::kAct).units);
+  EXPECT_EQ(loaded.model_hash, set.model_hash);
+  EXPECT_EQ(loaded.from, set.from);
+  const auto problem = [&](const std::string& units) {
+    write_file(folder / "bad.json",
+               R"({"format":"taskneuron.set/1","model":"m","width":{"act":4},"sites":{"act":)" +
+                   units + "}}");
+    return test::error_of([&] { load_set(folder / "bad.json"); });
+  };
+  EXPECT_NE(problem("[[0,4]]").find("unit 4 is out of range"), std::string::npos);
+  EXPECT_NE(problem("[[2,1]]").find("must ascend"), std::string::npos);
+  EXPECT_NE(problem("[[\"a\"]]").find("expected an integer"), std::string::npos);
+  const Checkpoint llama(test::fixtures() / "hf_parity/llama");
+  EXPECT_NE(test::error_of([&] {
+              require_fit(set, llama.config(), llama.hash(), OtherWeights::kAllow, "s.json");
+            }).find("s.json: site act has 3 layers of 100 units, the model 3 of 88"),
+            std::string::npos);
+  NeuronSet fits = set;
+  fits.sites[Site::kAct] = {88, {{1}, {}, {0}}};
+  EXPECT_NE(test::error_of([&] {
+              require_fit(fits, llama.config(), llama.hash(), OtherWeights::kRefuse, "s.json");
+            }).find("--allow-other-weights"),
+            std::string::npos);
+  require_fit(fits, llama.config(), llama.hash(), OtherWeights::kAllow, "s.json");
+}
+
+TEST(Comparison, ExpectedOverlapMatchesSimulation) {
+  NeuronSet a = example_set(), b = example_set();
+  a.sites[Site::kAct] = {12, {{0, 1, 2, 3}, {5, 6}}};
+  b.sites[Site::kAct] = {12, {{2, 3, 4, 5, 6}, {6, 7, 8}}};
+  const SetComparison exact = compare_sets(a, b);
+  EXPECT_EQ(exact.common, 3);
+  EXPECT_NEAR(exact.jaccard, 3.0 / 11, 1e-12);
+  double common = 0, jaccard = 0;
+  constexpr int kDraws = 20000;
+  for (int seed = 0; seed < kDraws; ++seed) {
+    const SetComparison drawn =
+        compare_sets(a, random_set(b, RandomKind::kMatched, static_cast<std::uint64_t>(seed)));
+    common += static_cast<double>(drawn.common) / kDraws;
+    jaccard += drawn.jaccard / kDraws;
+  }
+  EXPECT_NEAR(exact.expected_common, common, 0.03);
+  EXPECT_NEAR(exact.expected_jaccard, jaccard, 0.003);
+}
+
+TEST(Comparison, IdenticalScoresCorrelateFully) {
+  const SiteRelevance one = {{Site::kAct, kRelevance}};
+  const ScoreComparison same = compare_relevance(one, one, 50, Scope::kGlobal);
+  EXPECT_NEAR(same.pearson, 1, 1e-12);
+  EXPECT_NEAR(same.spearman, 1, 1e-12);
+  EXPECT_EQ(same.top.common, 4);
+}
+
+}  // namespace
+}  // namespace taskneuron
