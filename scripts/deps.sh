@@ -8,6 +8,7 @@ packages=(
   libtorch-dev libgloo-dev          # tensors, autograd
   libopenblas0-pthread              # float32 matrix products; the reference BLAS is many times slower
   libpcre2-dev libutf8proc-dev      # the tokenizers' expressions and Unicode normal forms
+  libstemmer-dev                    # Porter stemming for ROUGE-L
   nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev
   libgtest-dev python3              # tests
   clang-format                      # make format, and the formatting check

@@ -16,6 +16,9 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
+  // Drops whole pages of [begin, begin + bytes) from memory; reading them again maps them again.
+  void release(const char* begin, std::size_t bytes) const;
+
   const std::byte* data() const { return data_; }
   std::size_t size_bytes() const { return size_bytes_; }
   const std::filesystem::path& path() const { return path_; }

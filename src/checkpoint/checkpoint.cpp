@@ -97,6 +97,8 @@ at::Tensor Checkpoint::tensor(const std::string& name,
   return file.tensor(name);
 }
 
+void Checkpoint::release(const std::string& name) const { file_of(name).release(name); }
+
 std::vector<std::string> Checkpoint::tensor_names() const {
   std::vector<std::string> names;
   for (const auto& item : file_of_) names.push_back(item.first);

@@ -175,20 +175,36 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
       at::TensorOptions().dtype(entry.dtype));
 }
 
+void SafetensorsFile::release(const std::string& name) const {
+  const std::string_view data = bytes(name);
+  file_->release(data.data(), data.size());
+}
+
 void write_safetensors(const std::filesystem::path& path, NamedTensors tensors,
                        const std::map<std::string, std::string>& metadata) {
+  std::vector<TensorSource> sources;
+  for (auto& [name, tensor] : tensors) {
+    sources.push_back(
+        {name, tensor.scalar_type(), tensor.sizes().vec(), [&tensor = tensor] { return tensor; }});
+  }
+  write_safetensors(path, std::move(sources), metadata);
+}
+
+void write_safetensors(const std::filesystem::path& path, std::vector<TensorSource> sources,
+                       const std::map<std::string, std::string>& metadata) {
   // The reference reader refuses gaps, so wide elements go first: then all stay aligned.
-  std::stable_sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
-    return a.second.element_size() > b.second.element_size();
+  std::stable_sort(sources.begin(), sources.end(), [](const auto& a, const auto& b) {
+    return c10::elementSize(a.dtype) > c10::elementSize(b.dtype);
   });
   OutputJson header = OutputJson::object();
   for (const auto& [key, value] : metadata) header["__metadata__"][key] = value;
   std::uint64_t offset = 0;
-  for (const auto& [name, tensor] : tensors) {
-    const std::uint64_t bytes = static_cast<std::uint64_t>(tensor.numel()) * tensor.element_size();
-    header[name] = {{"dtype", safetensors_dtype(tensor.scalar_type())},
-                    {"shape", tensor.sizes().vec()},
-                    {"data_offsets", {offset, offset + bytes}}};
+  for (const TensorSource& source : sources) {
+    std::uint64_t bytes = c10::elementSize(source.dtype);
+    for (const std::int64_t size : source.shape) bytes *= static_cast<std::uint64_t>(size);
+    header[source.name] = {{"dtype", safetensors_dtype(source.dtype)},
+                           {"shape", source.shape},
+                           {"data_offsets", {offset, offset + bytes}}};
     offset += bytes;
   }
   constexpr std::size_t kAlignment = 64;
@@ -200,8 +216,9 @@ void write_safetensors(const std::filesystem::path& path, NamedTensors tensors,
   for (int i = 0; i < 8; ++i) length[i] = static_cast<char>(text.size() >> (8 * i));
   file.write(length, sizeof(length));
   file.write(text);
-  for (const auto& [name, tensor] : tensors) {
-    const at::Tensor flat = tensor.detach().cpu().contiguous();
+  for (const TensorSource& source : sources) {
+    const at::Tensor flat = source.make().detach().cpu().contiguous();
+    TN_CHECK(flat.scalar_type() == source.dtype && flat.sizes() == source.shape);
     file.write(flat.data_ptr(), flat.nbytes());
   }
   file.commit();

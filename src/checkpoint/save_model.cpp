@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/torch_compat.h"
+#include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/checkpoint/checkpoint.h"
 
@@ -58,23 +59,50 @@ bool is_weight_file(const fs::path& path) {
          path.extension() == ".bin";
 }
 
+// config.json with another torch_dtype (newer files call it dtype).
+std::string config_with_dtype(const fs::path& path, at::ScalarType dtype) {
+  OutputJson config = OutputJson::parse(read_file(path));
+  config[config.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(dtype);
+  return config.dump(2) + "\n";
+}
+
+TensorSource source_of(const Checkpoint& base, const std::string& name,
+                       const SaveOptions& options) {
+  const at::Tensor stored = base.tensor(name);
+  const auto found = options.replaced.find(name);
+  const at::Tensor source = found == options.replaced.end() ? stored : found->second;
+  TN_CHECK(source.sizes() == stored.sizes());
+  const bool converts = options.dtype && source.is_floating_point();
+  const at::ScalarType dtype = converts ? *options.dtype : source.scalar_type();
+  return {name, dtype, stored.sizes().vec(), [&base, &options, name, source, dtype] {
+            const at::Tensor made = source.to(dtype, /*non_blocking=*/false, /*copy=*/true);
+            base.release(name);
+            if (options.progress) {
+              const at::Tensor before = base.tensor(name);
+              options.progress(static_cast<std::int64_t>(before.nbytes()));
+            }
+            return made;
+          }};
+}
+
 }  // namespace
 
-void save_model(const Checkpoint& base, const std::map<std::string, at::Tensor>& replaced,
-                const fs::path& out) {
+void save_model(const Checkpoint& base, const fs::path& out, const SaveOptions& options) {
+  for (const auto& item : options.replaced) TN_CHECK(base.contains(item.first));
   AtomicFolder folder(out);
-  NamedTensors tensors;
+  std::vector<TensorSource> sources;
   for (const std::string& name : base.tensor_names()) {
-    const auto found = replaced.find(name);
-    tensors.emplace_back(name, found == replaced.end() ? base.tensor(name) : found->second);
-    TN_CHECK(tensors.back().second.sizes() == base.tensor(name).sizes());
+    sources.push_back(source_of(base, name, options));
   }
-  for (const auto& item : replaced) TN_CHECK(base.contains(item.first));
-  write_safetensors(folder.temporary() / "model.safetensors", std::move(tensors),
+  write_safetensors(folder.temporary() / "model.safetensors", std::move(sources),
                     {{"format", "pt"}});
   for (const fs::directory_entry& entry : fs::directory_iterator(base.folder())) {
-    if (entry.is_regular_file() && !is_weight_file(entry.path())) {
-      fs::copy_file(entry.path(), folder.temporary() / entry.path().filename());
+    if (!entry.is_regular_file() || is_weight_file(entry.path())) continue;
+    const fs::path target = folder.temporary() / entry.path().filename();
+    if (options.dtype && entry.path().filename() == "config.json") {
+      write_file(target, config_with_dtype(entry.path(), *options.dtype));
+    } else {
+      fs::copy_file(entry.path(), target);
     }
   }
   folder.commit();

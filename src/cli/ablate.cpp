@@ -154,7 +154,7 @@ void run(const Options& options) {
     throw UsageError(
         fmt::format("--random-kind '{}' is unknown; use matched or uniform", options.random_kind));
   }
-  const PromptTemplate prompt = PromptTemplate::find(options.data.prompt_template);
+  const PromptTemplate prompt = find_template(options.data, options.model.folder);
   const LoadedModel model(options.model);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
   std::vector<TaskSets> sets;
@@ -164,7 +164,7 @@ void run(const Options& options) {
     const Task task = load_task(folder);
     const TaskEvaluation evaluation(task, options.data.split,
                                     load_split(task, options.data.split, options.data.limit),
-                                    encoder, model.end_of_sequence(), std::nullopt);
+                                    encoder, {});
     note_truncated(task.name, evaluation.truncated(), evaluation.examples());
     rows.push_back(ablate_task(options, model, evaluation, task.name, sets));
   }

@@ -28,6 +28,8 @@ void add_select(CLI::App& app);
 void add_merge(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_ablate(CLI::App& app);
+void add_tasks(CLI::App& app);
+void add_convert(CLI::App& app);
 
 // Options that every command has.
 struct CommonOptions {
@@ -80,6 +82,9 @@ class LoadedModel {
   std::unique_ptr<Decoder> decoder_;
   std::int64_t end_of_sequence_ = 0;
 };
+
+// The template that --template names, for a model folder's tokenizer.
+PromptTemplate find_template(const DataOptions& data, const std::string& model_folder);
 
 // A table on standard output: columns aligned, numbers to the right.
 class Table {

@@ -45,7 +45,9 @@ void DataOptions::add_to(CLI::App& command, const std::string& default_split, bo
   command.add_option("--limit", limit, "Read at most N rows of the split; 0 reads all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command.add_option("--template", prompt_template, "Prompt template: a name or a JSON file")
+  command
+      .add_option("--template", prompt_template,
+                  "Prompt template: default, alpaca, olora, chat, or a JSON file")
       ->capture_default_str();
   command
       .add_option("--max-length", max_length,
@@ -84,6 +86,12 @@ EncoderOptions LoadedModel::encoder_options(const DataOptions& data) const {
                             data.max_length, context));
   }
   return {data.max_length > 0 ? data.max_length : context, end_of_sequence_};
+}
+
+PromptTemplate find_template(const DataOptions& data, const std::string& model_folder) {
+  const bool chat = data.prompt_template == "chat";
+  return PromptTemplate::find(data.prompt_template,
+                              chat ? Tokenizer(model_folder).chat_template() : "");
 }
 
 namespace {

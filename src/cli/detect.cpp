@@ -92,7 +92,7 @@ Scores score_task(const LoadedModel& model, const TaskExamples& task, const Scor
 void run(const Options& options) {
   options.common.apply();
   const ScoreOptions scoring = score_options(options);
-  const PromptTemplate prompt = PromptTemplate::find(options.data.prompt_template);
+  const PromptTemplate prompt = find_template(options.data, options.model.folder);
   std::vector<std::string> paths;
   for (const std::string& folder : options.data.tasks) {
     paths.push_back(output_path(options.out, options.data.tasks.size(), load_task(folder).name,

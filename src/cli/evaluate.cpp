@@ -17,6 +17,8 @@ struct Options {
   std::vector<std::string> sets;
   std::string mode = "activation";
   std::string scoring;
+  std::string stop = "blank-line";
+  std::int64_t max_new_tokens = 0;
   std::string text;
   std::string predictions;
   bool allow_other_weights = false;
@@ -36,10 +38,22 @@ std::vector<Variant> make_variants(const Options& options, const LoadedModel& mo
 
 std::optional<Scoring> parse_scoring(const std::string& name) {
   if (name.empty()) return std::nullopt;
-  for (const Scoring scoring : {Scoring::kRank, Scoring::kRankNorm, Scoring::kLoss}) {
+  for (const Scoring scoring :
+       {Scoring::kRank, Scoring::kRankNorm, Scoring::kGenerate, Scoring::kLoss}) {
     if (name == scoring_name(scoring)) return scoring;
   }
-  throw UsageError(fmt::format("--scoring '{}' is unknown; use rank, rank-norm or loss", name));
+  throw UsageError(
+      fmt::format("--scoring '{}' is unknown; use rank, rank-norm, generate or loss", name));
+}
+
+EvaluationOptions evaluation_options(const Options& options) {
+  if (options.stop != "blank-line" && options.stop != "newline") {
+    throw UsageError(
+        fmt::format("--stop '{}' is unknown; use blank-line or newline", options.stop));
+  }
+  return {parse_scoring(options.scoring),
+          options.stop == "newline" ? StopRule::kNewline : StopRule::kBlankLine,
+          options.max_new_tokens};
 }
 
 OutputJson result_json(const TaskResult& result) {
@@ -98,7 +112,7 @@ OutputJson run_task(const Options& options, const LoadedModel& model, const std:
   const Task task = load_task(folder);
   const TaskEvaluation evaluation(task, options.data.split,
                                   load_split(task, options.data.split, options.data.limit), encoder,
-                                  model.end_of_sequence(), parse_scoring(options.scoring));
+                                  evaluation_options(options));
   note_truncated(task.name, evaluation.truncated(), evaluation.examples());
   OutputJson results = OutputJson::array();
   for (const Variant& variant : variants) {
@@ -123,10 +137,10 @@ void run(const Options& options) {
     throw UsageError("evaluate needs --task or --text");
   }
   parse_mode(options.mode);
-  parse_scoring(options.scoring);
+  evaluation_options(options);
   std::optional<AtomicFile> predictions;
   if (!options.predictions.empty()) predictions.emplace(options.predictions);
-  const PromptTemplate prompt = PromptTemplate::find(options.data.prompt_template);
+  const PromptTemplate prompt = find_template(options.data, options.model.folder);
   const LoadedModel model(options.model);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
   const std::vector<Variant> variants = make_variants(options, model);

@@ -23,7 +23,7 @@ void print_error(std::string message) {
 
 const CLI::App& chosen_command(const CLI::App& app) {
   const auto commands = app.get_subcommands();
-  return commands.empty() ? app : *commands.front();
+  return commands.empty() ? app : chosen_command(*commands.front());
 }
 
 std::string nearest_flag(const CLI::App& command, const std::string& wrong) {
@@ -84,6 +84,8 @@ int run(int argc, char** argv) {
   add_merge(app);
   add_compare(app);
   add_ablate(app);
+  add_tasks(app);
+  add_convert(app);
 
   try {
     app.parse(argc, argv);

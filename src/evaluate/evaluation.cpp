@@ -49,6 +49,7 @@ const char* scoring_name(Scoring scoring) {
   switch (scoring) {
     case Scoring::kRank: return "rank";
     case Scoring::kRankNorm: return "rank-norm";
+    case Scoring::kGenerate: return "generate";
     case Scoring::kLoss: return "loss";
   }
   TN_CHECK(false);
@@ -56,28 +57,39 @@ const char* scoring_name(Scoring scoring) {
 
 TaskEvaluation::TaskEvaluation(const Task& task, std::string split,
                                const std::vector<TaskRow>& rows, const ExampleEncoder& encoder,
-                               std::int64_t end_of_sequence, std::optional<Scoring> scoring)
-    : task_(task.name),
+                               const EvaluationOptions& options)
+    : encoder_(encoder),
+      type_(task.type),
+      task_metric_(task.metric),
+      task_(task.name),
       split_(std::move(split)),
       folder_(task.folder.string()),
-      scoring_(scoring.value_or(task.type == TaskType::kClassification ? Scoring::kRank
-                                                                       : Scoring::kLoss)),
-      end_of_sequence_(end_of_sequence),
+      scoring_(options.scoring.value_or(
+          task.type == TaskType::kClassification ? Scoring::kRank : Scoring::kGenerate)),
+      stop_(options.stop),
+      max_new_tokens_(options.max_new_tokens),
       rows_(rows) {
-  if (scoring_ != Scoring::kLoss && task.type == TaskType::kGeneration) {
+  const bool ranks = scoring_ == Scoring::kRank || scoring_ == Scoring::kRankNorm;
+  if (ranks && task.type == TaskType::kGeneration) {
     throw Error(
         fmt::format("{}: a generation task has no labels to rank; leave --scoring out or use "
-                    "--scoring loss",
+                    "--scoring generate",
                     folder_));
   }
+  encode_rows(task);
+  if (scoring_ == Scoring::kGenerate) encode_prompts(task);
+}
+
+void TaskEvaluation::encode_rows(const Task& task) {
+  const bool ranks = scoring_ == Scoring::kRank || scoring_ == Scoring::kRankNorm;
   for (const TaskRow& row : rows_) {
     const std::string where = fmt::format("{}:{}", split_path(task, split_).string(), row.line);
-    if (scoring_ == Scoring::kLoss) {
-      answers_.push_back(encoder.encode(row, where));
-      truncated_ += answers_.back().truncated ? 1 : 0;
-    } else {
-      ranked_.push_back(encoder.encode_labels(row, where));
+    if (ranks) {
+      ranked_.push_back(encoder_.encode_labels(row, where));
       truncated_ += ranked_.back().truncated ? 1 : 0;
+    } else {
+      answers_.push_back(encoder_.encode(row, where));
+      truncated_ += answers_.back().truncated ? 1 : 0;
     }
   }
 }
@@ -87,7 +99,8 @@ std::int64_t TaskEvaluation::examples() const { return static_cast<std::int64_t>
 void TaskEvaluation::run_ranking(const Decoder& decoder, NeuronHook& hook,
                                  const std::vector<std::int64_t>& members,
                                  TaskResult& result) const {
-  const RankingBatch ranking = ranking_batch(choose(ranked_, members), end_of_sequence_);
+  const RankingBatch ranking =
+      ranking_batch(choose(ranked_, members), encoder_.options().end_of_sequence);
   const std::vector<double> nll = sequence_nll(decoder, ranking.batch, hook);
   for (std::size_t i = 0; i < members.size(); ++i) {
     const auto row = static_cast<std::size_t>(members[i]);
@@ -130,9 +143,7 @@ TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const B
   TaskResult result;
   result.task = task_;
   result.split = split_;
-  result.metric = scoring_ == Scoring::kRank       ? "accuracy"
-                  : scoring_ == Scoring::kRankNorm ? "accuracy (rank-norm)"
-                                                   : "loss";
+  result.metric = metric_name();
   result.examples = examples();
   result.truncated = truncated_;
   result.predictions.resize(rows_.size());
@@ -144,6 +155,7 @@ TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const B
   for (const auto& members : group_by_length(lengths, limits)) {
     if (ranked_.empty()) {
       run_loss(decoder, hook, members, result);
+      if (scoring_ == Scoring::kGenerate) run_generation(decoder, hook, members, result);
     } else {
       run_ranking(decoder, hook, members, result);
     }
@@ -164,6 +176,17 @@ TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const B
   result.standard_error = standard_error(scores);
   result.loss = mean(losses);
   return result;
+}
+
+std::string TaskEvaluation::metric_name() const {
+  switch (scoring_) {
+    case Scoring::kRank: return "accuracy";
+    case Scoring::kRankNorm: return "accuracy (rank-norm)";
+    case Scoring::kLoss: return "loss";
+    case Scoring::kGenerate: break;
+  }
+  const bool matches = type_ == TaskType::kClassification || task_metric_ == "exact match";
+  return matches ? "exact match" : task_metric_ == "rougeL-stem" ? "rougeL-stem" : "rougeL";
 }
 
 PerplexityResult evaluate_perplexity(const Decoder& decoder, NeuronHook& hook,

@@ -24,8 +24,11 @@ QueryRows query_rows(const Segment& segment, const SegmentPlan& plan, bool logit
   return {plan.logit_begin, segment.logit_rows, segment.tokens() - segment.logit_rows};
 }
 
-// All keys (or values) that a segment sees: [kv_heads, keys, head_dim].
-at::Tensor gather_keys(const at::Tensor& own, const at::Tensor& cached, const SegmentPlan& plan) {
+// All keys (or values) that a segment sees: [kv_heads, keys, head_dim]. A segment that joins its
+// cached sequence is in the cache already.
+at::Tensor gather_keys(const at::Tensor& own, const at::Tensor& cached, const Segment& segment,
+                       const SegmentPlan& plan) {
+  if (segment.append_to_cache) return cached.transpose(0, 1);
   std::vector<at::Tensor> parts;
   if (cached.defined()) parts.push_back(cached);
   for (const KeyRange& range : plan.keys) {
@@ -99,8 +102,8 @@ at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& 
       cached_values = input->cache->values(segment.cached, input->layer);
     }
     if (rows.count > 0) {
-      const at::Tensor seen = gather_keys(keys, cached_keys, segment_plan);
-      const at::Tensor content = gather_keys(values, cached_values, segment_plan);
+      const at::Tensor seen = gather_keys(keys, cached_keys, segment, segment_plan);
+      const at::Tensor content = gather_keys(values, cached_values, segment, segment_plan);
       const at::Tensor asked = group_heads(queries.narrow(0, rows.begin, rows.count), seen.size(0));
       chances = probabilities(batched_product(asked, seen.transpose(1, 2)), input->scale,
                               segment_plan.score_bias, rows);
@@ -129,12 +132,13 @@ tensor_list PackedAttention::backward(AutogradContext* context, tensor_list grad
   at::Tensor dkeys = at::zeros(keys.sizes(), keys.options());
   at::Tensor dvalues = at::zeros(values.sizes(), values.options());
   for (std::size_t s = 0; s < plan->segments.size(); ++s) {
+    const Segment& segment = plan->batch->segments[s];
     const SegmentPlan& segment_plan = plan->segments[s];
-    const QueryRows rows = query_rows(plan->batch->segments[s], segment_plan, logit_rows_only);
+    const QueryRows rows = query_rows(segment, segment_plan, logit_rows_only);
     if (rows.count == 0) continue;
     const at::Tensor& chances = saved[3 + 3 * s];
-    const at::Tensor seen = gather_keys(keys, saved[4 + 3 * s], segment_plan);
-    const at::Tensor content = gather_keys(values, saved[5 + 3 * s], segment_plan);
+    const at::Tensor seen = gather_keys(keys, saved[4 + 3 * s], segment, segment_plan);
+    const at::Tensor content = gather_keys(values, saved[5 + 3 * s], segment, segment_plan);
     const at::Tensor asked = group_heads(queries.narrow(0, rows.begin, rows.count), seen.size(0));
     const at::Tensor doutput =
         group_heads(output_gradient.narrow(0, rows.begin, rows.count), seen.size(0));

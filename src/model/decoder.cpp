@@ -129,13 +129,13 @@ at::Tensor Decoder::attention(std::int64_t l, const at::Tensor& x, const BatchPl
     input.queries = rotate(input.queries, rows(plan->cosine), rows(plan->sine));
     input.keys = rotate(input.keys, plan->cosine, plan->sine);
   }
-  const at::Tensor attended = packed_attention(input, plan);
   for (const Segment& segment : plan->batch->segments) {
     if (segment.cached < 0 || !segment.append_to_cache) continue;
+    TN_CHECK(!input.keys.requires_grad());
     cache->append(segment.cached, l, input.keys.narrow(0, segment.begin, segment.tokens()),
                   input.values.narrow(0, segment.begin, segment.tokens()));
   }
-  return linear(attended, w.output);
+  return linear(packed_attention(input, plan), w.output);
 }
 
 at::Tensor Decoder::feed_forward(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,

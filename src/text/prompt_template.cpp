@@ -19,7 +19,52 @@ struct NamedTemplate {
 };
 constexpr NamedTemplate kTemplates[] = {
     {"default", "Definition: {instruction}\nInput: {input}\nOutput:", " {output}"},
+    // Taori et al. 2023, for examples with an input.
+    {"alpaca",
+     "Below is an instruction that describes a task, paired with an input that provides further "
+     "context. Write a response that appropriately completes the request.\n\n"
+     "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n",
+     "{output}"},
+    // Wang et al. 2023 (O-LoRA), without the task and data set names that it can put in front.
+    {"olora", "{instruction} \n{input}\nAnswer:", " {output}"},
 };
+
+// One turn of the user and the start of the assistant's. What the tokenizer itself puts in front of
+// a text (beginning-of-sequence) is left out; the answer's end is the end-of-sequence token.
+struct ChatForm {
+  const char* name;
+  const char* marker;  // what gives the form away in the tokenizer's Jinja source
+  const char* prompt;
+  const char* answer;
+};
+constexpr ChatForm kChatForms[] = {
+    {"ChatML", "<|im_start|>",
+     "<|im_start|>user\n{instruction}\n{input}<|im_end|>\n<|im_start|>assistant\n", "{output}"},
+    {"Llama-3", "<|start_header_id|>",
+     "<|start_header_id|>user<|end_header_id|>\n\n{instruction}\n{input}<|eot_id|>"
+     "<|start_header_id|>assistant<|end_header_id|>\n\n",
+     "{output}"},
+    {"Gemma", "<start_of_turn>",
+     "<start_of_turn>user\n{instruction}\n{input}<end_of_turn>\n<start_of_turn>model\n",
+     "{output}"},
+    // Llama-2 and Mistral write a turn alike; Llama-2's source also knows <<SYS>>.
+    {"Llama-2", "<<SYS>>", "[INST] {instruction}\n{input} [/INST]", " {output}"},
+    {"Mistral", "[INST]", "[INST] {instruction}\n{input} [/INST]", " {output}"},
+};
+
+PromptTemplate chat_form(const std::string& chat_template) {
+  if (chat_template.empty()) {
+    throw Error("template 'chat': the tokenizer carries no chat_template; use another template");
+  }
+  for (const ChatForm& form : kChatForms) {
+    if (chat_template.find(form.marker) == std::string::npos) continue;
+    return {std::string("chat (") + form.name + ")", form.prompt, form.answer};
+  }
+  throw Error(
+      fmt::format("template 'chat': the tokenizer's chat_template is none of ChatML, "
+                  "Llama-2, Llama-3, Mistral and Gemma; it starts '{:.60}'",
+                  chat_template));
+}
 
 // Replaces fields and doubled braces; calls fail(problem) for anything else in braces.
 template <typename Fail>
@@ -69,15 +114,17 @@ PromptTemplate::PromptTemplate(std::string name, std::string prompt, std::string
   if (answer_.find("{output}") == std::string::npos) fail("the answer must hold {output}");
 }
 
-PromptTemplate PromptTemplate::find(const std::string& name_or_path) {
+PromptTemplate PromptTemplate::find(const std::string& name_or_path,
+                                    const std::string& chat_template) {
+  if (name_or_path == "chat") return chat_form(chat_template);
   std::string names;
   for (const NamedTemplate& known : kTemplates) {
     if (name_or_path == known.name) return {known.name, known.prompt, known.answer};
     names += (names.empty() ? "" : ", ") + std::string(known.name);
   }
   if (!std::filesystem::is_regular_file(name_or_path)) {
-    throw Error(
-        fmt::format("template '{}': neither a file nor a known name ({})", name_or_path, names));
+    throw Error(fmt::format("template '{}': neither a file nor a known name ({}, chat)",
+                            name_or_path, names));
   }
   const Json document = read_json(name_or_path);
   const JsonView json(document, name_or_path);

@@ -204,7 +204,8 @@ TEST(Checkpoint, SavesWhatItRead) {
   const TemporaryFolder folder;
   const Checkpoint base(test::fixtures() / "end_to_end" / "gpt2" / "model");
   const std::string changed = "transformer.h.0.mlp.c_fc.bias";
-  save_model(base, {{changed, at::ones_like(base.tensor(changed))}}, folder / "out");
+  save_model(base, folder / "out",
+             {{{changed, at::ones_like(base.tensor(changed))}}, std::nullopt, nullptr});
   const Checkpoint saved(folder / "out");
   for (const std::string& name : base.tensor_names()) {
     const at::Tensor expected =
@@ -213,7 +214,7 @@ TEST(Checkpoint, SavesWhatItRead) {
   }
   EXPECT_TRUE(std::filesystem::exists(folder / "out/tokenizer.json"));
   EXPECT_NE(saved.hash(), base.hash());
-  EXPECT_NE(error_of([&] { save_model(base, {}, folder / "out"); }).find("exists already"),
+  EXPECT_NE(error_of([&] { save_model(base, folder / "out", {}); }).find("exists already"),
             std::string::npos);
 }
 
@@ -224,7 +225,7 @@ TEST(Checkpoint, FindsNonFiniteWeights) {
   const std::string name = "model.layers.1.mlp.down_proj.weight";
   at::Tensor broken = base.tensor(name).clone();
   broken[3][4] = std::numeric_limits<float>::quiet_NaN();
-  save_model(base, {{name, broken}}, folder / "out");
+  save_model(base, folder / "out", {{{name, broken}}, std::nullopt, nullptr});
   EXPECT_EQ(Checkpoint(folder / "out").first_non_finite(), name);
 }
 

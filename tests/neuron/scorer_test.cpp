@@ -32,7 +32,7 @@ struct TaskOnModel {
     return score_units(checkpoint, decoder, examples, options, [](double, std::int64_t) {});
   }
   TaskResult evaluate(NeuronHook& hook, std::optional<Scoring> scoring = std::nullopt) const {
-    return TaskEvaluation(task, "test", rows, encoder, *tokenizer.end_of_sequence(), scoring)
+    return TaskEvaluation(task, "test", rows, encoder, {scoring, StopRule::kBlankLine, 0})
         .run(decoder, hook, {}, [](std::int64_t, std::int64_t) {});
   }
 
@@ -315,7 +315,7 @@ TEST(NonFiniteWeights, AreNamed) {
   const std::string name = "model.layers.1.mlp.up_proj.weight";
   at::Tensor broken = base.tensor(name).clone();
   broken[0][0] = std::numeric_limits<float>::infinity();
-  save_model(base, {{name, broken}}, folder / "model");
+  save_model(base, folder / "model", {{{name, broken}}, std::nullopt, nullptr});
   const TaskOnModel setup(folder / "model", source / "task");
   EXPECT_NE(test::error_of([&] { setup.score({}); }).find("tensor '" + name + "' holds values"),
             std::string::npos);

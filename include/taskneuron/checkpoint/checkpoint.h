@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,8 @@ class Checkpoint {
   at::Tensor tensor(const std::string& name) const;
   // The same, and throws Error unless it has this shape and a floating point type.
   at::Tensor tensor(const std::string& name, const std::vector<std::int64_t>& shape) const;
+  // Lets the kernel drop a tensor's pages from memory.
+  void release(const std::string& name) const;
   std::vector<std::string> tensor_names() const;  // sorted
   std::int64_t tensor_bytes() const;              // of all tensors together
 
@@ -47,11 +51,17 @@ class Checkpoint {
   std::string hash_;
 };
 
-// Copies a model folder with some tensors replaced (by name; same shapes, any float type), as a
-// folder that Transformers loads. What lies in `folder` beside the weights (tokenizer,
-// generation_config) is copied as it is. The folder appears under its name only when complete.
-// Throws Error if `out` exists or cannot be written.
-void save_model(const Checkpoint& base, const std::map<std::string, at::Tensor>& replaced,
-                const std::filesystem::path& out);
+struct SaveOptions {
+  std::map<std::string, at::Tensor> replaced;  // by name, of the same shape
+  std::optional<at::ScalarType> dtype;  // of all floating point tensors; default: as they are
+  std::function<void(std::int64_t bytes)> progress;  // after each tensor: bytes of the base done
+};
+
+// Writes a model folder like `base`, one tensor in memory at a time, that Transformers loads. What
+// lies beside the weights (tokenizer, generation_config) is copied as it is; config.json gets the
+// new dtype if one is given. The folder appears under its name only when complete. Throws Error if
+// `out` exists or cannot be written.
+void save_model(const Checkpoint& base, const std::filesystem::path& out,
+                const SaveOptions& options);
 
 }  // namespace taskneuron

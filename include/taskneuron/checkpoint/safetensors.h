@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -39,6 +40,9 @@ class SafetensorsFile {
   // are not aligned to its element size.
   at::Tensor tensor(const std::string& name) const;
 
+  // Lets the kernel drop a tensor's pages from memory; they are read again when touched.
+  void release(const std::string& name) const;
+
   // The header as it stands in the file, and a tensor's bytes; for hashing.
   std::string_view header() const;
   std::string_view bytes(const std::string& name) const;
@@ -54,11 +58,22 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
+// A tensor that is made when its turn to be written comes.
+struct TensorSource {
+  std::string name;
+  at::ScalarType dtype = at::kFloat;
+  std::vector<std::int64_t> shape;
+  std::function<at::Tensor()> make;
+};
+
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 // Writes tensors (any device, any strides) without gaps and aligned to their element size: wide
 // elements first, otherwise in the order given. The file appears under its name only when complete.
 void write_safetensors(const std::filesystem::path& path, NamedTensors tensors,
+                       const std::map<std::string, std::string>& metadata);
+// The same, one tensor in memory at a time.
+void write_safetensors(const std::filesystem::path& path, std::vector<TensorSource> sources,
                        const std::map<std::string, std::string>& metadata);
 
 }  // namespace taskneuron

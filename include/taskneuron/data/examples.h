@@ -50,6 +50,9 @@ class ExampleEncoder {
   std::vector<std::int64_t> encode_prompt(const TaskRow& row, std::int64_t reserve,
                                           const std::string& where, bool* truncated) const;
 
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+  const EncoderOptions& options() const { return options_; }
+
  private:
   std::vector<std::int64_t> full_ids(const PromptFields& fields) const;
   std::vector<std::int64_t> prompt_ids(const PromptFields& fields) const;

@@ -15,7 +15,14 @@ namespace taskneuron {
 enum class Scoring {
   kRank,      // argmax over labels of Σ log p(label tokens | prompt)
   kRankNorm,  // the same divided by the label's characters
+  kGenerate,  // greedy text: exact match for classification, ROUGE-L for generation
   kLoss,      // mean example loss alone
+};
+
+// How generated text ends, beside end-of-sequence and the longest length.
+enum class StopRule {
+  kBlankLine,
+  kNewline,
 };
 
 const char* scoring_name(Scoring scoring);
@@ -33,7 +40,9 @@ struct Prediction {
 struct TaskResult {
   std::string task;
   std::string split;
-  std::string metric;  // with its variant: "accuracy", "accuracy (rank-norm)", "loss"
+  // With its variant: "accuracy", "accuracy (rank-norm)", "exact match", "rougeL", "rougeL-stem",
+  // "loss".
+  std::string metric;
   double value = 0;
   double standard_error = 0;
   double loss = 0;  // mean example loss
@@ -45,13 +54,19 @@ struct TaskResult {
 // Called with examples done and tokens run since the last call.
 using EvaluationProgress = std::function<void(std::int64_t examples, std::int64_t tokens)>;
 
+struct EvaluationOptions {
+  std::optional<Scoring> scoring;  // default: kRank for classification, kGenerate for generation
+  StopRule stop = StopRule::kBlankLine;
+  std::int64_t max_new_tokens = 0;  // 0: as many as the longest answer of the train split has
+};
+
 // A split encoded once, to be evaluated under any number of hooks and models of one tokenizer.
 class TaskEvaluation {
  public:
   // Encodes. Throws Error as ExampleEncoder does, and for ranking a generation task.
+  // Borrows encoder and its tokenizer.
   TaskEvaluation(const Task& task, std::string split, const std::vector<TaskRow>& rows,
-                 const ExampleEncoder& encoder, std::int64_t end_of_sequence,
-                 std::optional<Scoring> scoring);
+                 const ExampleEncoder& encoder, const EvaluationOptions& options);
 
   std::int64_t examples() const;
   std::int64_t truncated() const { return truncated_; }
@@ -65,16 +80,26 @@ class TaskEvaluation {
                    const std::vector<std::int64_t>& members, TaskResult& result) const;
   void run_loss(const Decoder& decoder, NeuronHook& hook, const std::vector<std::int64_t>& members,
                 TaskResult& result) const;
+  void run_generation(const Decoder& decoder, NeuronHook& hook,
+                      const std::vector<std::int64_t>& members, TaskResult& result) const;
+  void encode_rows(const Task& task);
+  void encode_prompts(const Task& task);
+  std::string metric_name() const;
 
+  const ExampleEncoder& encoder_;
+  TaskType type_;
+  std::string task_metric_;
   std::string task_;
   std::string split_;
   std::string folder_;
   Scoring scoring_;
-  std::int64_t end_of_sequence_;
+  StopRule stop_;
+  std::int64_t max_new_tokens_;
   std::int64_t truncated_ = 0;
   std::vector<TaskRow> rows_;
-  std::vector<RankedExample> ranked_;   // when ranking
-  std::vector<AnswerExample> answers_;  // otherwise
+  std::vector<RankedExample> ranked_;               // when ranking
+  std::vector<AnswerExample> answers_;              // otherwise
+  std::vector<std::vector<std::int64_t>> prompts_;  // when generating
 };
 
 // Perplexity of running text: exp of the mean nats per token, over windows that do not overlap.

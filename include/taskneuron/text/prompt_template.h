@@ -19,9 +19,12 @@ class PromptTemplate {
   PromptTemplate(std::string name, std::string prompt, std::string answer,
                  const std::string& where = "template");
 
-  // A template by name ("default") or the path of a JSON file {"prompt": ..., "answer": ...}.
-  // Throws Error for a name that is neither, listing the names there are.
-  static PromptTemplate find(const std::string& name_or_path);
+  // A template by name (default, alpaca, olora, chat) or the path of a JSON file
+  // {"prompt": ..., "answer": ...}. chat takes the form that chat_template, the tokenizer's Jinja
+  // source, is recognised as: ChatML, Llama-2, Llama-3, Mistral or Gemma. Throws Error for a name
+  // that is neither, listing the names there are, and for a chat template of another form.
+  static PromptTemplate find(const std::string& name_or_path,
+                             const std::string& chat_template = "");
 
   std::string prompt(const PromptFields& fields) const;
   std::string answer(const PromptFields& fields) const;

@@ -1,0 +1,97 @@
+// Generated text against references; the rest of TaskEvaluation is in evaluation.cpp.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "taskneuron/base/error.h"
+#include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/evaluate/text_metrics.h"
+#include "taskneuron/model/generation.h"
+
+namespace taskneuron {
+
+namespace {
+
+constexpr std::int64_t kDefaultNewTokens = 128;  // for a task without a train split
+
+// Tokens of the longest answer of the train split, end-of-sequence included.
+std::int64_t longest_train_answer(const Task& task, const Tokenizer& tokenizer) {
+  if (!std::filesystem::exists(split_path(task, "train"))) return kDefaultNewTokens;
+  std::size_t longest = 0;
+  for (const TaskRow& row : load_split(task, "train")) {
+    const std::string answer = " " + row.output;
+    longest = std::max(longest, tokenizer.encode(answer, SpecialTokens::kLeaveOut).size());
+  }
+  return static_cast<std::int64_t>(longest) + 1;
+}
+
+std::string trimmed(const std::string& text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string::npos) return "";
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+// The generated text up to where the rule ends it. Line breaks before the answer do not count.
+std::string cut_at_stop(const std::string& text, StopRule rule, bool* stopped) {
+  const std::size_t start = text.find_first_not_of(" \t\r\n");
+  const std::size_t end = start == std::string::npos
+                              ? std::string::npos
+                              : text.find(rule == StopRule::kNewline ? "\n" : "\n\n", start);
+  if (stopped != nullptr) *stopped = end != std::string::npos;
+  return trimmed(text.substr(0, end));
+}
+
+}  // namespace
+
+void TaskEvaluation::encode_prompts(const Task& task) {
+  const std::int64_t context = encoder_.options().max_tokens;
+  if (max_new_tokens_ == 0) {
+    max_new_tokens_ = std::min(longest_train_answer(task, encoder_.tokenizer()), context / 2);
+  }
+  if (max_new_tokens_ >= context) {
+    throw Error(fmt::format("--max-new-tokens {} leaves no room for a prompt in the context of {}",
+                            max_new_tokens_, context));
+  }
+  for (const TaskRow& row : rows_) {
+    const std::string where = fmt::format("{}:{}", split_path(task, split_).string(), row.line);
+    bool cut = false;
+    prompts_.push_back(encoder_.encode_prompt(row, max_new_tokens_, where, &cut));
+    if (cut && !answers_[prompts_.size() - 1].truncated) ++truncated_;
+  }
+}
+
+void TaskEvaluation::run_generation(const Decoder& decoder, NeuronHook& hook,
+                                    const std::vector<std::int64_t>& members,
+                                    TaskResult& result) const {
+  const Tokenizer& tokenizer = encoder_.tokenizer();
+  std::vector<std::vector<std::int64_t>> prompts;
+  for (const std::int64_t member : members) {
+    prompts.push_back(prompts_[static_cast<std::size_t>(member)]);
+  }
+  GenerationOptions options;
+  options.max_new_tokens = max_new_tokens_;
+  options.end_of_sequence = encoder_.options().end_of_sequence;
+  options.stop = [&](const std::vector<std::int64_t>& ids) {
+    bool stopped = false;
+    cut_at_stop(tokenizer.decode(ids), stop_, &stopped);
+    return stopped;
+  };
+  const auto outputs = generate(decoder, hook, prompts, options);
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const auto row = static_cast<std::size_t>(members[i]);
+    Prediction& prediction = result.predictions[row];
+    prediction.prediction = cut_at_stop(tokenizer.decode(outputs[i]), stop_, nullptr);
+    if (result.metric == "exact match") {
+      const auto& references = rows_[row].references;
+      prediction.score = std::any_of(references.begin(), references.end(), [&](const auto& right) {
+        return exact_match(prediction.prediction, right);
+      });
+    } else {
+      prediction.score =
+          rouge_l(prediction.prediction, rows_[row].references,
+                  result.metric == "rougeL-stem" ? Stemming::kPorter : Stemming::kNone);
+    }
+  }
+}
+
+}  // namespace taskneuron

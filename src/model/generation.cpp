@@ -1,0 +1,74 @@
+#include "taskneuron/model/generation.h"
+
+#include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+namespace {
+
+// Tokens behind what is cached of their sequence; logits at the last of each segment.
+void append_tokens(Batch& batch, std::int64_t sequence, std::int64_t position,
+                   const std::vector<std::int64_t>& ids) {
+  Segment& segment = batch.segments.emplace_back();
+  segment.begin = batch.tokens();
+  for (const std::int64_t id : ids) {
+    batch.ids.push_back(id);
+    batch.positions.push_back(position++);
+  }
+  segment.end = batch.tokens();
+  segment.logit_rows = 1;
+  segment.example = static_cast<int>(batch.examples++);
+  segment.cached = static_cast<int>(sequence);
+  segment.append_to_cache = true;
+}
+
+std::vector<std::int64_t> most_likely(const Decoder& decoder, const Batch& batch, NeuronHook& hook,
+                                      KeyValueCache& cache) {
+  const at::Tensor logits = decoder.logits(decoder.features(batch, hook, &cache));
+  if (!at::isfinite(logits.max()).item<bool>()) {
+    throw Error(
+        "the model's logits are not finite; the checkpoint is damaged, or try --dtype float32");
+  }
+  const at::Tensor best = logits.argmax(-1).cpu();
+  const auto* ids = best.data_ptr<std::int64_t>();
+  return {ids, ids + best.numel()};
+}
+
+}  // namespace
+
+std::vector<std::vector<std::int64_t>> generate(
+    const Decoder& decoder, NeuronHook& hook, const std::vector<std::vector<std::int64_t>>& prompts,
+    const GenerationOptions& options) {
+  const at::NoGradGuard no_gradients;
+  const auto count = static_cast<std::int64_t>(prompts.size());
+  KeyValueCache cache(count, decoder.config().layers);
+  std::vector<std::vector<std::int64_t>> outputs(prompts.size());
+  std::vector<std::int64_t> active;
+  Batch batch;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto& prompt = prompts[static_cast<std::size_t>(i)];
+    TN_CHECK(!prompt.empty());
+    append_tokens(batch, i, 0, prompt);
+    active.push_back(i);
+  }
+  for (std::int64_t step = 0; step < options.max_new_tokens && !active.empty(); ++step) {
+    const std::vector<std::int64_t> next = most_likely(decoder, batch, hook, cache);
+    std::vector<std::int64_t> still_active;
+    batch = Batch();
+    for (std::size_t k = 0; k < active.size(); ++k) {
+      const auto sequence = static_cast<std::size_t>(active[k]);
+      if (next[k] == options.end_of_sequence) continue;
+      outputs[sequence].push_back(next[k]);
+      if (options.stop && options.stop(outputs[sequence])) continue;
+      const auto position =
+          static_cast<std::int64_t>(prompts[sequence].size() + outputs[sequence].size()) - 1;
+      append_tokens(batch, active[k], position, {next[k]});
+      still_active.push_back(active[k]);
+    }
+    active = std::move(still_active);
+  }
+  return outputs;
+}
+
+}  // namespace taskneuron
