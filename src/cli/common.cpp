@@ -103,7 +103,7 @@ std::size_t characters(const std::string& text) {
 }
 
 bool numeric(const std::string& text) {
-  return !text.empty() && text.find_first_of("0123456789") != std::string::npos &&
+  return !text.empty() && text.find_first_of("0123456789") < 2 && text.front() != 'e' &&
          text.find_first_not_of("0123456789+-.%e± ()") == std::string::npos;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/torch_compat.h"
 #include "model/matrix_product.h"
+#include "model/single_query_attention.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -156,9 +157,40 @@ tensor_list PackedAttention::backward(AutogradContext* context, tensor_list grad
   return {dqueries, dkeys, dvalues, at::Tensor(), at::Tensor()};
 }
 
+// Whether this is a step of decoding on the CPU: one query per segment, no gradient.
+bool is_decoding_step(const AttentionInput& input, const BatchPlan& plan) {
+  const bool wide_enough =
+      input.queries.scalar_type() == at::kFloat || input.queries.scalar_type() == at::kBFloat16;
+  if (!input.queries.device().is_cpu() || !wide_enough || input.queries.requires_grad()) {
+    return false;
+  }
+  for (const Segment& segment : plan.batch->segments) {
+    if (segment.tokens() != 1 || segment.logit_rows != 1 || !segment.append_to_cache) return false;
+  }
+  return true;
+}
+
+at::Tensor decoding_step(const AttentionInput& input, const BatchPlan& plan) {
+  const at::Tensor queries = input.queries.contiguous();
+  at::Tensor result = at::empty(queries.sizes(), queries.options());
+  const auto segments = static_cast<std::int64_t>(plan.segments.size());
+  at::parallel_for(0, segments, 1, [&](std::int64_t begin, std::int64_t end) {
+    const at::NoGradGuard no_gradients;
+    for (std::int64_t s = begin; s < end; ++s) {
+      const Segment& segment = plan.batch->segments[static_cast<std::size_t>(s)];
+      const at::Tensor& bias = plan.segments[static_cast<std::size_t>(s)].score_bias;
+      attend_single_query({queries[s], input.cache->keys(segment.cached, input.layer),
+                           input.cache->values(segment.cached, input.layer), bias, input.scale,
+                           result[s]});
+    }
+  });
+  return result.flatten(1);
+}
+
 }  // namespace
 
 at::Tensor packed_attention(const AttentionInput& input, const BatchPlanPtr& plan) {
+  if (is_decoding_step(input, *plan)) return decoding_step(input, *plan);
   return PackedAttention::apply(input.queries, input.keys, input.values, &input, plan);
 }
 

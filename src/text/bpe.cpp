@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <queue>
+#include <unordered_set>
 
 #include "taskneuron/base/error.h"
 #include "text/unicode.h"
@@ -37,7 +38,8 @@ struct Candidate {
   }
 };
 
-std::uint64_t pair_key(TokenId left, TokenId right) {
+template <typename Id>
+std::uint64_t pair_key(Id left, Id right) {
   return static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint64_t>(right);
 }
 
@@ -54,6 +56,9 @@ class BytePairModel : public TokenModel {
   void find_byte_tokens();
   void start_symbols(std::string_view word, std::vector<TokenId>& ids) const;
   void add_unknown(std::vector<TokenId>& ids, bool& after_unknown) const;
+  void encode_short(std::string_view word, std::vector<TokenId>& ids);
+  void find_neighbours();
+  bool may_join(char32_t left, char32_t right) const;
   std::vector<TokenId> merged(std::string_view word) const;
   void merge_few(std::vector<TokenId>& ids) const;
   std::vector<TokenId> merge_many(const std::vector<TokenId>& ids) const;
@@ -64,6 +69,10 @@ class BytePairModel : public TokenModel {
   std::optional<TokenId> unknown_;
   std::vector<TokenId> byte_tokens_;  // of "<0x00>"...; empty without byte fallback
   std::unordered_map<std::uint64_t, MergeRule> rules_;
+  // Pairs of characters that some token holds side by side, and the characters that are tokens;
+  // filled when the first long word comes.
+  std::unordered_set<std::uint64_t> neighbours_;
+  std::unordered_set<char32_t> characters_;
   std::unordered_map<std::string, std::vector<TokenId>> cache_;
   std::string cache_key_;
 };
@@ -211,6 +220,28 @@ std::vector<TokenId> BytePairModel::merged(std::string_view word) const {
   return ids;
 }
 
+void BytePairModel::find_neighbours() {
+  for (TokenId id = 0; id < vocabulary_.end_id(); ++id) {
+    if (!vocabulary_.contains_id(id)) continue;
+    const std::string& token = vocabulary_.token(id);
+    char32_t previous = 0;
+    std::size_t count = 0;
+    for (std::size_t offset = 0; offset < token.size(); ++count) {
+      const char32_t current = next_code_point(token, offset);
+      if (count > 0) neighbours_.insert(pair_key(previous, current));
+      previous = current;
+    }
+    if (count == 1) characters_.insert(previous);
+  }
+}
+
+// Characters that no token holds side by side can never be merged across. (A character that is no
+// token itself turns into other symbols, of which this says nothing.)
+bool BytePairModel::may_join(char32_t left, char32_t right) const {
+  return neighbours_.count(pair_key(left, right)) != 0 || characters_.count(left) == 0 ||
+         characters_.count(right) == 0;
+}
+
 void BytePairModel::encode(std::string_view word, std::vector<TokenId>& ids) {
   if (word.empty()) return;
   if (options_.ignore_merges) {
@@ -219,6 +250,26 @@ void BytePairModel::encode(std::string_view word, std::vector<TokenId>& ids) {
       return;
     }
   }
+  const bool plain = options_.continuing_subword_prefix.empty() && options_.end_of_word_suffix.empty();
+  if (word.size() <= kCacheWordBytes || !plain) return encode_short(word, ids);
+  // Text without a pre-tokenizer is one long word: cut where no merge can reach across, so that the
+  // work stays linear and the pieces repeat.
+  if (characters_.empty()) find_neighbours();
+  std::size_t begin = 0, offset = 0;
+  char32_t previous = next_code_point(word, offset);
+  while (offset < word.size()) {
+    const std::size_t boundary = offset;
+    const char32_t current = next_code_point(word, offset);
+    if (!may_join(previous, current)) {
+      encode_short(word.substr(begin, boundary - begin), ids);
+      begin = boundary;
+    }
+    previous = current;
+  }
+  encode_short(word.substr(begin), ids);
+}
+
+void BytePairModel::encode_short(std::string_view word, std::vector<TokenId>& ids) {
   if (word.size() > kCacheWordBytes) {
     const std::vector<TokenId> result = merged(word);
     ids.insert(ids.end(), result.begin(), result.end());

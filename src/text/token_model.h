@@ -24,6 +24,8 @@ class Vocabulary {
   // REQUIRES contains_id(id).
   const std::string& token(TokenId id) const { return tokens_[static_cast<std::size_t>(id)]; }
   bool contains_id(TokenId id) const;
+  // One more than the highest id.
+  TokenId end_id() const { return static_cast<TokenId>(tokens_.size()); }
   std::size_t size() const { return ids_.size(); }
 
  private:
