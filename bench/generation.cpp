@@ -22,15 +22,17 @@ int main(int argc, char** argv) {
     prompts.push_back(encoder.encode_prompt(row, kTokens, argv[2], nullptr));
   }
   NeuronHook none;
-  const GenerationOptions options{kTokens, -1, nullptr};  // always 32 tokens, so that both do the same
+  const GenerationOptions options{kTokens, -1,
+                                  nullptr};  // always 32 tokens, so that both do the same
   const double together =
       bench::median_seconds(3, [&] { generate(decoder, none, prompts, options); });
   const double alone = bench::median_seconds(3, [&] {
     for (const auto& one : prompts) generate(decoder, none, {one}, options);
   });
   const double tokens = static_cast<double>(prompts.size()) * kTokens;
-  std::printf("{\"prompts\": %zu, \"batched_tokens_per_second\": %.0f, \"one_by_one\": %.0f, "
-              "\"ratio\": %.2f}\n",
-              prompts.size(), tokens / together, tokens / alone, alone / together);
+  std::printf(
+      "{\"prompts\": %zu, \"batched_tokens_per_second\": %.0f, \"one_by_one\": %.0f, "
+      "\"ratio\": %.2f}\n",
+      prompts.size(), tokens / together, tokens / alone, alone / together);
   return 0;
 }

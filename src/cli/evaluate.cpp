@@ -177,7 +177,17 @@ void add_evaluate(CLI::App& app) {
   command->add_option("--mode", options->mode, kModeHelp)->capture_default_str();
   command->add_option(
       "--scoring", options->scoring,
-      "rank, rank-norm or loss; default: rank for classification, loss for generation");
+      "rank, rank-norm, generate or loss; default: rank for classification, generate "
+      "for generation");
+  command
+      ->add_option("--stop", options->stop,
+                   "Where generated text ends beside end-of-sequence: blank-line or newline")
+      ->capture_default_str();
+  command
+      ->add_option("--max-new-tokens", options->max_new_tokens,
+                   "Longest generated text; 0: the longest answer of the train split")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_option("--text", options->text, "Text file whose perplexity is measured");
   command->add_option("--predictions", options->predictions,
                       "Write every prediction as JSON lines");

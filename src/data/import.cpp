@@ -325,7 +325,8 @@ std::vector<ImportedTask> import_jsonl(const fs::path& path, const ImportOptions
         is_named(options, "instruction") || json.find("instruction").has_value();
     std::string instruction = own_instruction ? field("instruction") : options.instruction;
     std::string input = field("input");
-    rows.push_back(make_row(std::move(instruction), std::move(input), {field("output")}, record.where));
+    rows.push_back(
+        make_row(std::move(instruction), std::move(input), {field("output")}, record.where));
   }
   return {finish(split_rows(rows, options), {}, path, options)};
 }

@@ -35,6 +35,9 @@ TaskRow parse_row(const JsonView& json, const Task& task) {
   row.instruction = json.string_or("instruction", task.instruction);
   row.input = json.at("input").string();
   row.output = json.at("output").string();
+  if (row.output.find_first_not_of(" \t\r\n") == std::string::npos) {
+    json.at("output").fail("the answer is empty");
+  }
   row.labels = strings_or_none(json, "labels");
   if (row.labels.empty()) row.labels = task.labels;
   row.references = strings_or_none(json, "references");

@@ -16,8 +16,8 @@ struct SingleQuery {
   at::Tensor output;  // [heads, head_dim], contiguous; written
 };
 
-// The fused form of packed_attention for decoding, where a matrix product per head and segment costs
-// more to set up than to do. Writes softmax(scale · q kᵀ + bias) v to output.
+// The fused form of packed_attention for decoding, where a matrix product per head and segment
+// costs more to set up than to do. Writes softmax(scale · q kᵀ + bias) v to output.
 void attend_single_query(const SingleQuery& input);
 
 }  // namespace taskneuron

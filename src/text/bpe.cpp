@@ -250,7 +250,8 @@ void BytePairModel::encode(std::string_view word, std::vector<TokenId>& ids) {
       return;
     }
   }
-  const bool plain = options_.continuing_subword_prefix.empty() && options_.end_of_word_suffix.empty();
+  const bool plain =
+      options_.continuing_subword_prefix.empty() && options_.end_of_word_suffix.empty();
   if (word.size() <= kCacheWordBytes || !plain) return encode_short(word, ids);
   // Text without a pre-tokenizer is one long word: cut where no merge can reach across, so that the
   // work stays linear and the pieces repeat.

@@ -52,6 +52,8 @@ TEST(Task, ErrorsNameFileAndLine) {
   expect(problem("{\"input\": \"a\", \"output\": \"maybe\"}"),
          "train.jsonl:1: output 'maybe' is not among the labels: yes, no");
   expect(problem("{\"input\": \"\xc3\x28\", \"output\": \"no\"}"), "train.jsonl:1: not valid JSON");
+  expect(problem("{\"input\": \"a\", \"output\": \" \"}"),
+         "train.jsonl:1: 'output': the answer is empty");
   expect(problem(""), "holds no rows");
   const TemporaryFolder folder;
   const Task task = task_with(folder, good);
@@ -114,6 +116,15 @@ TEST_F(Encoding, CutsBetweenCharacters) {
     EXPECT_TRUE(example.truncated);
     EXPECT_EQ(tokenizer.decode(example.ids).find("\uFFFD"), std::string::npos);
   }
+}
+
+TEST_F(Encoding, RefusesALabelOfNoTokens) {
+  const PromptTemplate bare("bare", "{input}\n", "{output}");
+  row.labels = {"yes", ""};
+  EXPECT_EQ(error_of([&] {
+              ExampleEncoder(tokenizer, bare, {512, 0}).encode_labels(row, "f:2");
+            }),
+            "f:2: label '' tokenizes to nothing, so it cannot be ranked");
 }
 
 TEST(Template, RefusesWhatItDoesNotKnow) {

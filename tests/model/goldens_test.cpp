@@ -137,6 +137,18 @@ INSTANTIATE_TEST_SUITE_P(Families, FamilyGoldens,
                                            "phi3", "qwen2"),
                          [](const auto& family) { return family.param; });
 
+// Options that no checkpoint above has; goldens from tests/goldens/make_variants.py.
+class VariantGoldens : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(VariantGoldens, AgreeWithPlainPyTorch) {
+  check_folder(test::fixtures() / "variants" / GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, VariantGoldens,
+                         ::testing::Values("opt_post_norm", "gpt_neox_sequential", "llama3_rope",
+                                           "llama_linear_rope"),
+                         [](const auto& variant) { return variant.param; });
+
 TEST(RealModelGoldens, AgreeWithTransformers) {
   if (test::shared().empty())
     GTEST_SKIP() << "../shared is not there: craftgpt and stories260k not checked";
