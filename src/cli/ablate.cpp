@@ -166,7 +166,9 @@ void run(const Options& options) {
                                     load_split(task, options.data.split, options.data.limit),
                                     encoder, {});
     note_truncated(task.name, evaluation.truncated(), evaluation.examples());
-    rows.push_back(ablate_task(options, model, evaluation, task.name, sets));
+    blame_weights(model.checkpoint(), [&] {
+      rows.push_back(ablate_task(options, model, evaluation, task.name, sets));
+    });
   }
   if (!options.common.json) return print_table(rows, sets);
   print_json({{"model", model.folder()},

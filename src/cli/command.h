@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -82,6 +83,10 @@ class LoadedModel {
   std::unique_ptr<Decoder> decoder_;
   std::int64_t end_of_sequence_ = 0;
 };
+
+// Runs work; if it ends in a loss that is not finite, the Error names the first weight tensor of
+// the checkpoint that is not finite either, if there is one.
+void blame_weights(const Checkpoint& checkpoint, const std::function<void()>& work);
 
 // The template that --template names, for a model folder's tokenizer.
 PromptTemplate find_template(const DataOptions& data, const std::string& model_folder);

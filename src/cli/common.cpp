@@ -88,6 +88,18 @@ EncoderOptions LoadedModel::encoder_options(const DataOptions& data) const {
   return {data.max_length > 0 ? data.max_length : context, end_of_sequence_};
 }
 
+void blame_weights(const Checkpoint& checkpoint, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const NonFiniteError&) {
+    const std::string tensor = checkpoint.first_non_finite();
+    if (tensor.empty()) throw;
+    throw Error(
+        fmt::format("{}: tensor '{}' holds values that are not finite; the checkpoint is damaged",
+                    checkpoint.folder().string(), tensor));
+  }
+}
+
 PromptTemplate find_template(const DataOptions& data, const std::string& model_folder) {
   const bool chat = data.prompt_template == "chat";
   return PromptTemplate::find(data.prompt_template,

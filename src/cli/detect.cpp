@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
+#include <set>
 
 #include "cli/command.h"
 #include "taskneuron/base/compute.h"
@@ -94,9 +95,16 @@ void run(const Options& options) {
   const ScoreOptions scoring = score_options(options);
   const PromptTemplate prompt = find_template(options.data, options.model.folder);
   std::vector<std::string> paths;
+  std::set<std::string> names;
   for (const std::string& folder : options.data.tasks) {
-    paths.push_back(output_path(options.out, options.data.tasks.size(), load_task(folder).name,
-                                ".safetensors"));
+    const std::string name = load_task(folder).name;
+    if (!names.insert(name).second) {
+      throw Error(
+          fmt::format("{}: another task is named '{}' too, and both would be written to one "
+                      "file; detect them one by one",
+                      folder, name));
+    }
+    paths.push_back(output_path(options.out, options.data.tasks.size(), name, ".safetensors"));
   }
   const LoadedModel model(options.model);
   for (const Site site : scoring.sites) site_shape(model.checkpoint().config(), site);

@@ -149,11 +149,13 @@ void run(const Options& options) {
   const auto take = [&](const OutputJson& entries) {
     for (const OutputJson& entry : entries) results.push_back(entry);
   };
-  for (const std::string& folder : options.data.tasks) {
-    take(run_task(options, model, folder, encoder, variants, predictions ? &*predictions : nullptr,
-                  table));
-  }
-  if (!options.text.empty()) take(run_text(options, model, variants, table));
+  blame_weights(model.checkpoint(), [&] {
+    for (const std::string& folder : options.data.tasks) {
+      take(run_task(options, model, folder, encoder, variants,
+                    predictions ? &*predictions : nullptr, table));
+    }
+    if (!options.text.empty()) take(run_text(options, model, variants, table));
+  });
   if (predictions) predictions->commit();
   if (!options.common.json) return table.print();
   OutputJson json = {{"model", model.folder()},

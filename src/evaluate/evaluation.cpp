@@ -28,10 +28,8 @@ std::vector<double> sequence_nll(const Decoder& decoder, const Batch& batch, Neu
 
 void require_finite(double loss, const std::string& folder, std::int64_t row) {
   if (std::isfinite(loss)) return;
-  throw Error(
-      fmt::format("{}: the loss of row {} is not finite; the checkpoint is damaged "
-                  "(`taskneuron detect` names the tensor), or try --dtype float32",
-                  folder, row + 1));
+  throw NonFiniteError(
+      fmt::format("{}: the loss of row {} is not finite; try --dtype float32", folder, row + 1));
 }
 
 template <typename Example>

@@ -155,6 +155,21 @@ TEST(Checkpoint, NamesWhatIsMissing) {
             std::string::npos);
 }
 
+TEST(Checkpoint, RefusesWeightsOfAnotherKind) {
+  const DamagedFolder damaged;
+  const Checkpoint whole(test::fixtures() / "hf_parity" / "llama");
+  NamedTensors tensors;
+  for (const std::string& name : whole.tensor_names()) {
+    const bool changed = name == "model.norm.weight";
+    tensors.emplace_back(name, changed ? whole.tensor(name).to(at::kInt) : whole.tensor(name));
+  }
+  write_safetensors(damaged.path() / "model.safetensors", tensors, {});
+  EXPECT_NE(error_of([&] {
+              Decoder{Checkpoint(damaged.path()), {}};
+            }).find("tensor 'model.norm.weight' has dtype Int; weights must be F32, F16 or BF16"),
+            std::string::npos);
+}
+
 TEST(Checkpoint, ReadsShardsAsOneFile) {
   const Checkpoint whole(test::fixtures() / "hf_parity" / "llama");
   const DamagedFolder sharded;

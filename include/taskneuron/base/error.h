@@ -18,6 +18,12 @@ class UsageError : public Error {
   using Error::Error;
 };
 
+// A loss or an activation is not finite. Whoever holds the checkpoint may name the tensor to blame.
+class NonFiniteError : public Error {
+ public:
+  using Error::Error;
+};
+
 // Ends the program's current operation because of a bug in it; never reachable from user input.
 [[noreturn]] void check_failed(const char* condition, const char* file, int line);
 
