@@ -130,6 +130,34 @@ void AtomicFile::commit() {
   }
 }
 
+AtomicFolder::AtomicFolder(fs::path path) : path_(std::move(path)) {
+  if (fs::exists(path_)) {
+    throw Error(
+        fmt::format("{}: exists already; choose another folder or remove it", path_.string()));
+  }
+  std::error_code failure;
+  fs::create_directories(folder_of(path_), failure);
+  temporary_ = temporary_name(path_);
+  fs::create_directory(temporary_, failure);
+  if (failure) {
+    throw Error(fmt::format("{}: cannot be created: {}", path_.string(), failure.message()));
+  }
+}
+
+AtomicFolder::~AtomicFolder() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(temporary_, ignored);
+}
+
+void AtomicFolder::commit() {
+  std::error_code failure;
+  fs::rename(temporary_, path_, failure);
+  if (failure) {
+    throw Error(fmt::format("{}: cannot be written: {}", path_.string(), failure.message()));
+  }
+  committed_ = true;
+}
+
 void write_file(const fs::path& path, std::string_view text) {
   AtomicFile file(path);
   file.write(text);

@@ -55,6 +55,25 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+// A folder that appears under its name only when it is complete, and is removed again otherwise.
+class AtomicFolder {
+ public:
+  // Throws Error if path exists already or cannot be created; missing folders above it are made.
+  explicit AtomicFolder(std::filesystem::path path);
+  ~AtomicFolder();
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+
+  // Where to put the files until commit().
+  const std::filesystem::path& temporary() const { return temporary_; }
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  bool committed_ = false;
+};
+
 void write_file(const std::filesystem::path& path, std::string_view text);
 
 // Throws Error unless a file can be created at path (its folder exists and is writable), so that

@@ -1,6 +1,3 @@
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include "base/file.h"
 #include "base/json.h"
 #include "base/torch_compat.h"
@@ -13,45 +10,6 @@ namespace taskneuron {
 namespace fs = std::filesystem;
 
 namespace {
-
-// A folder that is removed again unless it is renamed into place.
-class AtomicFolder {
- public:
-  explicit AtomicFolder(fs::path path) : path_(std::move(path)) {
-    if (fs::exists(path_)) {
-      throw Error(
-          fmt::format("{}: exists already; choose another folder or remove it", path_.string()));
-    }
-    temporary_ = path_.string() + fmt::format(".{}.tmp", ::getpid());
-    std::error_code failure;
-    if (path_.has_parent_path()) fs::create_directories(path_.parent_path(), failure);
-    fs::create_directory(temporary_, failure);
-    if (failure) {
-      throw Error(fmt::format("{}: cannot be created: {}", path_.string(), failure.message()));
-    }
-  }
-  ~AtomicFolder() {
-    std::error_code ignored;
-    if (!committed_) fs::remove_all(temporary_, ignored);
-  }
-  AtomicFolder(const AtomicFolder&) = delete;
-  AtomicFolder& operator=(const AtomicFolder&) = delete;
-
-  const fs::path& temporary() const { return temporary_; }
-  void commit() {
-    std::error_code failure;
-    fs::rename(temporary_, path_, failure);
-    if (failure) {
-      throw Error(fmt::format("{}: cannot be written: {}", path_.string(), failure.message()));
-    }
-    committed_ = true;
-  }
-
- private:
-  fs::path path_;
-  fs::path temporary_;
-  bool committed_ = false;
-};
 
 bool is_weight_file(const fs::path& path) {
   const std::string name = path.filename().string();

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
-#include <set>
 
 #include "cli/command.h"
 #include "taskneuron/base/compute.h"
@@ -90,22 +90,30 @@ Scores score_task(const LoadedModel& model, const TaskExamples& task, const Scor
                      });
 }
 
-void run(const Options& options) {
-  options.common.apply();
-  const ScoreOptions scoring = score_options(options);
-  const PromptTemplate prompt = find_template(options.data, options.model.folder);
-  std::vector<std::string> paths;
-  std::set<std::string> names;
+// One score file per task. Checks all before it makes a folder for them.
+std::vector<std::string> score_paths(const Options& options) {
+  std::vector<std::string> names, paths;
   for (const std::string& folder : options.data.tasks) {
     const std::string name = load_task(folder).name;
-    if (!names.insert(name).second) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) {
       throw Error(
           fmt::format("{}: another task is named '{}' too, and both would be written to one "
                       "file; detect them one by one",
                       folder, name));
     }
-    paths.push_back(output_path(options.out, options.data.tasks.size(), name, ".safetensors"));
+    names.push_back(name);
   }
+  for (const std::string& name : names) {
+    paths.push_back(output_path(options.out, names.size(), name, ".safetensors"));
+  }
+  return paths;
+}
+
+void run(const Options& options) {
+  options.common.apply();
+  const ScoreOptions scoring = score_options(options);
+  const PromptTemplate prompt = find_template(options.data, options.model.folder);
+  const std::vector<std::string> paths = score_paths(options);
   const LoadedModel model(options.model);
   for (const Site site : scoring.sites) site_shape(model.checkpoint().config(), site);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));

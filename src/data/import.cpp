@@ -358,16 +358,8 @@ std::vector<ImportedTask> import_tasks(const fs::path& path, const std::string& 
                                fmt::join(import_formats(), ", ")));
 }
 
-void save_task(const ImportedTask& imported, const fs::path& folder) {
-  if (fs::exists(folder)) {
-    throw Error(
-        fmt::format("{}: exists already; choose another folder or remove it", folder.string()));
-  }
-  std::error_code failure;
-  fs::create_directories(folder, failure);
-  if (failure) {
-    throw Error(fmt::format("{}: cannot be created: {}", folder.string(), failure.message()));
-  }
+void save_task(const ImportedTask& imported, const fs::path& path) {
+  AtomicFolder folder(path);
   const Task& task = imported.task;
   for (const auto& [split, rows] : imported.splits) {
     std::string lines;
@@ -379,7 +371,7 @@ void save_task(const ImportedTask& imported, const fs::path& folder) {
       if (row.references.size() > 1) json["references"] = row.references;
       lines += json.dump() + "\n";
     }
-    write_file(folder / (split + ".jsonl"), lines);
+    write_file(folder.temporary() / (split + ".jsonl"), lines);
   }
   OutputJson meta = {
       {"name", task.name},
@@ -387,8 +379,8 @@ void save_task(const ImportedTask& imported, const fs::path& folder) {
       {"metric", task.metric},
       {"instruction", task.instruction}};
   if (!task.labels.empty()) meta["labels"] = task.labels;
-  // Written last: a folder without it is no task, so a half-written import is never taken for one.
-  write_file(folder / "meta.json", meta.dump(1) + "\n");
+  write_file(folder.temporary() / "meta.json", meta.dump(1) + "\n");
+  folder.commit();
 }
 
 }  // namespace taskneuron

@@ -37,7 +37,7 @@ std::vector<ImportedTask> import_tasks(const std::filesystem::path& path, const 
 
 std::vector<std::string> import_formats();
 
-// Writes meta.json and the splits. Throws Error if the folder exists.
-void save_task(const ImportedTask& imported, const std::filesystem::path& folder);
+// Writes meta.json and the splits; the folder appears when complete. Throws Error if it exists.
+void save_task(const ImportedTask& imported, const std::filesystem::path& path);
 
 }  // namespace taskneuron
