@@ -3,7 +3,7 @@
 
     python3 tests/goldens/make_variants.py      (needs Debian's python3-torch and python3-numpy)
 
-The forward passes below follow transformers' modelling code, written without ours in sight: every
+The forward passes below follow transformers' modelling code and share nothing with the library: every
 example alone, whole sequences, gradients by autograd. Goldens as in hf_parity.
 """
 import json
