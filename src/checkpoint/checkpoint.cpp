@@ -105,6 +105,17 @@ std::vector<std::string> Checkpoint::tensor_names() const {
   return names;
 }
 
+std::int64_t Checkpoint::parameters() const {
+  std::int64_t count = 0;
+  for (const SafetensorsFile& file : files_) {
+    for (const auto& [name, entry] : file.entries()) {
+      const auto element = static_cast<std::uint64_t>(c10::elementSize(entry.dtype));
+      count += static_cast<std::int64_t>((entry.end - entry.begin) / element);
+    }
+  }
+  return count;
+}
+
 std::int64_t Checkpoint::tensor_bytes() const {
   std::int64_t bytes = 0;
   for (const SafetensorsFile& file : files_) {

@@ -50,8 +50,7 @@ TaskSets make_sets(const Options& options, const LoadedModel& model, const std::
   sets.own.model_hash = scores.info.model_hash;
   require_fit(sets.own, model.checkpoint().config(), model.checkpoint().hash(),
               options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
-  const RandomKind kind =
-      options.random_kind == "matched" ? RandomKind::kMatched : RandomKind::kUniform;
+  const RandomKind kind = parse_random_kind(options.random_kind);
   for (std::int64_t i = 0; i < options.random_seeds; ++i) {
     sets.random.push_back(random_set(sets.own, kind, options.seed + static_cast<std::uint64_t>(i)));
   }
@@ -150,10 +149,7 @@ TaskRowsOfTable ablate_task(const Options& options, const LoadedModel& model,
 void run(const Options& options) {
   options.common.apply();
   parse_mode(options.mode);
-  if (options.random_kind != "matched" && options.random_kind != "uniform") {
-    throw UsageError(
-        fmt::format("--random-kind '{}' is unknown; use matched or uniform", options.random_kind));
-  }
+  parse_random_kind(options.random_kind);
   const PromptTemplate prompt = find_template(options.data, options.model.folder);
   const LoadedModel model(options.model);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));

@@ -104,10 +104,12 @@ class Table {
 
 void print_json(const OutputJson& json);
 
-// The file for the task number `index` of `count`: `out` itself for one task, out/<name><extension>
-// for several (the folder is made). Checks that it can be written.
+// The file for the thing called `name`: `out` itself when there is one, out/<name><extension> when
+// there are several. Throws Error unless it can be written; makes nothing.
 std::string output_path(const std::string& out, std::size_t count, const std::string& name,
                         const std::string& extension);
+// Makes the folder that a path lies in; call when there is something to write.
+void make_folder_of(const std::string& path);
 
 // "1 example was", "3 examples were" cut: a note, if any were.
 void note_truncated(const std::string& task, std::int64_t truncated, std::int64_t examples);

@@ -147,18 +147,26 @@ void print_json(const OutputJson& json) {
 
 std::string output_path(const std::string& out, std::size_t count, const std::string& name,
                         const std::string& extension) {
-  fs::path path = out;
-  if (count > 1) {
-    std::error_code failure;
-    fs::create_directories(path, failure);
-    if (failure) {
-      throw Error(fmt::format("{}: cannot be made a folder for {} files: {}", out, count,
-                              failure.message()));
-    }
-    path /= name + extension;
+  if (count == 1) {
+    require_writable(out);
+    return out;
   }
-  require_writable(path);
-  return path.string();
+  if (fs::exists(out) && !fs::is_directory(out)) {
+    throw Error(fmt::format("{}: is a file; {} files need a folder", out, count));
+  }
+  fs::path there = fs::absolute(out).lexically_normal();
+  while (!fs::exists(there) && there.has_relative_path()) there = there.parent_path();
+  require_writable(there / (name + extension));
+  return (fs::path(out) / (name + extension)).string();
+}
+
+void make_folder_of(const std::string& path) {
+  const fs::path folder = fs::path(path).parent_path();
+  std::error_code failure;
+  if (!folder.empty()) fs::create_directories(folder, failure);
+  if (failure) {
+    throw Error(fmt::format("{}: cannot be created: {}", folder.string(), failure.message()));
+  }
 }
 
 void note_truncated(const std::string& task, std::int64_t truncated, std::int64_t examples) {

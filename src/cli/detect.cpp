@@ -90,7 +90,7 @@ Scores score_task(const LoadedModel& model, const TaskExamples& task, const Scor
                      });
 }
 
-// One score file per task. Checks all before it makes a folder for them.
+// One score file per task.
 std::vector<std::string> score_paths(const Options& options) {
   std::vector<std::string> names, paths;
   for (const std::string& folder : options.data.tasks) {
@@ -131,6 +131,7 @@ void run(const Options& options) {
     scores.info.task = tasks[i].task.name;
     scores.info.split = options.data.split;
     scores.info.template_hash = prompt.hash();
+    make_folder_of(paths[i]);
     save_scores(scores, paths[i]);
     const double rate = static_cast<double>(scores.tokens) / elapsed.count();
     results.push_back({{"model", model.folder()},

@@ -26,10 +26,7 @@ void run(const Options& options) {
   const ModelConfig& config = checkpoint.config();
   const at::Device device = parse_device(options.model.device);
   const at::ScalarType dtype = choose_dtype(options.model.dtype, checkpoint, device);
-  std::int64_t parameters = 0;
-  for (const std::string& name : checkpoint.tensor_names()) {
-    parameters += checkpoint.tensor(name).numel();
-  }
+  const std::int64_t parameters = checkpoint.parameters();
   const MemoryNeed need = memory_need(checkpoint, dtype, options.batch_tokens);
   OutputJson json;
   json["model"] = options.model.folder;

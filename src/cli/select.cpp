@@ -70,13 +70,8 @@ struct Written {
 
 std::vector<Written> select_random(const Options& options) {
   if (options.like.empty()) throw UsageError("--random needs --like SET, whose size it takes");
-  if (options.random_kind != "matched" && options.random_kind != "uniform") {
-    throw UsageError(
-        fmt::format("--random-kind '{}' is unknown; use matched or uniform", options.random_kind));
-  }
   const NeuronSet like = load_set(options.like);
-  const RandomKind kind =
-      options.random_kind == "matched" ? RandomKind::kMatched : RandomKind::kUniform;
+  const RandomKind kind = parse_random_kind(options.random_kind);
   std::vector<Written> written;
   for (std::int64_t i = 0; i < options.random; ++i) {
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
@@ -119,6 +114,7 @@ void run(const Options& options) {
   OutputJson json = OutputJson::array();
   Table table({"set", "site", "units", "of", "per layer"});
   for (const Written& item : written) {
+    make_folder_of(item.path);
     save_set(item.set, item.path);
     OutputJson entry = {{"out", item.path}, {"units", item.set.size()}, {"from", item.set.from}};
     for (const auto& [site, units] : item.set.sites) {

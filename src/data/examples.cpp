@@ -129,6 +129,11 @@ RankedExample ExampleEncoder::encode_labels(const TaskRow& row, const std::strin
   return example;
 }
 
+std::int64_t ExampleEncoder::answer_tokens(const TaskRow& row) const {
+  const std::string answer = template_.answer(fields_of(row, row.output));
+  return size_of(tokenizer_.encode(answer, SpecialTokens::kLeaveOut)) + 1;
+}
+
 Ids ExampleEncoder::encode_prompt(const TaskRow& row, std::int64_t reserve,
                                   const std::string& where, bool* truncated) const {
   PromptFields fields = fields_of(row, "");

@@ -15,14 +15,13 @@ namespace {
 constexpr std::int64_t kDefaultNewTokens = 128;  // for a task without a train split
 
 // Tokens of the longest answer of the train split, end-of-sequence included.
-std::int64_t longest_train_answer(const Task& task, const Tokenizer& tokenizer) {
+std::int64_t longest_train_answer(const Task& task, const ExampleEncoder& encoder) {
   if (!std::filesystem::exists(split_path(task, "train"))) return kDefaultNewTokens;
-  std::size_t longest = 0;
+  std::int64_t longest = 0;
   for (const TaskRow& row : load_split(task, "train")) {
-    const std::string answer = " " + row.output;
-    longest = std::max(longest, tokenizer.encode(answer, SpecialTokens::kLeaveOut).size());
+    longest = std::max(longest, encoder.answer_tokens(row));
   }
-  return static_cast<std::int64_t>(longest) + 1;
+  return longest;
 }
 
 std::string trimmed(const std::string& text) {
@@ -46,7 +45,7 @@ std::string cut_at_stop(const std::string& text, StopRule rule, bool* stopped) {
 void TaskEvaluation::encode_prompts(const Task& task) {
   const std::int64_t context = encoder_.options().max_tokens;
   if (max_new_tokens_ == 0) {
-    max_new_tokens_ = std::min(longest_train_answer(task, encoder_.tokenizer()), context / 2);
+    max_new_tokens_ = std::min(longest_train_answer(task, encoder_), context / 2);
   }
   if (max_new_tokens_ >= context) {
     throw Error(fmt::format("--max-new-tokens {} leaves no room for a prompt in the context of {}",

@@ -21,11 +21,7 @@ at::ScalarType choose_dtype(const std::string& name, const Checkpoint& checkpoin
   if (name != "auto") {
     throw UsageError(fmt::format("--dtype '{}' is unknown; use auto, float32 or bfloat16", name));
   }
-  std::int64_t elements = 0;
-  for (const std::string& tensor : checkpoint.tensor_names()) {
-    elements += checkpoint.tensor(tensor).numel();
-  }
-  const bool sixteen_bits = checkpoint.tensor_bytes() < 3 * elements;
+  const bool sixteen_bits = checkpoint.tensor_bytes() < 3 * checkpoint.parameters();
   return sixteen_bits && has_fast_bfloat16(device) ? at::kBFloat16 : at::kFloat;
 }
 

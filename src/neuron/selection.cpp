@@ -147,6 +147,12 @@ NeuronSet select_top(const SiteRelevance& relevance, double percent, Scope scope
   return set;
 }
 
+RandomKind parse_random_kind(const std::string& name) {
+  if (name == "matched") return RandomKind::kMatched;
+  if (name == "uniform") return RandomKind::kUniform;
+  throw UsageError(fmt::format("random kind '{}' is unknown; use matched or uniform", name));
+}
+
 NeuronSet random_set(const NeuronSet& like, RandomKind kind, std::uint64_t seed) {
   NeuronSet set = like;
   for (auto& item : set.sites) {

@@ -26,7 +26,6 @@ class Vocabulary {
   bool contains_id(TokenId id) const;
   // One more than the highest id.
   TokenId end_id() const { return static_cast<TokenId>(tokens_.size()); }
-  std::size_t size() const { return ids_.size(); }
 
  private:
   struct Hash {

@@ -167,12 +167,6 @@ std::optional<TokenId> Tokenizer::token_id(std::string_view token) const {
   return pipeline_->model->vocabulary().id(token);
 }
 
-std::int64_t Tokenizer::size() const {
-  std::int64_t size = static_cast<std::int64_t>(pipeline_->model->vocabulary().size());
-  if (!pipeline_->added.empty()) size = std::max(size, pipeline_->added.rbegin()->first + 1);
-  return size;
-}
-
 std::optional<TokenId> Tokenizer::end_of_sequence() const { return pipeline_->end_of_sequence; }
 
 const std::string& Tokenizer::chat_template() const { return pipeline_->chat_template; }

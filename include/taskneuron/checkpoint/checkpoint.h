@@ -30,6 +30,7 @@ class Checkpoint {
   // Lets the kernel drop a tensor's pages from memory.
   void release(const std::string& name) const;
   std::vector<std::string> tensor_names() const;  // sorted
+  std::int64_t parameters() const;                // numbers in all tensors together
   std::int64_t tensor_bytes() const;              // of all tensors together
 
   // SHA-256 of config.json, the safetensors headers, and the first and last 4 KiB of every tensor:

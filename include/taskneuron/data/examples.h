@@ -50,6 +50,9 @@ class ExampleEncoder {
   std::vector<std::int64_t> encode_prompt(const TaskRow& row, std::int64_t reserve,
                                           const std::string& where, bool* truncated) const;
 
+  // Tokens of the row's answer as the template writes it, end-of-sequence included.
+  std::int64_t answer_tokens(const TaskRow& row) const;
+
   const Tokenizer& tokenizer() const { return tokenizer_; }
   const EncoderOptions& options() const { return options_; }
 

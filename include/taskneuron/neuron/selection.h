@@ -38,6 +38,9 @@ enum class RandomKind {
   kUniform,  // as many in all, anywhere at the set's sites
 };
 
+// "matched" or "uniform". Throws UsageError for anything else.
+RandomKind parse_random_kind(const std::string& name);
+
 // As many units as `like` has, drawn from all units of the model.
 NeuronSet random_set(const NeuronSet& like, RandomKind kind, std::uint64_t seed);
 
