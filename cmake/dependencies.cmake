@@ -1,6 +1,8 @@
 # Everything comes from the system's packages; nothing is downloaded.
 find_package(Torch REQUIRED)
 find_package(fmt REQUIRED)
+find_package(dnnl REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
@@ -21,7 +23,8 @@ target_compile_options(taskneuron_settings INTERFACE -Wall -Wextra -Wshadow -Wno
                                                      -Wno-stringop-overflow -Wno-restrict
                                                      -Wno-array-bounds
                                                      ${TORCH_CXX_FLAGS})
-target_link_libraries(taskneuron_settings INTERFACE torch fmt::fmt)
+# Without OpenMP switched on here, LibTorch's at::parallel_for compiles to a plain loop.
+target_link_libraries(taskneuron_settings INTERFACE torch fmt::fmt OpenMP::OpenMP_CXX)
 if(TASKNEURON_SANITIZE)
   target_compile_options(taskneuron_settings INTERFACE -fsanitize=address,undefined
                                                        -fno-sanitize-recover=undefined

@@ -6,6 +6,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build pkg-config git
   libtorch-dev libgloo-dev          # tensors, autograd
+  libdnnl-dev                       # oneDNN: the CPU's matrix products
   libopenblas0-pthread              # float32 matrix products; the reference BLAS is many times slower
   libpcre2-dev libutf8proc-dev      # the tokenizers' expressions and Unicode normal forms
   libstemmer-dev                    # Porter stemming for ROUGE-L

@@ -1,7 +1,10 @@
 #include "model/attention.h"
 
 #include "base/torch_compat.h"
+#include "model/fused_attention.h"
+#include "model/kernels/dispatch.h"
 #include "model/matrix_product.h"
+#include "model/operations.h"
 #include "model/single_query_attention.h"
 #include "taskneuron/base/error.h"
 
@@ -13,17 +16,12 @@ using torch::autograd::tensor_list;
 
 namespace {
 
-// Query rows of one segment: where they stand in the query tensor and within the segment.
-struct QueryRows {
-  std::int64_t begin = 0;  // in the query tensor
-  std::int64_t count = 0;
-  std::int64_t first_in_segment = 0;
+// Queries, keys and values apart, as LibTorch's operations and the cache want them.
+struct Heads {
+  at::Tensor queries;  // [query rows, heads, head_dim]
+  at::Tensor keys;     // [T, kv_heads, head_dim]
+  at::Tensor values;   // [T, kv_heads, head_dim]
 };
-
-QueryRows query_rows(const Segment& segment, const SegmentPlan& plan, bool logit_rows_only) {
-  if (!logit_rows_only) return {segment.begin, segment.tokens(), 0};
-  return {plan.logit_begin, segment.logit_rows, segment.tokens() - segment.logit_rows};
-}
 
 // All keys (or values) that a segment sees: [kv_heads, keys, head_dim]. A segment that joins its
 // cached sequence is in the cache already.
@@ -81,7 +79,6 @@ at::Tensor probabilities(const at::Tensor& scores, double scale, const at::Tenso
 }
 
 struct PackedAttention : Function<PackedAttention> {
-  // input's tensors come first, as autograd needs to see them.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& queries,
                             const at::Tensor& keys, const at::Tensor& values,
                             const AttentionInput* input, const BatchPlanPtr& plan);
@@ -91,6 +88,7 @@ struct PackedAttention : Function<PackedAttention> {
 at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& queries,
                                     const at::Tensor& keys, const at::Tensor& values,
                                     const AttentionInput* input, const BatchPlanPtr& plan) {
+  const double scale = input->config->attention_scale;
   at::Tensor result = at::empty(queries.sizes(), queries.options());
   tensor_list saved = {queries, keys, values};
   for (std::size_t s = 0; s < plan->segments.size(); ++s) {
@@ -106,7 +104,7 @@ at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& 
       const at::Tensor seen = gather_keys(keys, cached_keys, segment, segment_plan);
       const at::Tensor content = gather_keys(values, cached_values, segment, segment_plan);
       const at::Tensor asked = group_heads(queries.narrow(0, rows.begin, rows.count), seen.size(0));
-      chances = probabilities(batched_product(asked, seen.transpose(1, 2)), input->scale,
+      chances = probabilities(batched_product(asked, seen.transpose(1, 2)), scale,
                               segment_plan.score_bias, rows);
       result.narrow(0, rows.begin, rows.count)
           .copy_(ungroup_heads(batched_product(chances, content), rows.count));
@@ -118,7 +116,7 @@ at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& 
   if (differentiated) context->save_for_backward(std::move(saved));
   context->saved_data["plan"] = hold_plan(plan);
   context->saved_data["logit_rows_only"] = input->logit_rows_only;
-  context->saved_data["scale"] = input->scale;
+  context->saved_data["scale"] = scale;
   return result.flatten(1);
 }
 
@@ -157,21 +155,67 @@ tensor_list PackedAttention::backward(AutogradContext* context, tensor_list grad
   return {dqueries, dkeys, dvalues, at::Tensor(), at::Tensor()};
 }
 
-// Whether this is a step of decoding on the CPU: one query per segment, no gradient.
-bool is_decoding_step(const AttentionInput& input, const BatchPlan& plan) {
-  const bool wide_enough =
-      input.queries.scalar_type() == at::kFloat || input.queries.scalar_type() == at::kBFloat16;
-  if (!input.queries.device().is_cpu() || !wide_enough || input.queries.requires_grad()) {
-    return false;
+Heads heads_of(const AttentionInput& input, const BatchPlan& plan) {
+  const ModelConfig& config = *input.config;
+  const std::int64_t count = config.heads, kv_count = config.kv_heads, width = config.head_dim;
+  const at::Tensor& first = input.projections[0];
+  const auto rows = [&](const at::Tensor& t) {
+    return input.logit_rows_only ? t.index_select(0, plan.logit_rows) : t;
+  };
+  const auto part = [&](std::int64_t begin, std::int64_t heads) {
+    return first.narrow(1, begin * width, heads * width).view({-1, heads, width});
+  };
+  Heads heads;
+  switch (config.qkv) {
+    case QkvLayout::kSeparate:
+      heads = {first.view({-1, count, width}), input.projections[1].view({-1, kv_count, width}),
+               input.projections[2].view({-1, kv_count, width})};
+      break;
+    case QkvLayout::kStacked:
+      heads = {rows(part(0, count)), part(count, kv_count), part(count + kv_count, kv_count)};
+      break;
+    case QkvLayout::kInterleaved: {
+      const at::Tensor by_head = first.view({-1, count, 3, width});
+      heads = {rows(by_head.select(2, 0)), by_head.select(2, 1), by_head.select(2, 2)};
+      break;
+    }
   }
+  if (config.position == PositionKind::kRotary) {
+    heads.queries = rotate(heads.queries, rows(plan.cosine), rows(plan.sine));
+    heads.keys = rotate(heads.keys, plan.cosine, plan.sine);
+  }
+  return heads;
+}
+
+void append_to_cache(const AttentionInput& input, const BatchPlan& plan, const Heads& heads) {
+  for (const Segment& segment : plan.batch->segments) {
+    if (segment.cached < 0 || !segment.append_to_cache) continue;
+    TN_CHECK(!heads.keys.requires_grad());
+    input.cache->append(segment.cached, input.layer,
+                        heads.keys.narrow(0, segment.begin, segment.tokens()),
+                        heads.values.narrow(0, segment.begin, segment.tokens()));
+  }
+}
+
+bool appends(const BatchPlan& plan) {
+  for (const Segment& segment : plan.batch->segments) {
+    if (segment.cached >= 0 && segment.append_to_cache) return true;
+  }
+  return false;
+}
+
+// Whether this is a step of decoding on the CPU: one query per segment, no gradient.
+bool is_decoding_step(const at::Tensor& queries, const BatchPlan& plan) {
+  const bool known = queries.scalar_type() == at::kFloat || queries.scalar_type() == at::kBFloat16;
+  if (!queries.device().is_cpu() || !known || queries.requires_grad()) return false;
   for (const Segment& segment : plan.batch->segments) {
     if (segment.tokens() != 1 || segment.logit_rows != 1 || !segment.append_to_cache) return false;
   }
   return true;
 }
 
-at::Tensor decoding_step(const AttentionInput& input, const BatchPlan& plan) {
-  const at::Tensor queries = input.queries.contiguous();
+at::Tensor decoding_step(const AttentionInput& input, const Heads& heads, const BatchPlan& plan) {
+  const at::Tensor queries = heads.queries.contiguous();
   at::Tensor result = at::empty(queries.sizes(), queries.options());
   const auto segments = static_cast<std::int64_t>(plan.segments.size());
   at::parallel_for(0, segments, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -180,8 +224,8 @@ at::Tensor decoding_step(const AttentionInput& input, const BatchPlan& plan) {
       const Segment& segment = plan.batch->segments[static_cast<std::size_t>(s)];
       const at::Tensor& bias = plan.segments[static_cast<std::size_t>(s)].score_bias;
       attend_single_query({queries[s], input.cache->keys(segment.cached, input.layer),
-                           input.cache->values(segment.cached, input.layer), bias, input.scale,
-                           result[s]});
+                           input.cache->values(segment.cached, input.layer), bias,
+                           input.config->attention_scale, result[s]});
     }
   });
   return result.flatten(1);
@@ -190,8 +234,18 @@ at::Tensor decoding_step(const AttentionInput& input, const BatchPlan& plan) {
 }  // namespace
 
 at::Tensor packed_attention(const AttentionInput& input, const BatchPlanPtr& plan) {
-  if (is_decoding_step(input, *plan)) return decoding_step(input, *plan);
-  return PackedAttention::apply(input.queries, input.keys, input.values, &input, plan);
+  const bool fused = kernels::covers(input.projections[0]);
+  if (fused && !appends(*plan)) return fused_attention(input, plan, /*rotated=*/false);
+  const Heads heads = heads_of(input, *plan);
+  append_to_cache(input, *plan, heads);
+  if (is_decoding_step(heads.queries, *plan)) return decoding_step(input, heads, *plan);
+  if (fused) {
+    AttentionInput rotated = input;
+    rotated.projections = {heads.queries.flatten(1), heads.keys.flatten(1),
+                           heads.values.flatten(1)};
+    return fused_attention(rotated, plan, /*rotated=*/true);
+  }
+  return PackedAttention::apply(heads.queries, heads.keys, heads.values, &input, plan);
 }
 
 }  // namespace taskneuron

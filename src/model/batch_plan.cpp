@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/torch_compat.h"
+#include "model/kernels/dispatch.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -100,11 +101,12 @@ at::Tensor key_positions(const Batch& batch, const Segment& segment, std::int64_
   return at::tensor(positions, at::kFloat);
 }
 
+// causal: whether attention keeps queries from later keys by itself.
 at::Tensor score_bias(const Batch& batch, const Segment& segment, std::int64_t past,
-                      const ModelConfig& config) {
-  const bool sees_all = segment.tokens() == 1 && !config.sliding_window;
+                      const ModelConfig& config, bool causal) {
+  const bool nothing_later = segment.tokens() == 1 || (causal && segment.branches.empty());
   const bool alibi = config.position == PositionKind::kAlibi;
-  if (sees_all && !alibi) return {};
+  if (nothing_later && !config.sliding_window && !alibi) return {};
   at::Tensor bias = visibility(batch, segment, past, config);
   if (alibi) {
     const at::Tensor slopes = at::tensor(alibi_slopes(config.heads), at::kFloat);
@@ -144,7 +146,8 @@ void plan_segments(BatchPlan& plan, const ModelConfig& config, const DecoderOpti
       if (plain && mask.tokens == segment.tokens()) target.score_bias = mask.bias;
     }
     if (!target.score_bias.defined()) {
-      target.score_bias = score_bias(batch, segment, target.past, config);
+      target.score_bias = score_bias(batch, segment, target.past, config,
+                                     kernels::covers(options.device, options.dtype));
       if (target.score_bias.defined()) target.score_bias = target.score_bias.to(options.device);
       if (plain) shared.push_back({segment.tokens(), target.score_bias});
     }

@@ -22,7 +22,8 @@ struct SegmentPlan {
   std::int64_t past = 0;         // tokens before the segment's first, cached ones included
   std::int64_t logit_begin = 0;  // first of its rows among the rows that need logits
   // Added to the scores of the segment's queries: [tokens, keys], or [heads, tokens, keys] with
-  // ALiBi; 0 or -infinity where there is no bias. Undefined when every query sees every key.
+  // ALiBi; 0 or -infinity where there is no bias. Undefined when every query sees every key, or
+  // every earlier one and attention runs on the CPU's loops, which know that order.
   at::Tensor score_bias;
 };
 

@@ -62,6 +62,10 @@ at::Tensor Decoder::layer(std::int64_t l, at::Tensor x, const BatchPlanPtr& plan
   const auto norm = [&](const Norm& weights, const at::Tensor& input) {
     return normalize(input, weights, config_.norm, config_.norm_epsilon);
   };
+  const auto add_norm = [&](const Norm& weights, const at::Tensor& input,
+                            const at::Tensor& addend) {
+    return add_and_normalize(input, addend, weights, config_.norm, config_.norm_epsilon);
+  };
   const bool last = l + 1 == config_.layers;
   // Nothing reads the other rows after the last layer's keys and values.
   const bool narrow = last && !plan->every_row_has_logits && !hook.wants_all_rows();
@@ -70,19 +74,20 @@ at::Tensor Decoder::layer(std::int64_t l, at::Tensor x, const BatchPlanPtr& plan
   };
 
   if (config_.block == BlockKind::kPostNorm) {
-    x = norm(w.attention_norm, rows(x) + attention(l, x, plan, narrow, cache));
-    x = norm(w.ffn_norm, x + feed_forward(l, x, plan, narrow, hook));
+    const at::Tensor attended = attention(l, x, plan, narrow, cache);
+    x = add_norm(w.attention_norm, rows(x), attended).normalized;
+    x = add_norm(w.ffn_norm, x, feed_forward(l, x, plan, narrow, hook)).normalized;
   } else {
-    const at::Tensor normalized = norm(w.attention_norm, x);
-    const at::Tensor attended = attention(l, normalized, plan, narrow, cache);
-    x = rows(x);
+    const Residual first = add_norm(w.attention_norm, x, {});
+    const at::Tensor attended = attention(l, first.normalized, plan, narrow, cache);
+    x = rows(first.sum);
     if (config_.block == BlockKind::kSequential) {
-      x = x + attended;
-      x = x + feed_forward(l, norm(w.ffn_norm, x), plan, narrow, hook);
+      const Residual second = add_norm(w.ffn_norm, x, attended);
+      x = second.sum + feed_forward(l, second.normalized, plan, narrow, hook);
     } else if (config_.block == BlockKind::kParallel) {
       x = x + attended + feed_forward(l, norm(w.ffn_norm, x), plan, narrow, hook);
     } else {
-      x = x + attended + feed_forward(l, rows(normalized), plan, narrow, hook);
+      x = x + attended + feed_forward(l, rows(first.normalized), plan, narrow, hook);
     }
   }
   if (last && !narrow && !plan->every_row_has_logits) x = x.index_select(0, plan->logit_rows);
@@ -92,44 +97,18 @@ at::Tensor Decoder::layer(std::int64_t l, at::Tensor x, const BatchPlanPtr& plan
 at::Tensor Decoder::attention(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
                               bool logit_rows_only, KeyValueCache* cache) const {
   const AttentionWeights& w = weights_->layers[static_cast<std::size_t>(l)].attention;
-  const std::int64_t heads = config_.heads, kv_heads = config_.kv_heads, width = config_.head_dim;
   AttentionInput input;
+  input.config = &config_;
   input.logit_rows_only = logit_rows_only;
-  input.scale = config_.attention_scale;
   input.layer = l;
   input.cache = cache;
-  const auto rows = [&](const at::Tensor& t) {
-    return logit_rows_only ? t.index_select(0, plan->logit_rows) : t;
-  };
-  if (config_.qkv == QkvLayout::kSeparate) {
-    input.queries = linear(rows(x), w.query).view({-1, heads, width});
-    input.keys = linear(x, w.key).view({-1, kv_heads, width});
-    input.values = linear(x, w.value).view({-1, kv_heads, width});
+  if (config_.qkv != QkvLayout::kSeparate) {
+    input.projections = {linear(x, w.query_key_value)};
+  } else if (logit_rows_only) {
+    const std::vector<at::Tensor> keys = linears(x, {&w.key, &w.value});
+    input.projections = {linear(x.index_select(0, plan->logit_rows), w.query), keys[0], keys[1]};
   } else {
-    const at::Tensor fused = linear(x, w.query_key_value);
-    if (config_.qkv == QkvLayout::kInterleaved) {
-      const at::Tensor by_head = fused.view({-1, heads, 3, width});
-      input.queries = rows(by_head.select(2, 0));
-      input.keys = by_head.select(2, 1);
-      input.values = by_head.select(2, 2);
-    } else {
-      const auto part = [&](std::int64_t begin, std::int64_t count) {
-        return fused.narrow(1, begin * width, count * width).view({-1, count, width});
-      };
-      input.queries = rows(part(0, heads));
-      input.keys = part(heads, kv_heads);
-      input.values = part(heads + kv_heads, kv_heads);
-    }
-  }
-  if (config_.position == PositionKind::kRotary) {
-    input.queries = rotate(input.queries, rows(plan->cosine), rows(plan->sine));
-    input.keys = rotate(input.keys, plan->cosine, plan->sine);
-  }
-  for (const Segment& segment : plan->batch->segments) {
-    if (segment.cached < 0 || !segment.append_to_cache) continue;
-    TN_CHECK(!input.keys.requires_grad());
-    cache->append(segment.cached, l, input.keys.narrow(0, segment.begin, segment.tokens()),
-                  input.values.narrow(0, segment.begin, segment.tokens()));
+    input.projections = linears(x, {&w.query, &w.key, &w.value});
   }
   return linear(packed_attention(input, plan), w.output);
 }
@@ -174,6 +153,7 @@ Decoder Decoder::with_zeroed(Site site, const std::vector<std::vector<std::int64
   auto weights = std::make_shared<DecoderWeights>(*weights_);
   const auto zero_outputs = [](Linear& projection, const at::Tensor& index) {
     projection.weight = projection.weight.index_fill(0, index, 0);
+    if (projection.packed) projection.packed = std::make_shared<PackedWeights>();
     if (projection.bias.defined()) projection.bias = projection.bias.index_fill(0, index, 0);
   };
   for (std::size_t l = 0; l < units.size(); ++l) {
@@ -184,7 +164,10 @@ Decoder Decoder::with_zeroed(Site site, const std::vector<std::vector<std::int64
     if (ffn.gate.weight.defined() && (site == Site::kAct || site == Site::kGate)) {
       zero_outputs(ffn.gate, index);
     }
-    if (site == Site::kAct) ffn.down.weight = ffn.down.weight.index_fill(1, index, 0);
+    if (site == Site::kAct) {
+      ffn.down.weight = ffn.down.weight.index_fill(1, index, 0);
+      if (ffn.down.packed) ffn.down.packed = std::make_shared<PackedWeights>();
+    }
     if (site == Site::kOut) zero_outputs(ffn.down, index);
   }
   return Decoder(config_, options_, std::move(weights));

@@ -1,6 +1,7 @@
 #include "model/feed_forward.h"
 
 #include "base/torch_compat.h"
+#include "model/kernels/dispatch.h"
 #include "model/operations.h"
 
 namespace taskneuron {
@@ -57,6 +58,69 @@ Remembered recall(AutogradContext& context) {
   return result;
 }
 
+kernels::Function loop_function(Activation activation) {
+  switch (activation) {
+    case Activation::kGelu: return kernels::Function::kGelu;
+    case Activation::kGeluTanh: return kernels::Function::kGeluTanh;
+    case Activation::kRelu: return kernels::Function::kRelu;
+    case Activation::kSilu: break;
+  }
+  return kernels::Function::kSilu;
+}
+
+template <typename T>
+kernels::Activation<T> activation_arguments(const at::Tensor& up, const at::Tensor& gate,
+                                            const at::Tensor& scale, Activation activation) {
+  kernels::Activation<T> arguments;
+  arguments.width = up.size(1);
+  arguments.function = loop_function(activation);
+  arguments.up = kernels::data<T>(up);
+  arguments.gate = kernels::data<T>(gate);
+  arguments.scale = kernels::data<T>(scale);
+  return arguments;
+}
+
+at::Tensor fused_value(const at::Tensor& up, const at::Tensor& gate, const at::Tensor& scale,
+                       Activation activation) {
+  at::Tensor result = at::empty_like(up);
+  kernels::for_type_of(up, [&](auto zero) {
+    using T = decltype(zero);
+    kernels::Activation<T> arguments = activation_arguments<T>(up, gate, scale, activation);
+    arguments.value = kernels::data<T>(result);
+    kernels::over_rows(up.size(0), up.size(1), [&](std::int64_t begin, std::int64_t end) {
+      kernels::table<T>().activation(arguments, begin, end);
+    });
+  });
+  return result;
+}
+
+struct FusedGradients {
+  at::Tensor value;  // what fused_value returns, if wanted
+  at::Tensor up;
+  at::Tensor gate;
+};
+
+FusedGradients fused_backward(const at::Tensor& gradient, const at::Tensor& up,
+                              const at::Tensor& gate, const at::Tensor& scale,
+                              Activation activation, bool wants_value) {
+  FusedGradients result;
+  result.up = at::empty_like(up);
+  if (gate.defined()) result.gate = at::empty_like(gate);
+  if (wants_value) result.value = at::empty_like(up);
+  kernels::for_type_of(up, [&](auto zero) {
+    using T = decltype(zero);
+    kernels::Activation<T> arguments = activation_arguments<T>(up, gate, scale, activation);
+    arguments.gradient = kernels::data<T>(gradient);
+    arguments.value = kernels::data<T>(result.value);
+    arguments.dup = kernels::data<T>(result.up);
+    arguments.dgate = kernels::data<T>(result.gate);
+    kernels::over_rows(up.size(0), up.size(1), [&](std::int64_t begin, std::int64_t end) {
+      kernels::table<T>().activation_backward(arguments, begin, end);
+    });
+  });
+  return result;
+}
+
 // f(gate) · up, or f(up) without a gate, times the hook's scale. Saves the pre-activations alone;
 // its backward recomputes what the taps of act, up and gate are shown.
 struct NeuronActivation : Function<NeuronActivation> {
@@ -71,6 +135,7 @@ struct NeuronActivation : Function<NeuronActivation> {
 
   static at::Tensor value(const at::Tensor& up, const at::Tensor& gate, const at::Tensor& scale,
                           Activation activation) {
+    if (kernels::covers(up)) return fused_value(up, gate, scale, activation);
     at::Tensor result = activate(gate.defined() ? gate : up, activation);
     if (gate.defined()) result.mul_(up);
     if (scale.defined()) result.mul_(scale);
@@ -84,6 +149,7 @@ struct NeuronActivation : Function<NeuronActivation> {
     Remembered ffn = recall(*context);
     SiteView& view = ffn.view;
     NeuronHook& hook = ffn.hook;
+    const bool wants_value = hook.wants_tap(Site::kAct, view.layer);
     const auto show = [&](Site site, const at::Tensor& omega, const at::Tensor& gradient) {
       if (!hook.wants_tap(site, view.layer)) return;
       view.site = site;
@@ -91,9 +157,15 @@ struct NeuronActivation : Function<NeuronActivation> {
       view.gradient = gradient;
       hook.tap(view);
     };
-    if (hook.wants_tap(Site::kAct, view.layer)) {
-      show(Site::kAct, value(up, gate, scale, activation), gradients[0]);
+    if (kernels::covers(up)) {
+      const FusedGradients fused =
+          fused_backward(gradients[0].contiguous(), up, gate, scale, activation, wants_value);
+      if (wants_value) show(Site::kAct, fused.value, gradients[0]);
+      show(Site::kUp, up, fused.up);
+      if (gate.defined()) show(Site::kGate, gate, fused.gate);
+      return {fused.up, fused.gate, at::Tensor(), at::Tensor()};
     }
+    if (wants_value) show(Site::kAct, value(up, gate, scale, activation), gradients[0]);
     const at::Tensor inner = scale.defined() ? gradients[0] * scale : gradients[0];
     if (!gate.defined()) {
       const at::Tensor dup = activate_backward(inner, up, activation);
@@ -161,14 +233,16 @@ bool wants_inner_tap(const FeedForwardContext& context) {
 
 at::Tensor feed_forward(const at::Tensor& x, const FeedForwardContext& context) {
   const FeedForwardWeights& weights = context.weights;
-  const auto pre_activation = [&](const Linear& projection, Site site) {
-    at::Tensor pre = linear(x, projection);
-    const at::Tensor scale = scale_for(context, site, pre);
-    return scale.defined() ? pre * scale : pre;
+  const bool gated = weights.gate.weight.defined();
+  std::vector<const Linear*> inner = {&weights.up};
+  if (gated) inner.push_back(&weights.gate);
+  std::vector<at::Tensor> pre = linears(x, inner);
+  const auto scaled = [&](const at::Tensor& value, Site site) {
+    const at::Tensor scale = scale_for(context, site, value);
+    return scale.defined() ? value * scale : value;
   };
-  at::Tensor up = pre_activation(weights.up, Site::kUp);
-  at::Tensor gate;
-  if (weights.gate.weight.defined()) gate = pre_activation(weights.gate, Site::kGate);
+  at::Tensor up = scaled(pre[0], Site::kUp);
+  at::Tensor gate = gated ? scaled(pre[1], Site::kGate) : at::Tensor();
   if (wants_inner_tap(context)) {
     up = start_graph(up);
     if (gate.defined()) gate = start_graph(gate);

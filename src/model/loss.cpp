@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/torch_compat.h"
+#include "model/kernels/dispatch.h"
 #include "model/matrix_product.h"
 #include "model/operations.h"
 #include "taskneuron/base/error.h"
@@ -65,29 +66,71 @@ TargetTable make_table(const Batch& batch, at::Device device, at::ScalarType wid
   return table;
 }
 
+// Targets of feature rows [begin, end).
+struct TargetRange {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+};
+TargetRange targets_of_rows(const TargetTable& table, std::int64_t begin, std::int64_t end) {
+  const auto position = [&](std::int64_t row) {
+    return std::lower_bound(table.feature_rows.begin(), table.feature_rows.end(), row) -
+           table.feature_rows.begin();
+  };
+  return {position(begin), position(end) - position(begin)};
+}
+
+// nll of the targets, and in place of the logits the gradient d(Σ weight · nll)/dlogits if wanted.
+at::Tensor nll_on_loops(const at::Tensor& logits, const TargetTable& table, std::int64_t begin,
+                        bool differentiate) {
+  const std::int64_t rows = logits.size(0);
+  const TargetRange all = targets_of_rows(table, begin, begin + rows);
+  at::Tensor nll = at::empty({all.count}, table.weights.options());
+  kernels::for_type_of(logits, [&](auto zero) {
+    using T = decltype(zero);
+    using A = kernels::Accumulator<T>;
+    at::parallel_for(0, rows, 1, [&](std::int64_t from, std::int64_t to) {
+      for (std::int64_t row = from; row < to; ++row) {
+        const TargetRange own = targets_of_rows(table, begin + row, begin + row + 1);
+        kernels::CrossEntropy<T> loss;
+        loss.vocabulary = logits.size(1);
+        loss.logits = kernels::data<T>(logits) + row * logits.size(1);
+        loss.differentiate = differentiate;
+        loss.targets = own.count;
+        loss.tokens = table.tokens.template data_ptr<std::int64_t>() + own.first;
+        loss.weights = kernels::data<A>(table.weights) + own.first;
+        loss.nll = kernels::data<A>(nll) + (own.first - all.first);
+        kernels::table<T>().cross_entropy(loss);
+      }
+    });
+  });
+  return nll;
+}
+
 // nll of the targets of feature rows [begin, end), and the gradient of those rows if wanted.
 at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const TargetTable& table,
                      std::int64_t begin, std::int64_t end, at::Tensor* gradient) {
-  const auto first = std::lower_bound(table.feature_rows.begin(), table.feature_rows.end(), begin) -
-                     table.feature_rows.begin();
-  const auto last = std::lower_bound(table.feature_rows.begin(), table.feature_rows.end(), end) -
-                    table.feature_rows.begin();
-  const at::Tensor rows = table.rows.narrow(0, first, last - first) - begin;
-  const at::Tensor tokens = table.tokens.narrow(0, first, last - first);
-  const at::Tensor logits =
-      linear(features.narrow(0, begin, end - begin), head).to(wide_type(features));
-  const at::Tensor log_chances = at::log_softmax(logits, -1);
+  at::Tensor logits = product(features.narrow(0, begin, end - begin), head);
+  if (kernels::covers(logits)) {
+    const at::Tensor nll = nll_on_loops(logits, table, begin, gradient != nullptr);
+    if (gradient != nullptr) {
+      gradient->narrow(0, begin, end - begin).copy_(transposed_product(logits, head));
+    }
+    return nll;
+  }
+  const TargetRange own = targets_of_rows(table, begin, end);
+  const at::Tensor rows = table.rows.narrow(0, own.first, own.count) - begin;
+  const at::Tensor tokens = table.tokens.narrow(0, own.first, own.count);
+  const at::Tensor log_chances = at::log_softmax(logits.to(wide_type(features)), -1);
   const at::Tensor nll = -log_chances.index({rows, tokens});
   if (gradient != nullptr) {
     // d(w·nll)/dlogits = w·(softmax − onehot), added up where rows have several targets.
-    const at::Tensor weights = table.weights.narrow(0, first, last - first);
+    const at::Tensor weights = table.weights.narrow(0, own.first, own.count);
     const at::Tensor row_weight =
         at::zeros({end - begin}, weights.options()).index_add_(0, rows, weights);
     at::Tensor dlogits = log_chances.exp().mul_(row_weight.unsqueeze(1));
     dlogits.index_put_({rows, tokens}, -weights, /*accumulate=*/true);
     gradient->narrow(0, begin, end - begin)
-        .copy_(matrix_product(dlogits.to(features.scalar_type()),
-                              head.weight.to(features.scalar_type())));
+        .copy_(transposed_product(dlogits.to(features.scalar_type()), head));
   }
   return nll;
 }

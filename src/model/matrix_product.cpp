@@ -3,6 +3,7 @@
 #include <ATen/core/LegacyTypeDispatch.h>
 
 #include "base/torch_compat.h"
+#include "model/onednn_product.h"
 #include "taskneuron/base/compute.h"
 
 namespace taskneuron {
@@ -24,10 +25,8 @@ void product_into(at::Tensor out, const at::Tensor& a, const at::Tensor& b,
   }
 }
 
-}  // namespace
-
-at::Tensor matrix_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
+// By LibTorch, rows shared out over its threads where OpenBLAS has only one.
+at::Tensor libtorch_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
   if (!cut_by_hand(a)) return bias.defined() ? at::addmm(bias, a, b) : at::mm(a, b);
   at::Tensor out = at::empty({a.size(0), b.size(1)}, a.options());
   const std::int64_t grain =
@@ -37,6 +36,36 @@ at::Tensor matrix_product(const at::Tensor& a, const at::Tensor& b, const at::Te
     product_into(out.narrow(0, begin, end - begin), a.narrow(0, begin, end - begin), b, bias);
   });
   return out;
+}
+
+// packed: b in oneDNN's layout, or null; used for operands that oneDNN takes.
+at::Tensor any_product(const at::Tensor& a, const at::Tensor& weight, bool transposed,
+                       const at::Tensor& bias, const at::Tensor& add_to, PackedMatrix* packed) {
+  const at::AutoDispatchBelowADInplaceOrView no_autograd;
+  const bool converted = weight.scalar_type() != a.scalar_type();
+  const at::Tensor same_type = converted ? weight.to(a.scalar_type()) : weight;
+  const at::Tensor b = transposed ? same_type.t() : same_type;
+  if (onednn_multiplies(a, b) && (b.stride(0) == 1 || b.stride(1) == 1)) {
+    const at::Tensor out =
+        add_to.defined() ? add_to : at::empty({a.size(0), b.size(1)}, a.options());
+    onednn_product(out, a.contiguous(), b, bias, add_to.defined(), converted ? nullptr : packed);
+    return out;
+  }
+  const at::Tensor result = libtorch_product(a, b, bias);
+  return add_to.defined() ? at::Tensor(add_to).add_(result) : result;
+}
+
+}  // namespace
+
+at::Tensor product(const at::Tensor& x, const Linear& weights) {
+  return any_product(x, weights.weight, true, weights.bias, {},
+                     weights.packed ? &weights.packed->forward : nullptr);
+}
+
+at::Tensor transposed_product(const at::Tensor& y, const Linear& weights,
+                              const at::Tensor& add_to) {
+  return any_product(y, weights.weight, false, {}, add_to,
+                     weights.packed ? &weights.packed->backward : nullptr);
 }
 
 at::Tensor batched_product(const at::Tensor& a, const at::Tensor& b) {

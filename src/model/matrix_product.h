@@ -2,15 +2,24 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "model/weights.h"
+
 namespace taskneuron {
 
-// Matrix products without autograd, spread over LibTorch's own threads. Where LibTorch stands on
-// OpenBLAS its float32 products would use a second pool of threads; the two pools spin against each
-// other and halve the speed, so set_threads() leaves OpenBLAS one thread and these cut the work.
+// Matrix products without autograd. On the CPU, float32 and bfloat16 run on oneDNN directly:
+// LibTorch sends float32 to OpenBLAS, whose thread pool is another than LibTorch's (the two spin
+// against each other unless one of them keeps to a single thread), and multiplies bfloat16 weights
+// in the layout that the checkpoint has. bfloat16 weights of models that are small beside memory
+// are kept in oneDNN's own layout, once per direction (weights.h: PackedWeights).
 
-// a [m, k] · b [k, n] (+ bias [n], if defined).
-at::Tensor matrix_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias = {});
-// a [h, m, k] · b [h, k, n].
+// x weightᵀ + bias: [rows, out].
+at::Tensor product(const at::Tensor& x, const Linear& weights);
+// y weight: [rows, in], the gradient of x for a gradient y of the product. add_to: if defined, the
+// result is added to it in place and it is returned.
+at::Tensor transposed_product(const at::Tensor& y, const Linear& weights,
+                              const at::Tensor& add_to = {});
+
+// a b for [n, r, k] and [n, k, c], any strides.
 at::Tensor batched_product(const at::Tensor& a, const at::Tensor& b);
 
 }  // namespace taskneuron

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/torch_compat.h"
+#include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/checkpoint/weight_names.h"
 
@@ -19,7 +20,8 @@ class Loader {
         names_(weight_names(config_.model_type)),
         options_(options),
         prefix_(find_prefix()),
-        convert_now_(converts_once(checkpoint, options.dtype)) {}
+        convert_now_(converts_once(checkpoint, options.dtype)),
+        packs_(packs_weights(checkpoint, options)) {}
 
   DecoderWeights load() const;
 
@@ -38,6 +40,7 @@ class Loader {
   const DecoderOptions& options_;
   std::string prefix_;
   bool convert_now_;
+  bool packs_;
 };
 
 std::string Loader::find_prefix() const {
@@ -61,6 +64,7 @@ Linear Loader::linear(const std::string& module, std::int64_t out, std::int64_t 
     result.weight = prepared(checkpoint_.tensor(module + ".weight", {out, in}), convert_now_);
   }
   if (bias) result.bias = prepared(checkpoint_.tensor(module + ".bias", {out}), true);
+  if (packs_) result.packed = std::make_shared<PackedWeights>();
   return result;
 }
 
@@ -98,6 +102,10 @@ FeedForwardWeights Loader::feed_forward(const std::string& layer) const {
     TN_CHECK(!both.bias.defined());
     result.gate.weight = both.weight.narrow(0, 0, width);
     result.up.weight = both.weight.narrow(0, width, width);
+    if (packs_) {
+      result.gate.packed = std::make_shared<PackedWeights>();
+      result.up.packed = std::make_shared<PackedWeights>();
+    }
   } else {
     if (config_.gated) {
       result.gate = linear(layer + names_.gate, width, config_.hidden, config_.ffn_bias);
@@ -118,7 +126,10 @@ Linear Loader::head(const at::Tensor& embedding) const {
                       "to the embedding",
                       checkpoint_.folder().string(), names_.head));
     }
-    return {prepared(embedding, convert_now_), at::Tensor()};
+    Linear tied;
+    tied.weight = prepared(embedding, convert_now_);
+    if (packs_) tied.packed = std::make_shared<PackedWeights>();
+    return tied;
   }
   Linear result;
   result.weight = prepared(
@@ -127,6 +138,7 @@ Linear Loader::head(const at::Tensor& embedding) const {
   if (config_.head_bias) {
     result.bias = prepared(checkpoint_.tensor(names_.head + ".bias", {config_.vocabulary}), true);
   }
+  if (packs_) result.packed = std::make_shared<PackedWeights>();
   return result;
 }
 
@@ -164,11 +176,20 @@ DecoderWeights Loader::load() const {
 
 }  // namespace
 
+double physical_memory() {
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
 bool converts_once(const Checkpoint& checkpoint, at::ScalarType dtype) {
-  const auto memory_bytes =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   const double growth = dtype == at::kFloat ? 2 : 1;
-  return static_cast<double>(checkpoint.tensor_bytes()) * growth < memory_bytes / 3;
+  return static_cast<double>(checkpoint.tensor_bytes()) * growth < physical_memory() / 3;
+}
+
+bool packs_weights(const Checkpoint& checkpoint, const DecoderOptions& options) {
+  // float32 gains nothing from it (docs/performance.md).
+  return options.device.is_cpu() && options.dtype == at::kBFloat16 &&
+         has_fast_bfloat16(options.device) &&
+         2 * static_cast<double>(checkpoint.parameters()) * 2 < physical_memory() / 8;
 }
 
 DecoderWeights load_weights(const Checkpoint& checkpoint, const DecoderOptions& options) {

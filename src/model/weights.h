@@ -2,18 +2,27 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <vector>
 
+#include "model/onednn_product.h"
 #include "taskneuron/checkpoint/checkpoint.h"
 #include "taskneuron/model/decoder.h"
 
 namespace taskneuron {
+
+// A weight in the layouts that products with x and with a gradient want.
+struct PackedWeights {
+  PackedMatrix forward;
+  PackedMatrix backward;
+};
 
 // y = x weightᵀ + bias. weight: [out, in], possibly a transposed view; bias: [out] or undefined.
 // A weight may have another dtype than x: then it is converted whenever it is used.
 struct Linear {
   at::Tensor weight;
   at::Tensor bias;
+  std::shared_ptr<PackedWeights> packed = nullptr;  // null: multiplied from `weight` as it is
 };
 
 // weight, bias: [d]; bias is undefined for RMS norms.
@@ -57,6 +66,10 @@ struct DecoderWeights {
 // Whether weights of another dtype are converted when they are loaded, and not at every use:
 // faster, unless the converted copy would crowd out memory.
 bool converts_once(const Checkpoint& checkpoint, at::ScalarType dtype);
+
+// Whether weights are kept in oneDNN's layouts beside their own (twice their size): where that is
+// faster, and small beside memory.
+bool packs_weights(const Checkpoint& checkpoint, const DecoderOptions& options);
 
 DecoderWeights load_weights(const Checkpoint& checkpoint, const DecoderOptions& options);
 

@@ -19,9 +19,8 @@ class TaylorHook : public NeuronHook {
     return run_.options.sites.count(site) != 0;
   }
   void tap(const SiteView& view) override {
-    const at::Tensor gradient = view.gradient.to(at::kFloat);
-    run_.relevance.add(view.site, view.layer,
-                       gradient_only_ ? gradient : gradient * view.activation, *view.spans);
+    run_.relevance.add_products(view.site, view.layer, view.gradient,
+                                gradient_only_ ? at::Tensor() : view.activation, *view.spans);
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "taskneuron/neuron/relevance.h"
 
 #include "base/torch_compat.h"
+#include "model/kernels/dispatch.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -9,6 +10,13 @@ namespace {
 
 at::Tensor zeros(const SiteShape& shape) {
   return at::zeros({shape.layers, shape.width}, at::kDouble);
+}
+
+// Sums by example need an example's rows in one span.
+void require_apart(const std::vector<RowSpan>& spans) {
+  for (std::size_t s = 1; s < spans.size(); ++s) {
+    TN_CHECK(spans[s].example > spans[s - 1].example);
+  }
 }
 
 }  // namespace
@@ -31,18 +39,49 @@ void Relevance::add(Site site, std::int64_t layer, const at::Tensor& values,
     sums_.at(site).signed_sum[layer] += wide.sum(at::IntArrayRef{0}, false, at::kDouble).cpu();
     return;
   }
-  // An example may own several spans (none does today where all sums are formed).
   const auto examples = static_cast<std::int64_t>(spans.size());
   at::Tensor by_example = at::empty({examples, wide.size(1)}, wide.options());
   at::Tensor absolute = at::empty({examples, wide.size(1)}, wide.options());
+  require_apart(spans);
   for (std::int64_t s = 0; s < examples; ++s) {
     const RowSpan& span = spans[static_cast<std::size_t>(s)];
-    TN_CHECK(s == 0 || span.example > spans[static_cast<std::size_t>(s) - 1].example);
     const at::Tensor rows = wide.narrow(0, span.begin, span.end - span.begin);
     by_example[s] = rows.sum(0);
     absolute[s] = rows.abs().sum(0);
   }
   add_rows(site, layer, by_example.cpu(), absolute.cpu());
+}
+
+void Relevance::add_products(Site site, std::int64_t layer, const at::Tensor& gradient,
+                             const at::Tensor& activation, const std::vector<RowSpan>& spans) {
+  if (!kernels::covers(gradient)) {
+    const at::Tensor wide = gradient.to(at::kFloat);
+    return add(site, layer, activation.defined() ? wide * activation : wide, spans);
+  }
+  const auto examples = static_cast<std::int64_t>(spans.size());
+  const std::int64_t width = gradient.size(1);
+  const at::Tensor rows = gradient.contiguous();
+  const at::Tensor values = activation.defined() ? activation.contiguous() : at::Tensor();
+  const at::Tensor sums = at::zeros({examples, width}, at::kFloat);
+  const at::Tensor magnitudes = at::zeros({examples, width}, at::kFloat);
+  kernels::for_type_of(rows, [&](auto zero) {
+    using T = decltype(zero);
+    at::parallel_for(0, examples, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t s = begin; s < end; ++s) {
+        const RowSpan& span = spans[static_cast<std::size_t>(s)];
+        kernels::table<T>().column_sums(
+            {width, kernels::data<T>(rows), kernels::data<T>(values),
+             kernels::data<float>(sums) + s * width, kernels::data<float>(magnitudes) + s * width},
+            span.begin, span.end);
+      }
+    });
+  });
+  if (kind_ == Sums::kSignedOnly) {
+    sums_.at(site).signed_sum[layer] += sums.sum(at::IntArrayRef{0}, false, at::kDouble);
+    return;
+  }
+  require_apart(spans);
+  add_rows(site, layer, sums, magnitudes);
 }
 
 void Relevance::add_example(Site site, std::int64_t layer, const at::Tensor& value) {

@@ -25,6 +25,10 @@ class Relevance {
   // the first-order score). Rows of one example must come in a single call.
   void add(Site site, std::int64_t layer, const at::Tensor& values,
            const std::vector<RowSpan>& spans);
+  // The same for values gradient · activation, or gradient alone where activation is undefined,
+  // formed and added up in one pass over both. [rows, width], in the model's compute dtype.
+  void add_products(Site site, std::int64_t layer, const at::Tensor& gradient,
+                    const at::Tensor& activation, const std::vector<RowSpan>& spans);
   // Adds one example's value per unit directly: [width].
   void add_example(Site site, std::int64_t layer, const at::Tensor& value);
 

@@ -1,0 +1,193 @@
+#pragma once
+
+// Vectors of 64 bytes in the compiler's own vector types: one register with AVX-512, two with AVX2,
+// four without. Everything here is internal to loops.cpp, which is compiled for each of them, so
+// nothing may have external linkage.
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "model/kernels/table.h"
+
+namespace taskneuron::kernels {
+namespace {
+
+typedef float FloatLanes __attribute__((vector_size(64)));
+typedef double DoubleLanes __attribute__((vector_size(64)));
+typedef std::int32_t IntLanes __attribute__((vector_size(64)));
+typedef std::uint32_t WordLanes __attribute__((vector_size(64)));
+typedef std::uint16_t HalfLanes __attribute__((vector_size(32)));
+
+template <typename A>
+struct LanesOf;
+template <>
+struct LanesOf<float> {
+  using Type = FloatLanes;
+};
+template <>
+struct LanesOf<double> {
+  using Type = DoubleLanes;
+};
+template <typename A>
+using Lanes = typename LanesOf<A>::Type;
+template <typename A>
+constexpr std::int64_t kLanes = 64 / static_cast<std::int64_t>(sizeof(A));
+
+// A constant for all lanes, of whichever width.
+template <typename V, typename A>
+inline V all(A value) {
+  return value - V{};
+}
+
+inline FloatLanes load(const float* p) {
+  FloatLanes v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
+}
+inline DoubleLanes load(const double* p) {
+  DoubleLanes v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
+}
+inline FloatLanes load(const Bfloat16* p) {
+  HalfLanes halves;
+  std::memcpy(&halves, p, sizeof(halves));
+  const WordLanes words = __builtin_convertvector(halves, WordLanes) << 16;
+  return reinterpret_cast<FloatLanes>(words);
+}
+
+inline void store(float* p, FloatLanes v) { std::memcpy(p, &v, sizeof(v)); }
+inline void store(double* p, DoubleLanes v) { std::memcpy(p, &v, sizeof(v)); }
+// Rounds to nearest, ties to even; a NaN stays one.
+inline HalfLanes to_halves(FloatLanes v) {
+  const WordLanes words = reinterpret_cast<WordLanes>(v);
+  const WordLanes rounded = (words + 0x7fffu + ((words >> 16) & 1u)) >> 16;
+  const WordLanes quiet = (words >> 16) | 0x40u;
+  return __builtin_convertvector(v == v ? rounded : quiet, HalfLanes);
+}
+inline void store(Bfloat16* p, FloatLanes v) {
+  const HalfLanes halves = to_halves(v);
+  std::memcpy(p, &halves, sizeof(halves));
+}
+
+// The first `count` lanes; the others are zero.
+template <typename T>
+inline Lanes<Accumulator<T>> load_part(const T* p, std::int64_t count) {
+  T copy[kLanes<Accumulator<T>>] = {};
+  std::memcpy(copy, p, static_cast<std::size_t>(count) * sizeof(T));
+  return load(copy);
+}
+template <typename T>
+inline void store_part(T* p, Lanes<Accumulator<T>> v, std::int64_t count) {
+  T copy[kLanes<Accumulator<T>>];
+  store(copy, v);
+  std::memcpy(p, copy, static_cast<std::size_t>(count) * sizeof(T));
+}
+
+// v as it would be read back after being stored as T.
+template <typename T>
+inline Lanes<Accumulator<T>> rounded(Lanes<Accumulator<T>> v) {
+  return v;
+}
+template <>
+inline FloatLanes rounded<Bfloat16>(FloatLanes v) {
+  Bfloat16 copy[kLanes<float>];
+  store(copy, v);
+  return load(copy);
+}
+
+// A row of `width` values, whole lanes first: body(offset, load, store) where load and store take
+// pointers to the row's start.
+struct WholeLanes {
+  template <typename T>
+  static Lanes<Accumulator<T>> get(const T* p, std::int64_t) {
+    return load(p);
+  }
+  template <typename T>
+  static void put(T* p, Lanes<Accumulator<T>> v, std::int64_t) {
+    store(p, v);
+  }
+};
+struct SomeLanes {
+  template <typename T>
+  static Lanes<Accumulator<T>> get(const T* p, std::int64_t count) {
+    return load_part(p, count);
+  }
+  template <typename T>
+  static void put(T* p, Lanes<Accumulator<T>> v, std::int64_t count) {
+    store_part(p, v, count);
+  }
+};
+template <typename A, typename Body>
+inline void for_lanes(std::int64_t width, const Body& body) {
+  std::int64_t i = 0;
+  for (; i + kLanes<A> <= width; i += kLanes<A>) body(WholeLanes{}, i, kLanes<A>);
+  if (i < width) body(SomeLanes{}, i, width - i);
+}
+
+template <typename A>
+inline A sum_of(Lanes<A> v) {
+  A total = 0;
+  for (std::int64_t i = 0; i < kLanes<A>; ++i) total += v[i];
+  return total;
+}
+template <typename A>
+inline A max_of(Lanes<A> v) {
+  A highest = v[0];
+  for (std::int64_t i = 1; i < kLanes<A>; ++i) highest = v[i] > highest ? v[i] : highest;
+  return highest;
+}
+
+// exp, within 2 units in the last place; 0 below -87.3 and the exponential of 88.3 above it.
+// Argument reduction and polynomial of Cephes' expf.
+inline FloatLanes exponential(FloatLanes x) {
+  const FloatLanes low = all<FloatLanes>(-87.3f), high = all<FloatLanes>(88.3f);
+  const FloatLanes clamped = x > high ? high : (x < low ? low : x);
+  const FloatLanes turns = clamped * 1.44269504088896341f;
+  const IntLanes n = __builtin_convertvector(
+      turns + (turns < 0 ? all<FloatLanes>(-0.5f) : all<FloatLanes>(0.5f)), IntLanes);
+  const FloatLanes whole = __builtin_convertvector(n, FloatLanes);
+  const FloatLanes r = (clamped - whole * 0.693359375f) + whole * 2.12194440e-4f;
+  FloatLanes p = all<FloatLanes>(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const IntLanes power = (n + 127) << 23;
+  const FloatLanes result = p * reinterpret_cast<FloatLanes>(power);
+  return x < low ? FloatLanes{} : (x == x ? result : x);
+}
+inline DoubleLanes exponential(DoubleLanes x) {
+  for (std::int64_t i = 0; i < kLanes<double>; ++i) x[i] = std::exp(x[i]);
+  return x;
+}
+
+// erf, within a few units of 1e-7: the rational approximation on [-4, 4] that XLA uses.
+inline FloatLanes error_function(FloatLanes v) {
+  const FloatLanes limit = all<FloatLanes>(4.0f);
+  const FloatLanes x = v > limit ? limit : (v < -limit ? -limit : v);
+  const FloatLanes square = x * x;
+  FloatLanes top = all<FloatLanes>(-2.72614225801306e-10f);
+  top = top * square + 2.77068142495902e-08f;
+  top = top * square + -2.10102402082508e-06f;
+  top = top * square + -5.69250639462346e-05f;
+  top = top * square + -7.34990630326855e-04f;
+  top = top * square + -2.95459980854025e-03f;
+  top = top * square + -1.60960333262415e-02f;
+  FloatLanes bottom = all<FloatLanes>(-1.45660718464996e-05f);
+  bottom = bottom * square + -2.13374055278905e-04f;
+  bottom = bottom * square + -1.68282697438203e-03f;
+  bottom = bottom * square + -7.37332916720468e-03f;
+  bottom = bottom * square + -1.42647390514189e-02f;
+  return x * top / bottom;
+}
+inline DoubleLanes error_function(DoubleLanes x) {
+  for (std::int64_t i = 0; i < kLanes<double>; ++i) x[i] = std::erf(x[i]);
+  return x;
+}
+
+}  // namespace
+}  // namespace taskneuron::kernels

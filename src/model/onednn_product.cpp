@@ -1,0 +1,161 @@
+#include "model/onednn_product.h"
+
+#include <mutex>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <unordered_map>
+
+#include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+struct PackedMatrix::Content {
+  std::mutex mutex;
+  dnnl::memory memory;
+  at::Tensor storage;
+};
+
+PackedMatrix::PackedMatrix() : content_(std::make_unique<Content>()) {}
+PackedMatrix::~PackedMatrix() = default;
+
+namespace {
+
+using dnnl::memory;
+
+const dnnl::engine& engine() {
+  static const dnnl::engine instance(dnnl::engine::kind::cpu, 0);
+  return instance;
+}
+
+dnnl::stream& stream() {
+  thread_local dnnl::stream instance(engine());
+  return instance;
+}
+
+memory::data_type type_of(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kFloat ? memory::data_type::f32 : memory::data_type::bf16;
+}
+
+memory::desc describe(const at::Tensor& matrix) {
+  return memory::desc({matrix.size(0), matrix.size(1)}, type_of(matrix),
+                      {matrix.stride(0), matrix.stride(1)});
+}
+
+// Products of one shape are made once; what tells them apart is in the key.
+struct Key {
+  std::int64_t rows, depth, columns;
+  std::int64_t stride;  // between the right matrix's rows or columns
+  memory::data_type type;
+  bool bias, accumulate;
+  int layout;  // of the right matrix: 0 rows contiguous, 1 columns contiguous, 2 oneDNN's own
+  bool operator==(const Key& other) const {
+    return rows == other.rows && depth == other.depth && columns == other.columns &&
+           stride == other.stride && type == other.type && bias == other.bias &&
+           accumulate == other.accumulate && layout == other.layout;
+  }
+};
+
+struct KeyHash {
+  std::size_t operator()(const Key& key) const {
+    std::size_t hash = static_cast<std::size_t>(key.type) * 8 + (key.bias ? 4U : 0U) +
+                       (key.accumulate ? 2U : 0U) + static_cast<std::size_t>(key.layout) * 64;
+    for (const std::int64_t size : {key.rows, key.depth, key.columns, key.stride}) {
+      hash = hash * 1000003U + static_cast<std::size_t>(size);
+    }
+    return hash;
+  }
+};
+
+struct Product {
+  dnnl::matmul::primitive_desc description;
+  dnnl::matmul primitive;
+};
+
+Product make_product(const Key& key, const memory::desc& a, const memory::desc& b,
+                     const memory::desc& out) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::library);
+  if (key.accumulate) {
+    dnnl::post_ops sum;
+    sum.append_sum(1.0f);
+    attributes.set_post_ops(sum);
+  }
+  const memory::desc bias({1, key.columns}, key.type, memory::format_tag::ab);
+  const dnnl::matmul::desc operation =
+      key.bias ? dnnl::matmul::desc(a, b, bias, out) : dnnl::matmul::desc(a, b, out);
+  Product product;
+  product.description = dnnl::matmul::primitive_desc(operation, attributes, engine());
+  product.primitive = dnnl::matmul(product.description);
+  return product;
+}
+
+// Per thread, so that no lock is held while a product runs. Emptied when it gets long: batches of
+// ever new lengths would let it grow without end.
+Product& find_product(const Key& key, const memory::desc& a, const memory::desc& b,
+                      const memory::desc& out) {
+  constexpr std::size_t kMost = 512;
+  thread_local std::unordered_map<Key, Product, KeyHash> products;
+  const auto found = products.find(key);
+  if (found != products.end()) return found->second;
+  if (products.size() >= kMost) products.clear();
+  return products.emplace(key, make_product(key, a, b, out)).first->second;
+}
+
+memory wrap(const memory::desc& description, const at::Tensor& tensor) {
+  return memory(description, engine(), tensor.data_ptr());
+}
+
+// b in the layout that oneDNN picks for it; the layout depends on its shape alone.
+const memory& packed_matrix(const at::Tensor& b, PackedMatrix& packed) {
+  PackedMatrix::Content& content = packed.content();
+  const std::lock_guard<std::mutex> lock(content.mutex);
+  if (content.storage.defined()) return content.memory;
+  constexpr std::int64_t kTypicalRows = 1024;
+  const memory::desc any({b.size(0), b.size(1)}, type_of(b), memory::format_tag::any);
+  const memory::desc a({kTypicalRows, b.size(0)}, type_of(b), memory::format_tag::ab);
+  const memory::desc out({kTypicalRows, b.size(1)}, type_of(b), memory::format_tag::ab);
+  const memory::desc layout =
+      dnnl::matmul::primitive_desc(dnnl::matmul::desc(a, any, out), engine()).weights_desc();
+  content.storage =
+      at::empty({static_cast<std::int64_t>(layout.get_size())}, at::TensorOptions(at::kByte));
+  content.memory = wrap(layout, content.storage);
+  memory plain = wrap(describe(b), b);
+  dnnl::reorder(plain, content.memory).execute(stream(), plain, content.memory);
+  stream().wait();
+  return content.memory;
+}
+
+}  // namespace
+
+bool onednn_multiplies(const at::Tensor& a, const at::Tensor& b) {
+  // Below AVX-512 oneDNN's products are no faster than LibTorch's, and bfloat16 is far slower.
+  constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+  static const bool fast =
+      (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kNeeded) == kNeeded;
+  const bool type = a.scalar_type() == at::kFloat || a.scalar_type() == at::kBFloat16;
+  return fast && type && a.scalar_type() == b.scalar_type() && a.device().is_cpu() &&
+         b.device().is_cpu() && a.numel() > 0 && b.numel() > 0;
+}
+
+void onednn_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
+                    const at::Tensor& bias, bool accumulate, PackedMatrix* packed) {
+  TN_CHECK(a.is_contiguous() && out.is_contiguous());
+  TN_CHECK(!bias.defined() || (bias.is_contiguous() && bias.scalar_type() == a.scalar_type()));
+  const memory right = packed != nullptr ? packed_matrix(b, *packed) : wrap(describe(b), b);
+  const int layout = packed != nullptr ? 2 : (b.stride(1) == 1 ? 0 : 1);
+  const std::int64_t stride = packed != nullptr ? 0 : b.stride(layout);
+  const Key key{a.size(0),  a.size(1),      b.size(1),  stride,
+                type_of(a), bias.defined(), accumulate, layout};
+  const memory::desc left = describe(a), result = describe(out);
+  Product& product = find_product(key, left, right.get_desc(), result);
+  std::unordered_map<int, memory> arguments = {
+      {DNNL_ARG_SRC, wrap(left, a)}, {DNNL_ARG_WEIGHTS, right}, {DNNL_ARG_DST, wrap(result, out)}};
+  if (bias.defined()) {
+    arguments[DNNL_ARG_BIAS] =
+        wrap(memory::desc({1, bias.numel()}, type_of(bias), memory::format_tag::ab), bias);
+  }
+  product.primitive.execute(stream(), arguments);
+  stream().wait();
+}
+
+}  // namespace taskneuron
