@@ -2,9 +2,7 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <malloc.h>
 #include <sched.h>
-#include <sys/resource.h>
 
 #include <cctype>
 #include <cstdlib>
@@ -38,16 +36,6 @@ SetThreads find_openblas() {
   return reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
 }
 
-// Activations are allocated and freed batch after batch; by default glibc would return their pages
-// to the kernel each time and fault them in again.
-void keep_freed_memory() {
-#ifdef M_MMAP_THRESHOLD
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  mallopt(M_TRIM_THRESHOLD, 512 << 20);
-  mallopt(M_TOP_PAD, 32 << 20);
-#endif
-}
-
 }  // namespace
 
 int available_processors() {
@@ -70,7 +58,6 @@ void set_threads(int threads) {
   }
   at::set_num_threads(threads);
   if (const SetThreads set = find_openblas()) set(1);
-  keep_freed_memory();
 }
 
 bool uses_openblas() {
@@ -100,12 +87,6 @@ at::Device parse_device(const std::string& name) {
 bool has_fast_bfloat16(at::Device device) {
   if (!device.is_cpu()) return true;
   return processor_has_flag("avx512_bf16") || processor_has_flag("amx_bf16");
-}
-
-std::int64_t peak_memory_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
 }
 
 std::string dtype_name(at::ScalarType dtype) {

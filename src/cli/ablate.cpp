@@ -130,9 +130,11 @@ TaskRowsOfTable ablate_task(const Options& options, const LoadedModel& model,
   const TaskSets& own = sets_of(sets, task);
   const auto runs = static_cast<std::int64_t>(1 + sets.size() + own.random.size());
   Progress bar(fmt::format("ablate {}", task), runs * evaluation.examples());
+  const BatchLimits limits =
+      options.data.fit(model.checkpoint(), model.decoder(), evaluation.demand()).limits;
   const auto evaluate = [&](const Variant& variant) {
     return evaluation.run(
-        *variant.decoder, *variant.hook, options.data.limits(),
+        *variant.decoder, *variant.hook, limits,
         [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); });
   };
   TaskRowsOfTable rows;

@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 #include "taskneuron/base/progress.h"
-#include "taskneuron/data/batching.h"
+#include "taskneuron/data/batch_memory.h"
 #include "taskneuron/data/examples.h"
 #include "taskneuron/data/task.h"
 #include "taskneuron/model/decoder.h"
@@ -58,10 +58,14 @@ struct DataOptions {
   std::string prompt_template = "default";
   std::int64_t max_length = 0;
   std::int64_t batch = 0;
-  std::int64_t batch_tokens = 4096;
+  std::int64_t batch_tokens = 2048;
+  std::string memory;
   // split: the command's default.
   void add_to(CLI::App& command, const std::string& default_split, bool tasks_required = true);
   BatchLimits limits() const { return {batch, batch_tokens}; }
+  // limits(), made to fit --memory, with a note if that changes them.
+  BatchMemory fit(const Checkpoint& checkpoint, const Decoder& decoder,
+                  const BatchDemand& demand) const;
 };
 
 // A model folder opened for running: weights, tokenizer and what ends a sequence.

@@ -8,6 +8,8 @@
 #include "cli/command.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/memory.h"
+#include "taskneuron/base/tensor_pool.h"
 
 namespace taskneuron::cli {
 
@@ -24,6 +26,7 @@ void CommonOptions::add_to(CLI::App& command) {
 void CommonOptions::apply() const {
   set_verbosity(quiet ? Verbosity::kQuiet : Verbosity::kNormal);
   set_threads(threads);
+  use_tensor_pool();
 }
 
 void ModelOptions::add_to(CLI::App& command) {
@@ -60,6 +63,23 @@ void DataOptions::add_to(CLI::App& command, const std::string& default_split, bo
   command.add_option("--batch-tokens", batch_tokens, "Tokens per forward pass")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command.add_option("--memory", memory,
+                     "Memory that the run may take beyond the mapped weights, as 800M or 6G; "
+                     "batches shrink and layers run twice to fit. Default: most of what is free");
+}
+
+BatchMemory DataOptions::fit(const Checkpoint& checkpoint, const Decoder& decoder,
+                             const BatchDemand& demand) const {
+  const std::int64_t budget =
+      memory.empty() ? default_memory_budget(checkpoint) : parse_bytes(memory, "--memory");
+  const BatchMemory plan = fit_batches(checkpoint, decoder.options(), demand, limits(), budget);
+  if (plan.recompute || plan.limits.max_tokens < batch_tokens) {
+    note(fmt::format("to fit {}: {} tokens per forward pass{}; {} predicted", format_bytes(budget),
+                     plan.limits.max_tokens,
+                     plan.recompute ? ", layers run again in the backward pass" : "",
+                     format_bytes(plan.predicted)));
+  }
+  return plan;
 }
 
 LoadedModel::LoadedModel(const ModelOptions& options) : folder_(options.folder) {

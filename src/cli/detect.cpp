@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/memory.h"
 #include "taskneuron/neuron/scorer.h"
 
 namespace taskneuron::cli {
@@ -111,7 +112,7 @@ std::vector<std::string> score_paths(const Options& options) {
 
 void run(const Options& options) {
   options.common.apply();
-  const ScoreOptions scoring = score_options(options);
+  ScoreOptions scoring = score_options(options);
   const PromptTemplate prompt = find_template(options.data, options.model.folder);
   const std::vector<std::string> paths = score_paths(options);
   const LoadedModel model(options.model);
@@ -124,6 +125,11 @@ void run(const Options& options) {
   OutputJson results = OutputJson::array();
   Table table({"task", "split", "examples", "tokens", "seconds", "tokens/s", "scores"});
   for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const BatchMemory plan = options.data.fit(model.checkpoint(), model.decoder(),
+                                              score_demand(tasks[i].examples, scoring));
+    scoring.limits = plan.limits;
+    scoring.recompute = plan.recompute;
+    const AnonymousPeak memory;
     const auto start = std::chrono::steady_clock::now();
     Scores scores = score_task(model, tasks[i], scoring);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
@@ -142,7 +148,10 @@ void run(const Options& options) {
                        {"tokens", scores.tokens},
                        {"seconds", elapsed.count()},
                        {"tokens_per_second", rate},
-                       {"peak_memory_bytes", peak_memory_bytes()},
+                       {"batch_tokens", plan.limits.max_tokens},
+                       {"recomputed", plan.recompute},
+                       {"predicted_memory_bytes", plan.predicted},
+                       {"peak_memory_bytes", memory.bytes()},
                        {"out", paths[i]}});
     table.add({tasks[i].task.name, options.data.split, std::to_string(scores.examples),
                std::to_string(scores.tokens), fmt::format("{:.1f}", elapsed.count()),

@@ -87,11 +87,16 @@ OutputJson run_text(const Options& options, const LoadedModel& model,
   const std::vector<std::int64_t> ids =
       model.tokenizer().encode(read_file(options.text), SpecialTokens::kLeaveOut);
   const std::int64_t window = model.encoder_options(options.data).max_tokens;
+  const BatchLimits limits =
+      options.data
+          .fit(model.checkpoint(), model.decoder(),
+               perplexity_demand(static_cast<std::int64_t>(ids.size()), window))
+          .limits;
   OutputJson results = OutputJson::array();
   for (const Variant& variant : variants) {
     Progress bar("perplexity", static_cast<std::int64_t>(ids.size()) / window + 1);
     const PerplexityResult result = evaluate_perplexity(
-        *variant.decoder, *variant.hook, ids, window, options.data.limits(),
+        *variant.decoder, *variant.hook, ids, window, limits,
         [&](std::int64_t windows, std::int64_t tokens) { bar.advance(windows, tokens); });
     OutputJson entry = {{"text", options.text},       {"metric", "perplexity"},
                         {"value", result.perplexity}, {"stderr", result.standard_error},
@@ -114,11 +119,13 @@ OutputJson run_task(const Options& options, const LoadedModel& model, const std:
                                   load_split(task, options.data.split, options.data.limit), encoder,
                                   evaluation_options(options));
   note_truncated(task.name, evaluation.truncated(), evaluation.examples());
+  const BatchLimits limits =
+      options.data.fit(model.checkpoint(), model.decoder(), evaluation.demand()).limits;
   OutputJson results = OutputJson::array();
   for (const Variant& variant : variants) {
     Progress bar(fmt::format("evaluate {}", task.name), evaluation.examples());
     const TaskResult result = evaluation.run(
-        *variant.decoder, *variant.hook, options.data.limits(),
+        *variant.decoder, *variant.hook, limits,
         [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); });
     OutputJson entry = result_json(result);
     if (!variant.name.empty()) entry["set"] = variant.name;

@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/command.h"
 #include "model/memory.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/memory.h"
 
 namespace taskneuron::cli {
 
@@ -12,12 +15,17 @@ namespace {
 struct Options {
   CommonOptions common;
   ModelOptions model;
-  std::int64_t batch_tokens = 4096;
+  std::int64_t batch_tokens = 2048;
 };
 
-std::string gibibytes(std::int64_t bytes) {
-  return bytes < (1 << 30) ? fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20))
-                           : fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
+// For texts of a typical length with short answers.
+PassShape typical_pass(const ModelConfig& config, std::int64_t tokens) {
+  PassShape shape;
+  shape.rows = tokens;
+  shape.longest = std::min<std::int64_t>({256, config.max_positions, tokens});
+  shape.examples = std::max<std::int64_t>(1, tokens / shape.longest);
+  shape.logit_rows = 8 * shape.examples;
+  return shape;
 }
 
 void run(const Options& options) {
@@ -27,7 +35,12 @@ void run(const Options& options) {
   const at::Device device = parse_device(options.model.device);
   const at::ScalarType dtype = choose_dtype(options.model.dtype, checkpoint, device);
   const std::int64_t parameters = checkpoint.parameters();
-  const MemoryNeed need = memory_need(checkpoint, dtype, options.batch_tokens);
+  const MemoryModel model(checkpoint, {dtype, device});
+  const PassShape batch = typical_pass(config, options.batch_tokens);
+  const std::int64_t weights = model.converted_weights() + model.packed_weights();
+  const std::int64_t evaluate = weights + model.pass(Pass::kForward, batch);
+  const std::int64_t detect = weights + model.pass(Pass::kBackward, batch);
+  const std::int64_t least = weights + model.pass(Pass::kRecomputed, batch);
   OutputJson json;
   json["model"] = options.model.folder;
   json["hash"] = checkpoint.hash();
@@ -47,14 +60,16 @@ void run(const Options& options) {
     if (site == Site::kGate && !config.gated) continue;
     json["units"][site_name(site)] = site_shape(config, site).units();
   }
-  json["memory_bytes"] = {{"converted_weights", need.converted_weights},
-                          {"evaluate", need.evaluate},
-                          {"detect", need.detect},
+  json["memory_bytes"] = {{"converted_weights", model.converted_weights()},
+                          {"packed_weights", model.packed_weights()},
+                          {"evaluate", evaluate},
+                          {"detect", detect},
+                          {"detect_recomputing", least},
                           {"batch_tokens", options.batch_tokens}};
   if (options.common.json) return print_json(json);
 
   fmt::print("{}: {}, {} parameters, {} of weights\n", options.model.folder, config.model_type,
-             parameters, gibibytes(checkpoint.tensor_bytes()));
+             parameters, format_bytes(checkpoint.tensor_bytes()));
   fmt::print("{} layers, d = {}, F = {}{}, {} heads ({} for keys), vocabulary {}, context {}\n",
              config.layers, config.hidden, config.ffn_width, config.gated ? " (gated)" : "",
              config.heads, config.kv_heads, config.vocabulary, config.max_positions);
@@ -70,9 +85,12 @@ void run(const Options& options) {
   fmt::print("\nMemory beyond the mapped weights, in {}, {} tokens per forward pass (estimated):\n",
              dtype_name(dtype), options.batch_tokens);
   Table memory({"for", "needs"});
-  memory.add({"converted weights", gibibytes(need.converted_weights)});
-  memory.add({"evaluate", gibibytes(need.evaluate)});
-  memory.add({"detect", gibibytes(need.detect)});
+  memory.add({"weights converted to the compute dtype", format_bytes(model.converted_weights())});
+  memory.add(
+      {"weights in the layouts of the matrix products", format_bytes(model.packed_weights())});
+  memory.add({"evaluate, these included", format_bytes(evaluate)});
+  memory.add({"detect, these included", format_bytes(detect)});
+  memory.add({"detect, layers run twice (--memory)", format_bytes(least)});
   memory.print();
 }
 

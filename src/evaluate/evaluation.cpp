@@ -136,6 +136,30 @@ void TaskEvaluation::run_loss(const Decoder& decoder, NeuronHook& hook,
   }
 }
 
+// Tokens that each row adds to its batch.
+std::vector<std::int64_t> TaskEvaluation::lengths() const {
+  std::vector<std::int64_t> lengths;
+  for (const RankedExample& example : ranked_) lengths.push_back(ranking_tokens(example));
+  for (const AnswerExample& example : answers_) {
+    lengths.push_back(static_cast<std::int64_t>(example.ids.size()));
+  }
+  return lengths;
+}
+
+BatchDemand TaskEvaluation::demand() const {
+  BatchDemand demand;
+  demand.lengths = lengths();
+  for (const RankedExample& example : ranked_) {
+    const auto trunk = static_cast<std::int64_t>(example.trunk.size());
+    demand.logit_rows = std::max(demand.logit_rows, ranking_tokens(example) - trunk + 1);
+  }
+  for (const AnswerExample& example : answers_) {
+    demand.logit_rows = std::max(demand.logit_rows, example.answer_tokens);
+  }
+  if (!prompts_.empty()) demand.new_tokens = max_new_tokens_;
+  return demand;
+}
+
 TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const BatchLimits& limits,
                                const EvaluationProgress& progress) const {
   TaskResult result;
@@ -145,11 +169,7 @@ TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const B
   result.examples = examples();
   result.truncated = truncated_;
   result.predictions.resize(rows_.size());
-  std::vector<std::int64_t> lengths;
-  for (const RankedExample& example : ranked_) lengths.push_back(ranking_tokens(example));
-  for (const AnswerExample& example : answers_) {
-    lengths.push_back(static_cast<std::int64_t>(example.ids.size()));
-  }
+  const std::vector<std::int64_t> lengths = this->lengths();
   for (const auto& members : group_by_length(lengths, limits)) {
     if (ranked_.empty()) {
       run_loss(decoder, hook, members, result);
@@ -185,6 +205,15 @@ std::string TaskEvaluation::metric_name() const {
   }
   const bool matches = type_ == TaskType::kClassification || task_metric_ == "exact match";
   return matches ? "exact match" : task_metric_ == "rougeL-stem" ? "rougeL-stem" : "rougeL";
+}
+
+BatchDemand perplexity_demand(std::int64_t tokens, std::int64_t window_tokens) {
+  BatchDemand demand;
+  for (std::int64_t begin = 0; begin < tokens; begin += window_tokens) {
+    demand.lengths.push_back(std::min(window_tokens, tokens - begin));
+  }
+  demand.logit_rows = window_tokens;
+  return demand;
 }
 
 PerplexityResult evaluate_perplexity(const Decoder& decoder, NeuronHook& hook,

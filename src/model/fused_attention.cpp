@@ -143,7 +143,8 @@ std::int64_t most_keys(const Call& call) {
   return most;
 }
 
-// output [query rows, heads·head_dim], log_sums [heads, query rows].
+// output [query rows, heads·head_dim], log_sums [heads, query rows]. Tasks go segment by segment
+// within a head: segments get longer within a batch, heads do not, so threads get equal shares.
 template <typename T>
 void run_forward(const Call& call, const at::Tensor& output, const at::Tensor& log_sums) {
   using A = kernels::Accumulator<T>;
@@ -154,12 +155,12 @@ void run_forward(const Call& call, const at::Tensor& output, const at::Tensor& l
     const std::unique_ptr<A[]> scratch(new A[static_cast<std::size_t>(scratch_size)]);
     std::vector<kernels::KeyRun<T>> runs;
     for (std::int64_t task = begin; task < end; ++task) {
-      const auto s = static_cast<std::size_t>(task / config.kv_heads);
+      const auto s = static_cast<std::size_t>(task % segments);
       const QueryRows rows =
           query_rows(call.plan->batch->segments[s], call.plan->segments[s], call.logit_rows_only);
       if (rows.count == 0) continue;
       kernels::Attention<T> a = arguments_of(call, s, runs);
-      a.key_head = task % config.kv_heads;
+      a.key_head = task / segments;
       a.scratch = scratch.get();
       a.output_row = config.heads * config.head_dim;
       a.output_head = config.head_dim;
@@ -251,10 +252,10 @@ void run_backward(const Call& call, const at::Tensor& doutput, const at::Tensor&
         }
         write_keys(task, 0, call.plan->ids.size(0), dkeys, dvalues);
       } else {
-        const auto s = static_cast<std::size_t>(task / kv_heads);
+        const auto s = static_cast<std::size_t>(task % segments);
         const Segment& segment = call.plan->batch->segments[s];
-        add_segment(s, task % kv_heads, segment.begin, space.get(), dkeys, dvalues, runs);
-        write_keys(task % kv_heads, segment.begin, segment.tokens(), dkeys, dvalues);
+        add_segment(s, task / segments, segment.begin, space.get(), dkeys, dvalues, runs);
+        write_keys(task / segments, segment.begin, segment.tokens(), dkeys, dvalues);
       }
     }
   });

@@ -16,8 +16,6 @@ using torch::autograd::tensor_list;
 
 namespace {
 
-constexpr std::int64_t kMaxLogits = 16 << 20;  // 64 MiB of float32 at a time
-
 // Targets as tensors, sorted by the feature row that they are read at.
 struct TargetTable {
   std::vector<std::int64_t> feature_rows;  // [targets], ascending

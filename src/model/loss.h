@@ -7,6 +7,9 @@
 
 namespace taskneuron {
 
+// Logits that exist at a time, in values.
+constexpr std::int64_t kMaxLogits = 8 << 20;
+
 // Σ weight · nll over the batch's targets (float32 scalar) and every target's nll (float32
 // [targets], no gradient). Logits exist for a slice of rows at a time; the gradient of the features
 // [N, width] is formed in the forward pass where the features require one.

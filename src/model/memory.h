@@ -1,19 +1,43 @@
 #pragma once
 
-#include <c10/core/ScalarType.h>
-
 #include <cstdint>
 
 #include "taskneuron/checkpoint/checkpoint.h"
+#include "taskneuron/model/decoder.h"
 
 namespace taskneuron {
 
-// Estimated bytes beyond the mapped weights, for a forward pass of some tokens.
-struct MemoryNeed {
-  std::int64_t converted_weights = 0;  // copies in the compute dtype
-  std::int64_t evaluate = 0;           // converted weights included
-  std::int64_t detect = 0;             // likewise; what the backward pass keeps
+// What of a pass over a batch is in memory at its worst moment.
+enum class Pass {
+  kForward,     // one layer at a time
+  kBackward,    // what every layer keeps until its backward pass
+  kRecomputed,  // every layer's input; a layer runs again when its backward pass comes
 };
-MemoryNeed memory_need(const Checkpoint& checkpoint, at::ScalarType dtype, std::int64_t tokens);
+
+struct PassShape {
+  std::int64_t rows = 0;        // tokens
+  std::int64_t logit_rows = 0;  // of them, those with logits
+  std::int64_t examples = 0;
+  std::int64_t longest = 0;  // tokens that one of them sees at most
+};
+
+// Bytes beyond the mapped weights and the program itself, worked out from the tensors that each
+// step holds (docs/performance.md compares with what is measured).
+class MemoryModel {
+ public:
+  MemoryModel(const Checkpoint& checkpoint, const DecoderOptions& options);
+
+  std::int64_t converted_weights() const { return converted_; }  // made when a model is loaded
+  std::int64_t packed_weights() const { return packed_; }        // made when it first runs
+  std::int64_t pass(Pass pass, const PassShape& shape) const;
+  std::int64_t cache(std::int64_t tokens) const;  // keys and values of so many tokens
+
+ private:
+  const ModelConfig& config_;
+  std::int64_t element_ = 0;
+  std::int64_t converted_ = 0;
+  std::int64_t packed_ = 0;
+  std::int64_t converted_matrix_ = 0;  // the largest, where weights are converted at every use
+};
 
 }  // namespace taskneuron

@@ -89,11 +89,14 @@ Product make_product(const Key& key, const memory::desc& a, const memory::desc& 
   return product;
 }
 
-// Per thread, so that no lock is held while a product runs. Emptied when it gets long: batches of
-// ever new lengths would let it grow without end.
+// Per thread, so that no lock is held while a product runs. Emptied when it gets long: every batch
+// brings a new number of rows, and the code of a product is a few hundred kilobytes. Layers share
+// products, so little is made twice.
 Product& find_product(const Key& key, const memory::desc& a, const memory::desc& b,
                       const memory::desc& out) {
-  constexpr std::size_t kMost = 512;
+  constexpr std::size_t kMost = 48;
+  static const bool only_cache = (dnnl::set_primitive_cache_capacity(32), true);
+  static_cast<void>(only_cache);
   thread_local std::unordered_map<Key, Product, KeyHash> products;
   const auto found = products.find(key);
   if (found != products.end()) return found->second;

@@ -2,6 +2,7 @@
 #include "base/torch_compat.h"
 #include "neuron/scorer_support.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/model/recompute.h"
 
 namespace taskneuron {
 
@@ -67,6 +68,12 @@ class PathHook : public NeuronHook {
 void add_taylor(ScoreRun& run) {
   for_each_batch(run, [&](const ScoreBatch& batch) {
     TaylorHook hook(run);
+    if (run.options.recompute) {
+      recomputed_backward(run.decoder, *batch.batch, hook, batch.cache,
+                          [&](const at::Tensor& values) { require_finite(run, batch, values); });
+      run.progress(share_of(run, batch), batch.batch->tokens());
+      return;
+    }
     at::Tensor nll;
     const at::Tensor features = run.decoder.features(*batch.batch, hook, batch.cache);
     const at::Tensor loss = run.decoder.target_loss(features, *batch.batch, &nll);

@@ -115,6 +115,18 @@ void for_each_batch(ScoreRun& run, const std::function<void(const ScoreBatch&)>&
   }
 }
 
+BatchDemand score_demand(const std::vector<AnswerExample>& examples, const ScoreOptions& options) {
+  BatchDemand demand;
+  demand.shared_tokens = shares_prefix(options) ? shared_prefix_tokens(examples) : 0;
+  for (const AnswerExample& example : examples) {
+    demand.lengths.push_back(static_cast<std::int64_t>(example.ids.size()) - demand.shared_tokens);
+    demand.logit_rows = std::max(demand.logit_rows, example.answer_tokens);
+  }
+  demand.may_recompute = options.method == "taylor" || options.method == "gradient";
+  demand.backward = demand.may_recompute || options.method == "integrated-gradients";
+  return demand;
+}
+
 Scores score_units(const Checkpoint& checkpoint, const Decoder& decoder,
                    const std::vector<AnswerExample>& examples, const ScoreOptions& options,
                    const ScoreProgress& progress) {

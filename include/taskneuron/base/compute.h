@@ -10,9 +10,8 @@ namespace taskneuron {
 int available_processors();
 
 // Threads for LibTorch's loops; an OpenBLAS behind it gets one (model/matrix_product.h says why).
-// Also keeps the allocator from handing memory back between batches. threads = 0: all processors
-// available, or OMP_NUM_THREADS if that is set. Warns when more threads than processors are asked
-// for.
+// threads = 0: all processors available, or OMP_NUM_THREADS if that is set. Warns when more threads
+// than processors are asked for.
 void set_threads(int threads);
 
 // Whether LibTorch's float32 products run on OpenBLAS.
@@ -24,9 +23,6 @@ at::Device parse_device(const std::string& name);
 
 // True where bfloat16 matrix products beat float32: AVX512-BF16 or AMX processors, and GPUs.
 bool has_fast_bfloat16(at::Device device);
-
-// Highest resident memory of this process so far, touched pages of mapped files included. Bytes.
-std::int64_t peak_memory_bytes();
 
 // Short name used in files and flags: "float32", "bfloat16", ...
 std::string dtype_name(at::ScalarType dtype);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "taskneuron/data/batch_memory.h"
 #include "taskneuron/data/batching.h"
 #include "taskneuron/data/examples.h"
 #include "taskneuron/model/decoder.h"
@@ -71,11 +72,15 @@ class TaskEvaluation {
   std::int64_t examples() const;
   std::int64_t truncated() const { return truncated_; }
 
+  // What run() will put through the model, for fit_batches().
+  BatchDemand demand() const;
+
   // Ties go to the first label. Throws Error if a loss is not finite.
   TaskResult run(const Decoder& decoder, NeuronHook& hook, const BatchLimits& limits,
                  const EvaluationProgress& progress) const;
 
  private:
+  std::vector<std::int64_t> lengths() const;
   void run_ranking(const Decoder& decoder, NeuronHook& hook,
                    const std::vector<std::int64_t>& members, TaskResult& result) const;
   void run_loss(const Decoder& decoder, NeuronHook& hook, const std::vector<std::int64_t>& members,
@@ -110,6 +115,7 @@ struct PerplexityResult {
   std::int64_t tokens = 0;    // predicted ones
   std::int64_t windows = 0;
 };
+BatchDemand perplexity_demand(std::int64_t tokens, std::int64_t window_tokens);
 PerplexityResult evaluate_perplexity(const Decoder& decoder, NeuronHook& hook,
                                      const std::vector<std::int64_t>& ids,
                                      std::int64_t window_tokens, const BatchLimits& limits,

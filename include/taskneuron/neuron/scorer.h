@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "taskneuron/data/batch_memory.h"
 #include "taskneuron/data/batching.h"
 #include "taskneuron/data/examples.h"
 #include "taskneuron/model/decoder.h"
@@ -26,6 +27,7 @@ struct ScoreOptions {
   Aggregate aggregate = Aggregate::kExample;
   Positions positions = Positions::kAll;
   BatchLimits limits;
+  bool recompute = false;      // taylor and gradient: less memory, half as much work again
   int integration_steps = 16;  // integrated-gradients
   std::uint64_t seed = 0;      // random
 };
@@ -47,6 +49,9 @@ using ScoreProgress = std::function<void(double share, std::int64_t tokens)>;
 Scores score_units(const Checkpoint& checkpoint, const Decoder& decoder,
                    const std::vector<AnswerExample>& examples, const ScoreOptions& options,
                    const ScoreProgress& progress);
+
+// What score_units will put through the model, for fit_batches().
+BatchDemand score_demand(const std::vector<AnswerExample>& examples, const ScoreOptions& options);
 
 std::vector<std::string> score_methods();
 // The aggregate that a method's relevance is by default.

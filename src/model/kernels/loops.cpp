@@ -3,6 +3,7 @@
 // Includes no LibTorch header: an inline function of theirs compiled here could end up in programs
 // that run on processors without these instructions.
 #include <algorithm>
+#include <type_traits>
 
 #include "model/kernels/lanes.h"
 #include "model/kernels/table.h"
@@ -259,6 +260,11 @@ inline void strip(const A* a, std::int64_t a_row, std::int64_t a_column, const A
   for (; j + kTile * kLanes<A> <= columns; j += kTile * kLanes<A>) {
     tile<A, rows, kTile>(a, a_row, a_column, b + j, b_row, c + j, c_row, depth, add);
   }
+  if constexpr (kTile > 2) {
+    for (; j + 2 * kLanes<A> <= columns; j += 2 * kLanes<A>) {
+      tile<A, rows, 2>(a, a_row, a_column, b + j, b_row, c + j, c_row, depth, add);
+    }
+  }
   for (; j < columns; j += kLanes<A>) {
     tile<A, rows, 1>(a, a_row, a_column, b + j, b_row, c + j, c_row, depth, add);
   }
@@ -312,7 +318,8 @@ inline float widen<Bfloat16>(Bfloat16 value) {
   return result;
 }
 
-// One head of one row as A, times factor, rotated where there are angles; zeros behind it.
+// One head of one row as A, times factor, rotated where there are angles. Lanes behind it within
+// its last vector are zeros; padded() may go further.
 template <typename T>
 inline void read_head(const T* source, std::int64_t width, std::int64_t pairs, const T* cosine,
                       const T* sine, Accumulator<T> factor, Accumulator<T>* target) {
@@ -347,15 +354,55 @@ inline void write_head(Accumulator<T>* source, std::int64_t width, std::int64_t 
   });
 }
 
+#if TASKNEURON_TILE_LANES >= 4
+// A square of 16 rows in registers: swaps the off-diagonal quarters of ever smaller squares.
+template <int half>
+inline void swap_quarters(FloatLanes* rows) {
+  IntLanes upper, lower;
+  for (int i = 0; i < 16; ++i) {
+    upper[i] = (i & half) != 0 ? 16 + i - half : i;
+    lower[i] = (i & half) != 0 ? 16 + i : i + half;
+  }
+  for (int r = 0; r < 16; ++r) {
+    if ((r & half) != 0) continue;
+    const FloatLanes top = rows[r], bottom = rows[r + half];
+    rows[r] = __builtin_shuffle(top, bottom, upper);
+    rows[r + half] = __builtin_shuffle(top, bottom, lower);
+  }
+}
+inline void transpose_square(const float* source, std::int64_t source_row, float* target,
+                             std::int64_t target_row) {
+  FloatLanes rows[16];
+  for (int r = 0; r < 16; ++r) rows[r] = load(source + r * source_row);
+  swap_quarters<8>(rows);
+  swap_quarters<4>(rows);
+  swap_quarters<2>(rows);
+  swap_quarters<1>(rows);
+  for (int r = 0; r < 16; ++r) store(target + r * target_row, rows[r]);
+}
+constexpr bool kSquares = true;
+#else
+inline void transpose_square(const float*, std::int64_t, float*, std::int64_t) {}
+constexpr bool kSquares = false;
+#endif
+
+// rows, width: padded; both matrices have space up to there.
 template <typename A>
 void transpose(const A* source, std::int64_t rows, std::int64_t width, std::int64_t source_row,
                A* target, std::int64_t target_row) {
-  constexpr std::int64_t kBlock = 8;
+  constexpr std::int64_t kBlock = 16;
   for (std::int64_t r = 0; r < rows; r += kBlock) {
-    const std::int64_t last = std::min(rows, r + kBlock);
-    for (std::int64_t i = 0; i < width; ++i) {
-      for (std::int64_t k = r; k < last; ++k)
-        target[i * target_row + k] = source[k * source_row + i];
+    for (std::int64_t i = 0; i < width; i += kBlock) {
+      const A* from = source + r * source_row + i;
+      A* to = target + i * target_row + r;
+      if constexpr (kSquares && std::is_same_v<A, float>) {
+        transpose_square(from, source_row, to, target_row);
+      } else {
+        for (std::int64_t c = 0; c < kBlock; ++c) {
+          for (std::int64_t k = 0; k < kBlock; ++k)
+            to[c * target_row + k] = from[k * source_row + c];
+        }
+      }
     }
   }
 }
@@ -405,12 +452,11 @@ void read_keys(const Attention<T>& a, std::int64_t keys, Workspace<Accumulator<T
                    nullptr, nullptr, A(1), w.v + row * w.width);
     }
   }
-  for (std::int64_t i = 0; i < a.head_dim; ++i) {
-    std::fill(w.kt + i * w.keys + keys, w.kt + (i + 1) * w.keys, A(0));
-    std::fill(w.vt + i * w.keys + keys, w.vt + (i + 1) * w.keys, A(0));
-  }
-  transpose(w.k, keys, a.head_dim, w.width, w.kt, w.keys);
-  if (transpose_values) transpose(w.v, keys, a.head_dim, w.width, w.vt, w.keys);
+  // Rows past the last key, so that what is padded stays finite.
+  std::fill(w.k + keys * w.width, w.k + w.keys * w.width, A(0));
+  std::fill(w.v + keys * w.width, w.v + w.keys * w.width, A(0));
+  transpose(w.k, w.keys, w.width, w.width, w.kt, w.keys);
+  if (transpose_values) transpose(w.v, w.keys, w.width, w.width, w.vt, w.keys);
 }
 
 // Queries [first, first + rows) of a head and their scores, biased; keys that a query may not see

@@ -1,0 +1,139 @@
+// How fast detect could be if it were its matrix products alone: the products that one pass over a
+// task's training examples needs, in the same shapes and the same batches, with the engine's own
+// product routine and nothing in between. gemm_bound MODEL TASK DTYPE LIMIT.
+//
+// Counted are the products with weight matrices: forward through every layer, backward down to the
+// first FFN's activation, the last layer's tail and the head at answer positions. Attention's
+// products are not, so the bound is a little higher than it has a right to be.
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "base/torch_compat.h"
+#include "model/matrix_product.h"
+#include "taskneuron/base/compute.h"
+#include "taskneuron/data/batching.h"
+
+namespace {
+
+using namespace taskneuron;
+
+struct Matrix {
+  std::int64_t out, in;
+  bool every_row;       // whether the last layer runs it at every row
+  bool backward;        // whether a gradient passes it in every layer but the first
+  bool first_backward;  // and in the first
+};
+
+std::vector<Matrix> matrices(const ModelConfig& c) {
+  const std::int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  std::vector<Matrix> result;
+  if (c.qkv == QkvLayout::kSeparate) {
+    result = {{q, c.hidden, false, true, false},
+              {kv, c.hidden, true, true, false},
+              {kv, c.hidden, true, true, false}};
+  } else {
+    result = {{q + 2 * kv, c.hidden, true, true, false}};
+  }
+  result.push_back({c.hidden, q, false, true, false});
+  result.push_back({c.ffn_width, c.hidden, false, true, false});
+  if (c.gated) result.push_back({c.ffn_width, c.hidden, false, true, false});
+  result.push_back({c.hidden, c.ffn_width, false, true, true});
+  return result;
+}
+
+class Products {
+ public:
+  Products(const Checkpoint& checkpoint, at::ScalarType dtype)
+      : config_(checkpoint.config()),
+        dtype_(dtype),
+        packs_(packs_weights(checkpoint, {dtype, at::kCPU})) {
+    // Every layer has weights of its own, as in the model: caches must not see the same ones again.
+    for (std::int64_t l = 0; l < config_.layers; ++l) {
+      for (const Matrix& m : matrices(config_)) weights_.push_back(weight(m.out, m.in));
+    }
+    head_ = weight(config_.vocabulary, config_.hidden);
+  }
+
+  void run(std::int64_t rows, std::int64_t answer_rows) const {
+    const std::vector<Matrix> shapes = matrices(config_);
+    for (std::int64_t l = 0; l < config_.layers; ++l) {
+      const bool last = l + 1 == config_.layers;
+      for (std::size_t m = 0; m < shapes.size(); ++m) {
+        const Matrix& shape = shapes[m];
+        const std::int64_t count = last && !shape.every_row ? answer_rows : rows;
+        const Linear& w = weights_[static_cast<std::size_t>(l) * shapes.size() + m];
+        product(input(count, shape.in), w);
+        if (l > 0 ? shape.backward : shape.first_backward) {
+          transposed_product(input(count, shape.out), w);
+        }
+      }
+    }
+    product(input(answer_rows, config_.hidden), head_);
+    transposed_product(input(answer_rows, config_.vocabulary), head_);
+  }
+
+ private:
+  Linear weight(std::int64_t out, std::int64_t in) const {
+    Linear result;
+    result.weight = at::randn({out, in}, at::kFloat).mul_(0.02).to(dtype_);
+    if (config_.transposed_linears && out != config_.vocabulary) {
+      result.weight = result.weight.t().contiguous().t();
+    }
+    if (packs_) result.packed = std::make_shared<PackedWeights>();
+    return result;
+  }
+  // The same numbers for every product: making them must not be part of what is measured.
+  at::Tensor input(std::int64_t rows, std::int64_t width) const {
+    const std::int64_t needed = rows * width;
+    if (!input_.defined() || input_.numel() < needed) {
+      input_ = at::randn({needed}, at::kFloat).to(dtype_);
+    }
+    return input_.narrow(0, 0, needed).view({rows, width});
+  }
+
+  ModelConfig config_;
+  at::ScalarType dtype_;
+  bool packs_;
+  std::vector<Linear> weights_;
+  Linear head_;
+  mutable at::Tensor input_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 5) return 2;
+  set_threads(0);
+  const Checkpoint checkpoint(argv[1]);
+  const Tokenizer tokenizer(argv[1]);
+  const at::ScalarType dtype = choose_dtype(argv[3], checkpoint, at::kCPU);
+  const PromptTemplate prompt = PromptTemplate::find("default");
+  const ExampleEncoder encoder(tokenizer, prompt,
+                               {checkpoint.config().max_positions, *tokenizer.end_of_sequence()});
+  std::vector<std::int64_t> lengths, answers;
+  std::int64_t tokens = 0;
+  for (const TaskRow& row : load_split(load_task(argv[2]), "train", std::atoll(argv[4]))) {
+    const AnswerExample example = encoder.encode(row, argv[2]);
+    lengths.push_back(static_cast<std::int64_t>(example.ids.size()));
+    answers.push_back(example.answer_tokens);
+    tokens += lengths.back();
+  }
+  const at::NoGradGuard no_gradients;
+  const Products products(checkpoint, dtype);
+  products.run(64, 8);  // weights into their layout
+  double seconds = 0;
+  for (const auto& members : group_by_length(lengths, BatchLimits{})) {
+    std::int64_t rows = 0, answer_rows = 0;
+    for (const std::int64_t e : members) {
+      rows += lengths[static_cast<std::size_t>(e)] - 1;
+      answer_rows += answers[static_cast<std::size_t>(e)];
+    }
+    const auto start = std::chrono::steady_clock::now();
+    products.run(rows, answer_rows);
+    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  fmt::print("{{\"tokens\": {}, \"seconds\": {}, \"tokens_per_second\": {}}}\n", tokens, seconds,
+             static_cast<double>(tokens) / seconds);
+  return 0;
+}

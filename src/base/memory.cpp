@@ -1,0 +1,102 @@
+#include "taskneuron/base/memory.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+namespace {
+
+// The value of "Name:   123 kB" in a file of /proc, in bytes; -1 if it is not there.
+std::int64_t proc_bytes(const char* path, const std::string& name) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind(name + ":", 0) != 0) continue;
+    return std::atoll(line.c_str() + name.size() + 1) * 1024;
+  }
+  return -1;
+}
+
+// The number in a control group's file; -1 if there is none or no limit.
+std::int64_t group_bytes(const char* path) {
+  std::ifstream file(path);
+  std::int64_t value = -1;
+  return file >> value ? value : -1;
+}
+
+}  // namespace
+
+std::int64_t available_memory() {
+  std::int64_t available = proc_bytes("/proc/meminfo", "MemAvailable");
+  if (available < 0) {
+    available = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  }
+  const std::int64_t limit = group_bytes("/sys/fs/cgroup/memory.max");
+  const std::int64_t used = group_bytes("/sys/fs/cgroup/memory.current");
+  if (limit >= 0 && used >= 0)
+    available = std::min(available, std::max<std::int64_t>(0, limit - used));
+  return available;
+}
+
+std::int64_t anonymous_memory() {
+  return std::max<std::int64_t>(0, proc_bytes("/proc/self/status", "RssAnon"));
+}
+
+AnonymousPeak::AnonymousPeak() {
+  look();
+  watcher_ = std::thread([this] {
+    while (!finished_) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      look();
+    }
+  });
+}
+
+AnonymousPeak::~AnonymousPeak() {
+  finished_ = true;
+  watcher_.join();
+}
+
+void AnonymousPeak::look() {
+  const std::int64_t now = anonymous_memory();
+  if (now > peak_) peak_ = now;
+}
+
+std::int64_t AnonymousPeak::bytes() const { return peak_; }
+
+std::int64_t parse_bytes(const std::string& text, const std::string& flag) {
+  std::istringstream in(text);
+  double value = 0;
+  std::string unit;
+  in >> value >> unit;
+  std::transform(unit.begin(), unit.end(), unit.begin(), [](char c) {
+    return static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  });
+  double factor = 0;
+  if (unit.empty() || unit == "B") factor = 1;
+  if (unit == "K" || unit == "KB" || unit == "KIB") factor = 1LL << 10;
+  if (unit == "M" || unit == "MB" || unit == "MIB") factor = 1LL << 20;
+  if (unit == "G" || unit == "GB" || unit == "GIB") factor = 1LL << 30;
+  if (unit == "T" || unit == "TB" || unit == "TIB") factor = 1LL << 40;
+  if (factor == 0 || !(value > 0) || value * factor > 9e18) {
+    throw UsageError(
+        fmt::format("{} '{}' is not an amount of memory; write 800M or 1.5G", flag, text));
+  }
+  return static_cast<std::int64_t>(value * factor);
+}
+
+std::string format_bytes(std::int64_t bytes) {
+  return bytes < (1 << 30) ? fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20))
+                           : fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
+}
+
+}  // namespace taskneuron
