@@ -26,7 +26,8 @@ check: build ## every test
 	ctest --test-dir $(BUILD) --output-on-failure
 
 bench: build ## measure (docs/performance.md)
-	bench/run.sh $(BUILD)
+	cmake --build $(BUILD) -j $(JOBS) --target bench
+	python3 bench/run.py $(BUILD)
 
 install: build ## to PREFIX
 	cmake --install $(BUILD) --prefix $(PREFIX)

@@ -150,3 +150,17 @@ def write_task(folder, examples, shortest, longest, answer, instruction=0):
             output = text(answer - 2)  # and the space before it, and end-of-text
             row = {"input": text(total - answer - fixed - len(define)), "output": output}
             file.write(json.dumps(row) + "\n")
+
+
+def add_labels(folder, labels):
+    """Turns such a task into a classification among these labels."""
+    meta_path, rows_path = (os.path.join(folder, name) for name in ("meta.json", "train.jsonl"))
+    with open(meta_path) as file:
+        meta = json.load(file)
+    with open(meta_path, "w") as file:
+        json.dump(dict(meta, type="classification", labels=labels), file)
+    with open(rows_path) as file:
+        rows = [json.loads(line) for line in file]
+    with open(rows_path, "w") as file:
+        for i, row in enumerate(rows):
+            file.write(json.dumps(dict(row, output=labels[i % len(labels)])) + "\n")

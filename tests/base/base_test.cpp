@@ -1,11 +1,13 @@
 #include <fstream>
 #include <set>
+#include <thread>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/sha256.h"
 #include "base/text_distance.h"
 #include "support/support.h"
+#include "taskneuron/base/memory.h"
 #include "taskneuron/base/random.h"
 #include "taskneuron/base/statistics.h"
 
@@ -87,6 +89,25 @@ TEST(Json, ErrorsNameThePlace) {
   EXPECT_EQ(error_of([&] { view.at("none"); }), "f.json: key 'none' is missing");
   EXPECT_EQ(error_of([&] { view.at("list").strings(); }),
             "f.json: 'list'[0]: expected a string, found number 1");
+}
+
+TEST(Memory, AmountsAreReadAndWritten) {
+  EXPECT_EQ(parse_bytes("800M", "--memory"), 800LL << 20);
+  EXPECT_EQ(parse_bytes("1.5 GiB", "--memory"), 3LL << 29);
+  EXPECT_EQ(parse_bytes("4096", "--memory"), 4096);
+  EXPECT_EQ(format_bytes(3LL << 29), "1.50 GiB");
+  for (const char* wrong : {"", "lots", "-1G", "5 parsecs", "1e30T", "nan"}) {
+    EXPECT_NE(test::error_of([&] { parse_bytes(wrong, "--memory"); }).find("--memory"),
+              std::string::npos);
+  }
+}
+
+TEST(Memory, PeakSeesWhatIsTouched) {
+  const AnonymousPeak peak;
+  const std::int64_t before = anonymous_memory();
+  std::vector<char> block(64 << 20, 1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_GT(peak.bytes(), before + (48 << 20)) << static_cast<int>(block[5]);
 }
 
 TEST(NearestText, FindsATypo) {

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "support/support.h"
+#include "taskneuron/base/error.h"
 #include "taskneuron/base/statistics.h"
 #include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/neuron/scorer.h"
@@ -128,6 +129,46 @@ TEST(Scores, DoNotDependOnBatchingOrderOrThreads) {
   at::set_num_threads(threads);
   std::reverse(setup.examples.begin(), setup.examples.end());
   expect_same_sums(setup.score(options), one_by_one, 1e-5);
+}
+
+TEST(Scores, DoNotDependOnTheMemoryGiven) {
+  const TaskOnModel task = mini(8);
+  const Scores plain = task.score({});
+  ScoreOptions options;
+  options.recompute = true;
+  const Scores recomputed = task.score(options);
+  EXPECT_CLOSE(recomputed.relevance(Site::kAct, Aggregate::kExample),
+               plain.relevance(Site::kAct, Aggregate::kExample), 1e-6);
+}
+
+TEST(BatchMemory, ShrinksBatchesThenRecomputesThenSaysWhatIsNeeded) {
+  const TaskOnModel task = mini(16);
+  const BatchDemand demand = score_demand(task.examples, {});
+  const auto fit = [&](std::int64_t budget) {
+    return fit_batches(task.checkpoint, task.decoder.options(), demand, {0, 4096}, budget);
+  };
+  const BatchMemory all = fit(1LL << 40);
+  EXPECT_EQ(all.limits.max_tokens, 4096);
+  EXPECT_FALSE(all.recompute);
+  // Sixteen short examples: between the least and the most there are smaller batches first.
+  const BatchMemory less = fit(all.predicted - 1);
+  EXPECT_LT(less.limits.max_tokens, 4096);
+  EXPECT_FALSE(less.recompute);
+  EXPECT_LT(less.predicted, all.predicted);
+  bool recomputed = false;
+  std::string message;
+  for (std::int64_t budget = less.predicted; message.empty(); budget -= 64 << 10) {
+    try {
+      const BatchMemory plan = fit(budget);
+      EXPECT_LE(plan.predicted, budget);
+      recomputed = recomputed || plan.recompute;
+    } catch (const UsageError& error) {
+      message = error.what();
+    }
+  }
+  EXPECT_TRUE(recomputed);
+  EXPECT_NE(message.find("the longest example"), std::string::npos);
+  EXPECT_NE(message.find("alone needs"), std::string::npos);
 }
 
 TEST(Scores, ShardsAddUpToOneRun) {

@@ -1,5 +1,7 @@
 #include "model/kernels/table.h"
 
+#include <cstring>
+
 namespace taskneuron::kernels {
 
 #define TASKNEURON_DECLARE(instructions)                             \
@@ -43,9 +45,18 @@ Level find_level() {
   return Level::kGeneric;
 }
 
-Level level() {
-  static const Level found = find_level();
+Level& level() {
+  static Level found = find_level();
   return found;
+}
+
+const char* name_of(Level level) {
+  switch (level) {
+    case Level::kAvx512: return "avx512";
+    case Level::kAvx2: return "avx2";
+    case Level::kGeneric: break;
+  }
+  return "generic";
 }
 
 }  // namespace
@@ -62,13 +73,15 @@ template const Table<float>& table<float>();
 template const Table<double>& table<double>();
 template const Table<Bfloat16>& table<Bfloat16>();
 
-const char* instruction_set() {
-  switch (level()) {
-    case Level::kAvx512: return "avx512";
-    case Level::kAvx2: return "avx2";
-    case Level::kGeneric: break;
+const char* instruction_set() { return name_of(level()); }
+
+bool use_instruction_set(const char* name) {
+  for (const Level wanted : {Level::kGeneric, Level::kAvx2, Level::kAvx512}) {
+    if (std::strcmp(name, name_of(wanted)) != 0 || wanted > find_level()) continue;
+    level() = wanted;
+    return true;
   }
-  return "generic";
+  return false;
 }
 
 }  // namespace taskneuron::kernels

@@ -167,8 +167,10 @@ struct Table {
 template <typename T>
 const Table<T>& table();
 
-// "avx512", "avx2" or "generic".
+// Which table that is: "avx512", "avx2" or "generic".
 const char* instruction_set();
+// Another one from now on, if this processor has its instructions: for tests and measurements.
+bool use_instruction_set(const char* name);
 
 // Queries that attention handles at a time.
 constexpr std::int64_t kQueryBlock = 24;

@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+"""Measures taskneuron on this machine, PyTorch peers beside it in the same run.
+
+  run.py BUILD_FOLDER [--quick] [--rounds N] [--only NAME ...] [--docs]
+
+Makes random checkpoints of named shapes (under BUILD_FOLDER/bench/data; the largest has 13 GB),
+runs every case, prints a table and writes BUILD_FOLDER/bench/results.json. --docs also writes the
+measured part of docs/performance.md. Every round runs the programs that are compared one after the
+other; what is reported are medians over rounds and ratios of medians.
+"""
+import argparse
+import array
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+
+import measure
+import shapes
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+EXAMPLES = os.path.join(ROOT, "examples")
+
+
+def find_torch():
+    """The Python that has PyTorch, or None."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        if subprocess.run([python, "-c", "import torch"], capture_output=True).returncode == 0:
+            return python
+    return None
+
+
+def read_scores(path):
+    """The sums of |relevance| by example at site act, from a score file."""
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        info = next(v for k, v in header.items() if k.endswith("act.example_abs_sum"))
+        begin, end = info["data_offsets"]
+        file.seek(8 + size + begin)
+        return array.array("d", file.read(end - begin))
+
+
+def agreement(ours, theirs):
+    """(relative distance, share of the top tenth in common) of two score vectors."""
+    distance = sum((a - b) ** 2 for a, b in zip(ours, theirs)) ** 0.5
+    norm = sum(b * b for b in theirs) ** 0.5
+    count = len(ours) // 10
+    top = [set(sorted(range(len(v)), key=lambda i: -v[i])[:count]) for v in (ours, theirs)]
+    return distance / norm, len(top[0] & top[1]) / count
+
+
+class Bench:
+    def __init__(self, build, rounds, quick):
+        self.build = os.path.abspath(build)
+        self.rounds = rounds
+        self.quick = quick
+        self.data = os.path.join(self.build, "bench", "data")
+        os.makedirs(self.data, exist_ok=True)
+        self.python = find_torch()
+        self.program = os.path.join(self.build, "taskneuron")
+        self.results = []
+
+    def tool(self, name):
+        return os.path.join(self.build, "bench", "bench_" + name)
+
+    def model(self, shape):
+        folder = os.path.join(self.data, shape)
+        shapes.write_model(shape, folder)
+        return folder
+
+    def task(self, name, *size, **more):
+        folder = os.path.join(self.data, name)
+        shapes.write_task(folder, *size, **more)
+        return folder
+
+    def temporary(self, name):
+        return os.path.join(self.data, name)
+
+    def detect(self, model, task, *flags):
+        return [self.program, "detect", model, "--task", task, "--out", self.temporary("ours.safetensors"),
+                "--json", "--quiet", *flags]
+
+    def peer(self, kind, model, ids, *flags):
+        return [self.python, os.path.join(ROOT, "bench/peers/detect.py"), kind, model, ids,
+                self.temporary(kind + ".raw"), *flags]
+
+    def ids(self, model, task, limit):
+        path = self.temporary("ids.json")
+        with open(path, "w") as file:
+            subprocess.run([self.tool("examples"), model, task, str(limit)], stdout=file, check=True)
+        return path
+
+    def shown(self, command):
+        return " ".join(self.short(part) for part in command)
+
+    def short(self, part):
+        for folder, name in ((self.data, "DATA"), (os.path.join(self.build, "bench"), "BUILD/bench"),
+                             (self.build, "BUILD"), (ROOT + "/", "")):
+            part = part.replace(folder, name)
+        return os.path.basename(part) if part == self.python else part
+
+    def side_by_side(self, case, commands):
+        """commands: name -> command. Adds one result with medians over rounds."""
+        print(f"\n{case}", flush=True)
+        rates, peaks = {name: [] for name in commands}, {name: [] for name in commands}
+        for _ in range(self.rounds):
+            for name, command in commands.items():
+                output, peak, _ = measure.run(command)
+                rates[name].append(output["tokens_per_second"])
+                peaks[name].append(peak)
+        entry = {"case": case, "rounds": self.rounds, "runs": {}}
+        for name, command in commands.items():
+            entry["runs"][name] = {"tokens_per_second": statistics.median(rates[name]),
+                                   "all": rates[name], "peak_anonymous_bytes": max(peaks[name]),
+                                   "command": self.shown(command)}
+            print(f"  {name:<22} {statistics.median(rates[name]):9.1f} tokens/s   "
+                  f"{max(peaks[name]) / 2**20:7.0f} MiB   ({', '.join(f'{r:.0f}' for r in rates[name])})",
+                  flush=True)
+        self.results.append(entry)
+        return entry
+
+    def ratio(self, entry, name, ours, other, wanted=None):
+        """The ratio of medians, noted in the result; `wanted` is what the project asks of itself."""
+        if ours not in entry["runs"] or other not in entry["runs"]:
+            return
+        runs = entry["runs"]
+        value = runs[ours]["tokens_per_second"] / runs[other]["tokens_per_second"]
+        entry.setdefault("ratios", []).append({"name": name, "value": value, "wanted": wanted})
+        print(f"  {name}: {value:.2f}" + (f" (wanted: {wanted})" if wanted else ""), flush=True)
+
+    def compare_scores(self, entry, name, kind):
+        theirs = array.array("f")
+        with open(self.temporary(kind + ".raw"), "rb") as file:
+            theirs.frombytes(file.read())
+        distance, common = agreement(read_scores(self.temporary("ours.safetensors")), theirs)
+        entry.setdefault("agreement", []).append({"with": name, "distance": distance, "top_tenth": common})
+        print(f"  scores against {name}: relative distance {distance:.1e}, "
+              f"{100 * common:.1f}% of the top tenth in common", flush=True)
+
+    def detect_case(self, name, model, task, limits, ratios):
+        """limits: dtype -> (examples, examples for the peers); ratios: dtype -> {against: wanted}.
+
+        Peers may run fewer examples, the first ones, so that a round takes minutes and not an hour:
+        what is compared are tokens per second. Scores are compared on those."""
+        for dtype, (limit, few) in limits.items():
+            ids = self.ids(model, task, few)
+            ours = self.detect(model, task, "--dtype", dtype, "--limit", str(limit))
+            commands = {"taskneuron": ours,
+                        "products alone": [self.tool("gemm_bound"), model, task, dtype, str(limit)]}
+            if self.python:
+                commands[f"PyTorch plain, {few} texts"] = self.peer("plain", model, ids)
+                commands[f"PyTorch tuned, {few} texts"] = self.peer("tuned", model, ids, "--dtype", dtype)
+            entry = self.side_by_side(f"{name}, {dtype}", commands)
+            wanted = ratios.get(dtype, {})
+            for kind in ("plain", "tuned"):
+                self.ratio(entry, f"times {kind}", "taskneuron", f"PyTorch {kind}, {few} texts", wanted.get(kind))
+            self.ratio(entry, "share of the products alone", "taskneuron", "products alone", wanted.get("bound"))
+            if self.python:
+                measure.run(self.detect(model, task, "--dtype", dtype, "--limit", str(few)))
+                self.compare_scores(entry, f"tuned ({dtype})", "tuned")
+                self.compare_scores(entry, "plain (float32)", "plain")
+
+    # ---- cases ----
+
+    def gpt2(self):
+        task = self.task("gpt2-task", 256, 96, 160, 8)
+        self.detect_case("detect, gpt2-124M shape, texts of 96-160 tokens, answers of 8",
+                         self.model("gpt2-124M"), task,
+                         {"bfloat16": (32, 16) if self.quick else (256, 64),
+                          "float32": (16, 16) if self.quick else (64, 64)},
+                         {"bfloat16": {"plain": "at least 4", "tuned": "at least 1.25", "bound": "at least 0.80"},
+                          "float32": {"plain": "at least 2.5"}})
+
+    def mini(self):
+        self.detect_case("detect, examples/models/mini on amazonfood", os.path.join(EXAMPLES, "models/mini"),
+                         os.path.join(EXAMPLES, "tasks/amazonfood"),
+                         {"bfloat16": (60, 20) if self.quick else (300, 75),
+                          "float32": (60, 20) if self.quick else (300, 75)},
+                         {"bfloat16": {"tuned": "at least 2"}})
+
+    def ranking(self):
+        labels = [a + b for a in "abcdefg" for b in ("lpha", "eta")]
+        task = self.task("ranking-task", 16, 126, 126, 6)
+        shapes.add_labels(task, labels)
+        command = [self.tool("ranking"), self.model("gpt2-124M"), task, "4" if self.quick else "16"]
+        output, peak, _ = measure.run(command)
+        entry = {"case": "ranking 14 labels, gpt2-124M shape", "output": output, "command": self.shown(command),
+                 "ratios": [{"name": "times every label with its whole prompt", "value": output["ratio"],
+                             "wanted": "at least 5"}]}
+        print(f"\n{entry['case']}\n  prompts of {output['trunk_tokens']:.0f} tokens: "
+              f"{output['ratio']:.2f} times as fast as every label with its whole prompt (wanted: at least 5); "
+              f"log-probabilities differ by {output['largest_difference']:.1e} at most", flush=True)
+        self.results.append(entry)
+
+    def sharing(self):
+        task = self.task("shared-task", 256, 128, 128, 8, instruction=64)
+        model = self.model("gpt2-124M")
+        limit = ["--limit", "32" if self.quick else "128"]
+        entry = self.side_by_side("an instruction of half the prompt, gpt2-124M shape", {
+            "not shared": self.detect(model, task, *limit),
+            "--aggregate dataset": self.detect(model, task, "--aggregate", "dataset", *limit),
+            "--positions own": self.detect(model, task, "--positions", "own", *limit)})
+        self.ratio(entry, "dataset against not shared", "--aggregate dataset", "not shared", "at least 1.4")
+        self.ratio(entry, "own positions against not shared", "--positions own", "not shared", "at least 1.4")
+
+    def memory(self):
+        model, task = self.model("gpt2-124M"), self.task("gpt2-task", 256, 96, 160, 8)
+        entry = {"case": "memory of detect, gpt2-124M shape, bfloat16", "rows": []}
+        print(f"\n{entry['case']}", flush=True)
+        for flags in ([], ["--batch-tokens", "512"], ["--memory", "700M"], ["--memory", "600M"]):
+            output, peak, _ = measure.run(self.detect(model, task, "--limit", "64", *flags))
+            row = {"flags": " ".join(flags) or "(none)", "batch_tokens": output["batch_tokens"],
+                   "recomputed": output["recomputed"], "predicted": output["predicted_memory_bytes"],
+                   "measured": peak, "tokens_per_second": output["tokens_per_second"]}
+            entry["rows"].append(row)
+            print(f"  {row['flags']:<20} {row['batch_tokens']:5d} tokens a batch, "
+                  f"{'recomputed' if row['recomputed'] else 'kept':<10}  predicted {row['predicted'] / 2**20:6.0f} MiB, "
+                  f"measured {peak / 2**20:6.0f} MiB, {row['tokens_per_second']:.0f} tokens/s", flush=True)
+        self.results.append(entry)
+
+    def llama(self):
+        for shape, wanted in (("llama-1.1B", None), ("llama-7B", "at least 8 tokens/s, at most 6 GiB")):
+            free = shutil.disk_usage(self.data).free
+            if shape == "llama-7B" and (self.quick or free < 20e9):
+                print(f"\n{shape}: skipped" + ("" if self.quick else ", it needs 14 GB of disk"))
+                continue
+            model, task = self.model(shape), self.task("llama-task", 8, 128, 128, 8)
+            rounds, self.rounds = self.rounds, 1
+            entry = self.side_by_side(f"detect, {shape} shape, 8 texts of 128 tokens, bfloat16"
+                                      + (f" (wanted: {wanted})" if wanted else ""),
+                                      {"taskneuron": self.detect(model, task)})
+            self.rounds = rounds
+            _, _, seconds = measure.run([self.program, "inspect", model, "--json", "--quiet"])
+            entry["inspect_seconds"] = seconds
+            print(f"  inspect: {seconds:.2f} s" + (" (wanted: under 1)" if wanted else ""), flush=True)
+
+    def generation(self):
+        command = [self.tool("generation"), os.path.join(EXAMPLES, "models/mini"), os.path.join(EXAMPLES, "tasks/e2e")]
+        output, _, _ = measure.run(command)
+        print(f"\ngeneration, mini, {output['prompts']} prompts: {output['batched_tokens_per_second']:.0f} tokens/s "
+              f"side by side, {output['ratio']:.2f} times one by one", flush=True)
+        self.results.append({"case": "generation, mini, 64 prompts side by side", "output": output,
+                             "command": self.shown(command),
+                             "ratios": [{"name": "times one by one", "value": output["ratio"], "wanted": None}]})
+
+    def tokenizer(self):
+        text = self.temporary("text.jsonl")
+        with open(text, "wb") as out:
+            for name in sorted(os.listdir(os.path.join(EXAMPLES, "tasks"))):
+                path = os.path.join(EXAMPLES, "tasks", name, "train.jsonl")
+                if os.path.exists(path):
+                    with open(path, "rb") as file:
+                        out.write(file.read())
+        print("\ntokenizers, one core", flush=True)
+        print(subprocess.run([self.tool("tokenizer"), text, os.path.join(EXAMPLES, "models/mini")],
+                             capture_output=True, text=True, check=True).stdout, end="", flush=True)
+
+    def kernels(self):
+        if not os.path.exists(self.tool("kernels")):
+            print("\nkernels: SKIPPED, Google Benchmark is missing (apt-get install libbenchmark-dev)")
+            return
+        out = self.temporary("kernels.json")
+        subprocess.run([self.tool("kernels"), "--benchmark_out=" + out, "--benchmark_out_format=json",
+                        "--benchmark_min_time=" + ("0.1" if self.quick else "0.5")], check=True)
+        with open(out) as file:
+            rows = [{"name": b["name"], "milliseconds": b["real_time"], "gflops": b.get("GFLOP/s")}
+                    for b in json.load(file)["benchmarks"]]
+        self.results.append({"case": "kernels", "rows": rows})
+
+
+CASES = ["gpt2", "mini", "ranking", "sharing", "memory", "llama", "generation", "tokenizer", "kernels"]
+
+
+def processor():
+    try:
+        with open("/proc/cpuinfo") as info:
+            lines = info.read().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        flags = next(line for line in lines if line.startswith("flags"))
+        return name + (" with AVX512-BF16" if "avx512_bf16" in flags else "")
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
+def markdown(report):
+    """The measured part of docs/performance.md."""
+    lines = [f"Measured on {report['machine']}, {report['threads']} threads, with `make bench`; medians of "
+             f"{report['rounds']} rounds. DATA is where it puts its random checkpoints.", ""]
+    for entry in report["results"]:
+        lines += [f"### {entry['case']}", ""]
+        if "runs" in entry:
+            lines += ["| run | tokens/s | memory beyond mapped weights | command |", "|---|---:|---:|---|"]
+            for name, run in entry["runs"].items():
+                lines.append(f"| {name} | {run['tokens_per_second']:.0f} | {run['peak_anonymous_bytes'] / 2**20:.0f} MiB "
+                             f"| `{run['command']}` |" if run["tokens_per_second"] >= 100 else
+                             f"| {name} | {run['tokens_per_second']:.1f} | {run['peak_anonymous_bytes'] / 2**20:.0f} MiB "
+                             f"| `{run['command']}` |")
+            lines.append("")
+        elif entry["case"] == "kernels":
+            lines += ["`BUILD/bench/bench_kernels`; loops:0 is LibTorch's operations for the same.", "",
+                      "| kernel | ms | GFLOP/s |", "|---|---:|---:|"]
+            lines += [f"| {r['name']} | {r['milliseconds']:.2f} | {r['gflops']:.0f} |" if r["gflops"] else
+                      f"| {r['name']} | {r['milliseconds']:.2f} | |" for r in entry["rows"]]
+            lines.append("")
+        elif "rows" in entry:
+            lines += ["| flags | tokens a batch | layers | predicted | measured | tokens/s |", "|---|---:|---|---:|---:|---:|"]
+            lines += [f"| {r['flags']} | {r['batch_tokens']} | {'run twice' if r['recomputed'] else 'run once'} | "
+                      f"{r['predicted'] / 2**20:.0f} MiB | {r['measured'] / 2**20:.0f} MiB | {r['tokens_per_second']:.0f} |"
+                      for r in entry["rows"]]
+            lines.append("")
+        elif "command" in entry:
+            lines += [f"`{entry['command']}`", ""]
+        for ratio in entry.get("ratios", []):
+            lines.append(f"- {ratio['name']}: **{ratio['value']:.2f}**"
+                         + (f" (wanted: {ratio['wanted']})" if ratio["wanted"] else ""))
+        for scores in entry.get("agreement", []):
+            lines.append(f"- scores against {scores['with']}: relative distance {scores['distance']:.1e}, "
+                         f"{100 * scores['top_tenth']:.1f}% of the top tenth in common")
+        if "inspect_seconds" in entry:
+            lines.append(f"- `inspect`: {entry['inspect_seconds']:.2f} s")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def write_docs(report):
+    path = os.path.join(ROOT, "docs/performance.md")
+    with open(path) as file:
+        page = file.read()
+    begin, end = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
+    before, rest = page.split(begin)
+    after = rest.split(end)[1]
+    with open(path + ".part", "w") as file:
+        file.write(before + begin + markdown(report) + end + after)
+    os.rename(path + ".part", path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build")
+    parser.add_argument("--quick", action="store_true", help="fewer examples and one round: does it run?")
+    parser.add_argument("--rounds", type=int, default=0, help="default 3")
+    parser.add_argument("--only", nargs="+", choices=CASES, default=CASES)
+    parser.add_argument("--docs", action="store_true", help="write the measured part of docs/performance.md")
+    options = parser.parse_args()
+    bench = Bench(options.build, options.rounds or (1 if options.quick else 3), options.quick)
+    if bench.python is None:
+        print("PEERS SKIPPED: no Python here has PyTorch (apt-get install python3-torch); "
+              "taskneuron is measured alone", file=sys.stderr)
+    for case in options.only:
+        getattr(bench, case)()
+    report = {"machine": processor(), "threads": len(os.sched_getaffinity(0)), "rounds": bench.rounds,
+              "peers": bench.python is not None, "results": bench.results}
+    path = os.path.join(bench.build, "bench", "results.json")
+    with open(path + ".part", "w") as file:
+        json.dump(report, file, indent=1)
+    os.rename(path + ".part", path)
+    print(f"\nwritten: {bench.short(path)}")
+    if options.docs:
+        write_docs(report)
+        print("written: docs/performance.md")
+
+
+if __name__ == "__main__":
+    main()
