@@ -27,7 +27,7 @@ check: build ## every test
 
 bench: build ## measure (docs/performance.md)
 	cmake --build $(BUILD) -j $(JOBS) --target bench
-	python3 bench/run.py $(BUILD)
+	python3 bench/run.py $(BUILD) --docs
 
 install: build ## to PREFIX
 	cmake --install $(BUILD) --prefix $(PREFIX)

@@ -1,25 +1,47 @@
-// Writes a task's training examples as token ids for the peers: examples MODEL TASK LIMIT.
+// Writes a task's training examples as token ids for the peers: examples MODEL TASK LIMIT
+// [--labels]. With --labels, every label of an example behind what all of them share.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <cstring>
 
 #include "taskneuron/checkpoint/checkpoint.h"
 #include "taskneuron/data/examples.h"
 
+namespace {
+
+using namespace taskneuron;
+
+std::string as_json(const AnswerExample& example) {
+  return fmt::format("{{\"ids\": [{}], \"answer\": {}}}", fmt::join(example.ids, ", "),
+                     example.answer_tokens);
+}
+
+std::string as_json(const RankedExample& example) {
+  std::vector<std::string> labels;
+  for (const RankedExample::Label& label : example.labels) {
+    labels.push_back(fmt::format("{{\"ids\": [{}], \"scored\": {}}}", fmt::join(label.ids, ", "),
+                                 label.scored_tokens));
+  }
+  return fmt::format("{{\"trunk\": [{}], \"labels\": [{}]}}", fmt::join(example.trunk, ", "),
+                     fmt::join(labels, ", "));
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  using namespace taskneuron;
-  if (argc != 4) return 2;
+  const bool labels = argc == 5 && std::strcmp(argv[4], "--labels") == 0;
+  if (argc != 4 && !labels) return 2;
   const Checkpoint checkpoint(argv[1]);
   const Tokenizer tokenizer(argv[1]);
   const PromptTemplate prompt = PromptTemplate::find("default");
   const ExampleEncoder encoder(tokenizer, prompt,
                                {checkpoint.config().max_positions, *tokenizer.end_of_sequence()});
-  const char* separator = "[";
+  std::vector<std::string> lines;
   for (const TaskRow& row : load_split(load_task(argv[2]), "train", std::atoll(argv[3]))) {
-    const AnswerExample example = encoder.encode(row, argv[2]);
-    fmt::print("{}{{\"ids\": [{}], \"answer\": {}}}", separator, fmt::join(example.ids, ", "),
-               example.answer_tokens);
-    separator = ",\n";
+    lines.push_back(labels ? as_json(encoder.encode_labels(row, argv[2]))
+                           : as_json(encoder.encode(row, argv[2])));
   }
-  fmt::print("]\n");
+  fmt::print("[{}]\n", fmt::join(lines, ",\n"));
   return 0;
 }

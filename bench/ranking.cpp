@@ -1,9 +1,11 @@
 // Seconds to rank the labels of a classification task: each prompt run once with its labels as
-// branches, against every label with its whole prompt, in one run. ranking MODEL TASK LIMIT.
+// branches, against every label with its whole prompt, in one run. ranking MODEL TASK LIMIT OUT;
+// OUT receives the log-probabilities, float32.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
 #include "base/torch_compat.h"
 #include "bench/timing.h"
@@ -84,7 +86,7 @@ std::vector<std::vector<double>> as_whole_prompts(const Decoder& decoder,
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 2;
+  if (argc != 5) return 2;
   set_threads(0);
   use_tensor_pool();
   const Checkpoint checkpoint(argv[1]);
@@ -104,15 +106,20 @@ int main(int argc, char** argv) {
   const double whole =
       bench::median_seconds(3, [&] { other = as_whole_prompts(decoder, examples); });
   double difference = 0;
+  std::ofstream out(argv[4], std::ios::binary);
   for (std::size_t e = 0; e < one.size(); ++e) {
     for (std::size_t k = 0; k < one[e].size(); ++k) {
       difference = std::max(difference, std::abs(one[e][k] - other[e][k]));
+      const auto value = static_cast<float>(one[e][k]);
+      out.write(reinterpret_cast<const char*>(&value), sizeof(value));
     }
   }
   fmt::print(
       "{{\"examples\": {}, \"labels\": {}, \"trunk_tokens\": {:.1f}, \"seconds\": {}, "
+      "\"tokens_per_second\": {}, "
       "\"whole_prompt_seconds\": {}, \"ratio\": {}, \"largest_difference\": {}}}\n",
       examples.size(), examples.front().labels.size(),
-      tokens / static_cast<double>(examples.size()), branches, whole, whole / branches, difference);
+      tokens / static_cast<double>(examples.size()), branches, tokens / branches, whole,
+      whole / branches, difference);
   return 0;
 }

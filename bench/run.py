@@ -38,10 +38,17 @@ def read_scores(path):
     with open(path, "rb") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))
-        info = next(v for k, v in header.items() if k.endswith("act.example_abs_sum"))
+        info = header["example_abs_sum.act"]
         begin, end = info["data_offsets"]
         file.seek(8 + size + begin)
         return array.array("d", file.read(end - begin))
+
+
+def read_floats(path):
+    values = array.array("f")
+    with open(path, "rb") as file:
+        values.frombytes(file.read())
+    return values
 
 
 def agreement(ours, theirs):
@@ -50,7 +57,7 @@ def agreement(ours, theirs):
     norm = sum(b * b for b in theirs) ** 0.5
     count = len(ours) // 10
     top = [set(sorted(range(len(v)), key=lambda i: -v[i])[:count]) for v in (ours, theirs)]
-    return distance / norm, len(top[0] & top[1]) / count
+    return distance / norm, len(top[0] & top[1]) / max(count, 1)
 
 
 class Bench:
@@ -84,14 +91,14 @@ class Bench:
         return [self.program, "detect", model, "--task", task, "--out", self.temporary("ours.safetensors"),
                 "--json", "--quiet", *flags]
 
-    def peer(self, kind, model, ids, *flags):
-        return [self.python, os.path.join(ROOT, "bench/peers/detect.py"), kind, model, ids,
+    def peer(self, kind, model, ids, *flags, program="detect"):
+        return [self.python, os.path.join(ROOT, f"bench/peers/{program}.py"), kind, model, ids,
                 self.temporary(kind + ".raw"), *flags]
 
-    def ids(self, model, task, limit):
+    def ids(self, model, task, limit, *flags):
         path = self.temporary("ids.json")
         with open(path, "w") as file:
-            subprocess.run([self.tool("examples"), model, task, str(limit)], stdout=file, check=True)
+            subprocess.run([self.tool("examples"), model, task, str(limit), *flags], stdout=file, check=True)
         return path
 
     def shown(self, command):
@@ -107,12 +114,14 @@ class Bench:
         """commands: name -> command. Adds one result with medians over rounds."""
         print(f"\n{case}", flush=True)
         rates, peaks = {name: [] for name in commands}, {name: [] for name in commands}
+        outputs = {}
         for _ in range(self.rounds):
             for name, command in commands.items():
                 output, peak, _ = measure.run(command)
                 rates[name].append(output["tokens_per_second"])
+                outputs[name] = output
                 peaks[name].append(peak)
-        entry = {"case": case, "rounds": self.rounds, "runs": {}}
+        entry = {"case": case, "rounds": self.rounds, "runs": {}, "outputs": outputs}
         for name, command in commands.items():
             entry["runs"][name] = {"tokens_per_second": statistics.median(rates[name]),
                                    "all": rates[name], "peak_anonymous_bytes": max(peaks[name]),
@@ -133,9 +142,7 @@ class Bench:
         print(f"  {name}: {value:.2f}" + (f" (wanted: {wanted})" if wanted else ""), flush=True)
 
     def compare_scores(self, entry, name, kind):
-        theirs = array.array("f")
-        with open(self.temporary(kind + ".raw"), "rb") as file:
-            theirs.frombytes(file.read())
+        theirs = read_floats(self.temporary(kind + ".raw"))
         distance, common = agreement(read_scores(self.temporary("ours.safetensors")), theirs)
         entry.setdefault("agreement", []).append({"with": name, "distance": distance, "top_tenth": common})
         print(f"  scores against {name}: relative distance {distance:.1e}, "
@@ -170,8 +177,8 @@ class Bench:
         task = self.task("gpt2-task", 256, 96, 160, 8)
         self.detect_case("detect, gpt2-124M shape, texts of 96-160 tokens, answers of 8",
                          self.model("gpt2-124M"), task,
-                         {"bfloat16": (32, 16) if self.quick else (256, 64),
-                          "float32": (16, 16) if self.quick else (64, 64)},
+                         {"bfloat16": (32, 16) if self.quick else (256, 48),
+                          "float32": (16, 16) if self.quick else (48, 48)},
                          {"bfloat16": {"plain": "at least 4", "tuned": "at least 1.25", "bound": "at least 0.80"},
                           "float32": {"plain": "at least 2.5"}})
 
@@ -186,15 +193,27 @@ class Bench:
         labels = [a + b for a in "abcdefg" for b in ("lpha", "eta")]
         task = self.task("ranking-task", 16, 126, 126, 6)
         shapes.add_labels(task, labels)
-        command = [self.tool("ranking"), self.model("gpt2-124M"), task, "4" if self.quick else "16"]
-        output, peak, _ = measure.run(command)
-        entry = {"case": "ranking 14 labels, gpt2-124M shape", "output": output, "command": self.shown(command),
-                 "ratios": [{"name": "times every label with its whole prompt", "value": output["ratio"],
-                             "wanted": "at least 5"}]}
-        print(f"\n{entry['case']}\n  prompts of {output['trunk_tokens']:.0f} tokens: "
-              f"{output['ratio']:.2f} times as fast as every label with its whole prompt (wanted: at least 5); "
+        model, count = self.model("gpt2-124M"), "4" if self.quick else "16"
+        ours = self.temporary("ranking.raw")
+        commands = {"taskneuron": [self.tool("ranking"), model, task, count, ours]}
+        if self.python:
+            ids = self.ids(model, task, count, "--labels")
+            for kind in ("plain", "tuned"):
+                commands[f"PyTorch {kind}"] = self.peer(kind, model, ids, program="rank")
+        rounds, self.rounds = self.rounds, 1  # the program itself takes medians
+        entry = self.side_by_side("ranking 14 labels, gpt2-124M shape, prompts of 120 tokens", commands)
+        self.rounds = rounds
+        output = entry["outputs"]["taskneuron"]
+        entry["ratios"] = [{"name": "times every label with its whole prompt, our own engine both times",
+                            "value": output["ratio"], "wanted": "at least 5"}]
+        print(f"  {output['ratio']:.2f} times as fast as every label with its whole prompt (wanted: at least 5); "
               f"log-probabilities differ by {output['largest_difference']:.1e} at most", flush=True)
-        self.results.append(entry)
+        for kind in ("plain", "tuned"):
+            self.ratio(entry, f"times {kind}", "taskneuron", f"PyTorch {kind}")
+            if self.python:
+                distance, _ = agreement(read_floats(ours), read_floats(self.temporary(kind + ".raw")))
+                entry.setdefault("agreement", []).append({"with": kind, "distance": distance})
+                print(f"  log-probabilities against {kind}: relative distance {distance:.1e}", flush=True)
 
     def sharing(self):
         task = self.task("shared-task", 256, 128, 128, 8, instruction=64)
@@ -229,11 +248,14 @@ class Bench:
                 print(f"\n{shape}: skipped" + ("" if self.quick else ", it needs 14 GB of disk"))
                 continue
             model, task = self.model(shape), self.task("llama-task", 8, 128, 128, 8)
+            commands = {"taskneuron": self.detect(model, task)}
+            if self.python and shape == "llama-1.1B":  # a copy of 7B does not fit beside its pages
+                commands["PyTorch tuned"] = self.peer("tuned", model, self.ids(model, task, 8))
             rounds, self.rounds = self.rounds, 1
             entry = self.side_by_side(f"detect, {shape} shape, 8 texts of 128 tokens, bfloat16"
-                                      + (f" (wanted: {wanted})" if wanted else ""),
-                                      {"taskneuron": self.detect(model, task)})
+                                      + (f" (wanted: {wanted})" if wanted else ""), commands)
             self.rounds = rounds
+            self.ratio(entry, "times tuned", "taskneuron", "PyTorch tuned")
             _, _, seconds = measure.run([self.program, "inspect", model, "--json", "--quiet"])
             entry["inspect_seconds"] = seconds
             print(f"  inspect: {seconds:.2f} s" + (" (wanted: under 1)" if wanted else ""), flush=True)
@@ -256,8 +278,14 @@ class Bench:
                     with open(path, "rb") as file:
                         out.write(file.read())
         print("\ntokenizers, one core", flush=True)
-        print(subprocess.run([self.tool("tokenizer"), text, os.path.join(EXAMPLES, "models/mini")],
-                             capture_output=True, text=True, check=True).stdout, end="", flush=True)
+        subprocess.run([self.tool("tokenizer"), text, os.path.join(EXAMPLES, "models/mini")], check=True)
+        shared = os.path.join(os.path.dirname(ROOT), "shared")
+        if not os.path.isdir(os.path.join(shared, "tokenizers")):
+            print("  others: skipped, no shared data beside the clone", flush=True)
+            return
+        folders = sorted(entry.path for entry in os.scandir(os.path.join(shared, "tokenizers")) if entry.is_dir())
+        subprocess.run([self.tool("tokenizer"), os.path.join(shared, "data/plain/sherlock_holmes.txt"), *folders],
+                       check=True)
 
     def kernels(self):
         if not os.path.exists(self.tool("kernels")):
@@ -318,8 +346,9 @@ def markdown(report):
             lines.append(f"- {ratio['name']}: **{ratio['value']:.2f}**"
                          + (f" (wanted: {ratio['wanted']})" if ratio["wanted"] else ""))
         for scores in entry.get("agreement", []):
-            lines.append(f"- scores against {scores['with']}: relative distance {scores['distance']:.1e}, "
-                         f"{100 * scores['top_tenth']:.1f}% of the top tenth in common")
+            common = (f", {100 * scores['top_tenth']:.1f}% of the top tenth in common"
+                      if "top_tenth" in scores else "")
+            lines.append(f"- scores against {scores['with']}: relative distance {scores['distance']:.1e}{common}")
         if "inspect_seconds" in entry:
             lines.append(f"- `inspect`: {entry['inspect_seconds']:.2f} s")
         lines.append("")
@@ -350,14 +379,20 @@ def main():
     if bench.python is None:
         print("PEERS SKIPPED: no Python here has PyTorch (apt-get install python3-torch); "
               "taskneuron is measured alone", file=sys.stderr)
+    path = os.path.join(bench.build, "bench", "results.json")
+    kept = []
+    if len(options.only) < len(CASES) and os.path.exists(path):  # the other cases as they were
+        with open(path) as file:
+            kept = json.load(file)["results"]
     for case in options.only:
         getattr(bench, case)()
-    report = {"machine": processor(), "threads": len(os.sched_getaffinity(0)), "rounds": bench.rounds,
-              "peers": bench.python is not None, "results": bench.results}
-    path = os.path.join(bench.build, "bench", "results.json")
-    with open(path + ".part", "w") as file:
-        json.dump(report, file, indent=1)
-    os.rename(path + ".part", path)
+        new = {entry["case"]: entry for entry in bench.results}
+        merged = [new.pop(entry["case"], entry) for entry in kept] + list(new.values())
+        report = {"machine": processor(), "threads": len(os.sched_getaffinity(0)), "rounds": bench.rounds,
+                  "peers": bench.python is not None, "results": merged}
+        with open(path + ".part", "w") as file:
+            json.dump(report, file, indent=1)
+        os.rename(path + ".part", path)
     print(f"\nwritten: {bench.short(path)}")
     if options.docs:
         write_docs(report)
