@@ -177,16 +177,16 @@ class Bench:
         task = self.task("gpt2-task", 256, 96, 160, 8)
         self.detect_case("detect, gpt2-124M shape, texts of 96-160 tokens, answers of 8",
                          self.model("gpt2-124M"), task,
-                         {"bfloat16": (32, 16) if self.quick else (256, 48),
-                          "float32": (16, 16) if self.quick else (48, 48)},
+                         {"bfloat16": (32, 16) if self.quick else (256, 32),
+                          "float32": (16, 16) if self.quick else (32, 32)},
                          {"bfloat16": {"plain": "at least 4", "tuned": "at least 1.25", "bound": "at least 0.80"},
                           "float32": {"plain": "at least 2.5"}})
 
     def mini(self):
         self.detect_case("detect, examples/models/mini on amazonfood", os.path.join(EXAMPLES, "models/mini"),
                          os.path.join(EXAMPLES, "tasks/amazonfood"),
-                         {"bfloat16": (60, 20) if self.quick else (300, 75),
-                          "float32": (60, 20) if self.quick else (300, 75)},
+                         {"bfloat16": (60, 20) if self.quick else (300, 60),
+                          "float32": (60, 20) if self.quick else (300, 60)},
                          {"bfloat16": {"tuned": "at least 2"}})
 
     def ranking(self):

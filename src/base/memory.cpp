@@ -1,11 +1,13 @@
 #include "taskneuron/base/memory.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -47,15 +49,22 @@ std::int64_t available_memory() {
   return available;
 }
 
+// Counts of pages: size, resident, of them backed by files. Cheaper than /proc/self/status, which
+// matters to who looks every few milliseconds beside threads that wait for each other.
 std::int64_t anonymous_memory() {
-  return std::max<std::int64_t>(0, proc_bytes("/proc/self/status", "RssAnon"));
+  static const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  char text[128] = {};
+  if (file < 0 || pread(file, text, sizeof(text) - 1, 0) <= 0) return 0;
+  long long size = 0, resident = 0, shared = 0;
+  if (std::sscanf(text, "%lld %lld %lld", &size, &resident, &shared) != 3) return 0;
+  return (resident - shared) * sysconf(_SC_PAGESIZE);
 }
 
 AnonymousPeak::AnonymousPeak() {
   look();
   watcher_ = std::thread([this] {
     while (!finished_) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
       look();
     }
   });

@@ -70,6 +70,8 @@ void DataOptions::add_to(CLI::App& command, const std::string& default_split, bo
 
 BatchMemory DataOptions::fit(const Checkpoint& checkpoint, const Decoder& decoder,
                              const BatchDemand& demand) const {
+  // What another device holds is not in this process's memory.
+  if (memory.empty() && !decoder.options().device.is_cpu()) return {limits(), false, 0};
   const std::int64_t budget =
       memory.empty() ? default_memory_budget(checkpoint) : parse_bytes(memory, "--memory");
   const BatchMemory plan = fit_batches(checkpoint, decoder.options(), demand, limits(), budget);

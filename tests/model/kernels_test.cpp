@@ -21,8 +21,9 @@ class Loops : public ::testing::TestWithParam<const char*> {
   }
   void TearDown() override {
     kernels::enable(true);
-    kernels::use_instruction_set("generic") && kernels::use_instruction_set("avx2") &&
-        kernels::use_instruction_set("avx512");
+    for (const char* best : {"generic", "avx2", "avx512", "avx512bf16"}) {
+      kernels::use_instruction_set(best);
+    }
   }
   // What `run` returns on the loops and on LibTorch's operations.
   template <typename Run>
@@ -167,7 +168,8 @@ TEST_P(Loops, WholeModelsAgreeWithLibTorchsOperations) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(InstructionSets, Loops, ::testing::Values("generic", "avx2", "avx512"),
+INSTANTIATE_TEST_SUITE_P(InstructionSets, Loops,
+                         ::testing::Values("generic", "avx2", "avx512", "avx512bf16"),
                          [](const auto& tested) { return std::string(tested.param); });
 
 TEST(MatrixProduct, AgreesInEveryLayoutAndType) {

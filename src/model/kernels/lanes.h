@@ -4,6 +4,10 @@
 // four without. Everything here is internal to loops.cpp, which is compiled for each of them, so
 // nothing may have external linkage.
 
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -61,10 +65,14 @@ inline void store(float* p, FloatLanes v) { std::memcpy(p, &v, sizeof(v)); }
 inline void store(double* p, DoubleLanes v) { std::memcpy(p, &v, sizeof(v)); }
 // Rounds to nearest, ties to even; a NaN stays one.
 inline HalfLanes to_halves(FloatLanes v) {
+#ifdef __AVX512BF16__
+  return reinterpret_cast<HalfLanes>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(v)));
+#else
   const WordLanes words = reinterpret_cast<WordLanes>(v);
   const WordLanes rounded = (words + 0x7fffu + ((words >> 16) & 1u)) >> 16;
   const WordLanes quiet = (words >> 16) | 0x40u;
   return __builtin_convertvector(v == v ? rounded : quiet, HalfLanes);
+#endif
 }
 inline void store(Bfloat16* p, FloatLanes v) {
   const HalfLanes halves = to_halves(v);

@@ -167,7 +167,7 @@ struct Table {
 template <typename T>
 const Table<T>& table();
 
-// Which table that is: "avx512", "avx2" or "generic".
+// Which table that is: "avx512bf16", "avx512", "avx2" or "generic".
 const char* instruction_set();
 // Another one from now on, if this processor has its instructions: for tests and measurements.
 bool use_instruction_set(const char* name);
