@@ -2,11 +2,11 @@
 
 namespace taskneuron {
 
-// Lets LibTorch take the memory of large tensors on the CPU from a pool of whole pages. With malloc,
-// batch after batch of tensors of ever new sizes leaves holes: measured, a third more memory than
-// the tensors need; and the largest blocks go back to the system each time, to be faulted in again.
-// The pool keeps freed blocks for reuse as long as that does not raise the peak. Process-wide; call
-// once, before tensors are made.
+// Lets LibTorch take the memory of large tensors on the CPU from a pool of whole pages. With
+// malloc, batch after batch of tensors of ever new sizes leaves holes: measured, a third more
+// memory than the tensors need; and the largest blocks go back to the system each time, to be
+// faulted in again. The pool keeps freed blocks for reuse as long as that does not raise the peak.
+// Process-wide; call once, before tensors are made.
 void use_tensor_pool();
 
 }  // namespace taskneuron
