@@ -177,16 +177,16 @@ class Bench:
         task = self.task("gpt2-task", 256, 96, 160, 8)
         self.detect_case("detect, gpt2-124M shape, texts of 96-160 tokens, answers of 8",
                          self.model("gpt2-124M"), task,
-                         {"bfloat16": (32, 16) if self.quick else (256, 32),
-                          "float32": (16, 16) if self.quick else (32, 32)},
+                         {"bfloat16": (32, 16) if self.quick else (256, 24),
+                          "float32": (16, 16) if self.quick else (24, 24)},
                          {"bfloat16": {"plain": "at least 4", "tuned": "at least 1.25", "bound": "at least 0.80"},
                           "float32": {"plain": "at least 2.5"}})
 
     def mini(self):
         self.detect_case("detect, examples/models/mini on amazonfood", os.path.join(EXAMPLES, "models/mini"),
                          os.path.join(EXAMPLES, "tasks/amazonfood"),
-                         {"bfloat16": (60, 20) if self.quick else (300, 60),
-                          "float32": (60, 20) if self.quick else (300, 60)},
+                         {"bfloat16": (60, 20) if self.quick else (300, 40),
+                          "float32": (60, 20) if self.quick else (300, 40)},
                          {"bfloat16": {"tuned": "at least 2"}})
 
     def ranking(self):
@@ -218,7 +218,7 @@ class Bench:
     def sharing(self):
         task = self.task("shared-task", 256, 128, 128, 8, instruction=64)
         model = self.model("gpt2-124M")
-        limit = ["--limit", "32" if self.quick else "128"]
+        limit = ["--limit", "32" if self.quick else "96"]
         entry = self.side_by_side("an instruction of half the prompt, gpt2-124M shape", {
             "not shared": self.detect(model, task, *limit),
             "--aggregate dataset": self.detect(model, task, "--aggregate", "dataset", *limit),
