@@ -21,6 +21,7 @@ std::int64_t peak_of(const MemoryModel& model, const BatchDemand& demand, Pass p
     shape.examples = static_cast<std::int64_t>(members.size());
     shape.logit_rows = shape.examples * demand.logit_rows;
     shape.rows = demand.shared_tokens;
+    shape.trains_weights = demand.trains_weights;
     for (const std::int64_t member : members) {
       const std::int64_t length = demand.lengths[static_cast<std::size_t>(member)];
       shape.rows += length;
@@ -39,7 +40,6 @@ std::int64_t peak_of(const MemoryModel& model, const BatchDemand& demand, Pass p
 BatchMemory fit_batches(const Checkpoint& checkpoint, const DecoderOptions& options,
                         const BatchDemand& demand, const BatchLimits& wanted, std::int64_t budget) {
   const MemoryModel model(checkpoint, options);
-  // Pages that the model's conversion has not touched yet, if any, are counted by now.
   const std::int64_t held = anonymous_memory() + model.packed_weights();
   const auto predicted = [&](Pass pass, const BatchLimits& limits) {
     return held + peak_of(model, demand, pass, limits);
@@ -55,7 +55,7 @@ BatchMemory fit_batches(const Checkpoint& checkpoint, const DecoderOptions& opti
       limits.max_tokens /= 2;
     }
   }
-
+  TN_CHECK(!demand.lengths.empty());
   const std::int64_t longest = *std::max_element(demand.lengths.begin(), demand.lengths.end());
   throw UsageError(
       fmt::format("{} of memory is too little: the longest example ({} tokens) alone needs {}; "

@@ -117,11 +117,21 @@ Batch answer_batch(const std::vector<const AnswerExample*>& examples) {
 
 Batch shared_prefix_batch(const std::vector<const AnswerExample*>& examples,
                           std::int64_t prefix_tokens) {
-  if (prefix_tokens == 0) return answer_batch(examples);
+  return shared_prefix_batch({{examples, prefix_tokens}});
+}
+
+Batch shared_prefix_batch(const std::vector<PrefixGroup>& groups) {
   Batch batch;
-  append_segment(batch, examples.front()->ids, 0, prefix_tokens);
-  for (const AnswerExample* example : examples) {
-    append_answer(batch, *example, prefix_tokens).prefix = 0;
+  for (const PrefixGroup& group : groups) {
+    int prefix = -1;
+    if (group.prefix_tokens > 0) {
+      prefix = static_cast<int>(batch.segments.size());
+      append_segment(batch, group.examples.front()->ids, 0, group.prefix_tokens).example =
+          static_cast<int>(batch.examples);
+    }
+    for (const AnswerExample* example : group.examples) {
+      append_answer(batch, *example, group.prefix_tokens).prefix = prefix;
+    }
   }
   return batch;
 }

@@ -25,6 +25,22 @@ at::ScalarType choose_dtype(const std::string& name, const Checkpoint& checkpoin
   return sixteen_bits && has_fast_bfloat16(device) ? at::kBFloat16 : at::kFloat;
 }
 
+namespace {
+
+// Rows of a table, which add their gradient to the table's where it is trained.
+at::Tensor trained_rows(const at::Tensor& rows, const at::Tensor& ids,
+                        const ParameterPtr& training) {
+  if (!training || !at::GradMode::is_enabled()) return rows;
+  const at::Tensor start = rows.detach().requires_grad_();
+  start.register_hook([training, ids](const at::Tensor& gradient) {
+    training->gradient.index_add_(0, ids, gradient.to(training->gradient.scalar_type()));
+    return gradient;
+  });
+  return start;
+}
+
+}  // namespace
+
 Decoder::Decoder(const Checkpoint& checkpoint, const DecoderOptions& options)
     : config_(checkpoint.config()),
       options_(options),
@@ -40,15 +56,17 @@ Decoder::Decoder(Decoder&&) noexcept = default;
 BatchPlanPtr Decoder::plan(const Batch& batch) const { return make_plan(batch, config_, options_); }
 
 at::Tensor Decoder::embed(const BatchPlan& plan) const {
-  at::Tensor x = weights_->embedding.index_select(0, plan.ids).to(options_.dtype);
+  at::Tensor x = trained_rows(weights_->embedding.index_select(0, plan.ids).to(options_.dtype),
+                              plan.ids, weights_->embedding_training);
   // Gemma rounds its factor to the compute dtype before it multiplies.
   if (config_.embedding_scale != 1) {
     x = x * at::scalar_tensor(config_.embedding_scale, at::kFloat).to(options_.dtype);
   }
   if (weights_->project_in.weight.defined()) x = linear(x, weights_->project_in);
   if (config_.position == PositionKind::kLearned) {
-    x = x + weights_->position.index_select(0, plan.positions + config_.position_offset)
-                .to(options_.dtype);
+    const at::Tensor rows = plan.positions + config_.position_offset;
+    x = x + trained_rows(weights_->position.index_select(0, rows).to(options_.dtype), rows,
+                         weights_->position_training);
   }
   if (config_.embedding_norm) {
     x = normalize(x, weights_->embedding_norm, config_.norm, config_.norm_epsilon);
@@ -170,6 +188,10 @@ Decoder Decoder::with_zeroed(Site site, const std::vector<std::vector<std::int64
     }
     if (site == Site::kOut) zero_outputs(ffn.down, index);
   }
+  return with_weights(std::move(weights));
+}
+
+Decoder Decoder::with_weights(std::shared_ptr<const DecoderWeights> weights) const {
   return Decoder(config_, options_, std::move(weights));
 }
 

@@ -104,6 +104,15 @@ at::Tensor nll_on_loops(const at::Tensor& logits, const TargetTable& table, std:
   return nll;
 }
 
+// Adds the gradient of a trained head; a loss is differentiated as it is, with factor 1.
+void train_head(const Linear& head, const at::Tensor& dlogits, const at::Tensor& features) {
+  if (!head.training) return;
+  if (head.training->outputs) head.training->outputs->add_product(dlogits, features);
+  if (head.training->bias) {
+    head.training->bias->add(dlogits.sum(0, false, wide_type(dlogits)));
+  }
+}
+
 // nll of the targets of feature rows [begin, end), and the gradient of those rows if wanted.
 at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const TargetTable& table,
                      std::int64_t begin, std::int64_t end, at::Tensor* gradient) {
@@ -112,6 +121,7 @@ at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const Targe
     const at::Tensor nll = nll_on_loops(logits, table, begin, gradient != nullptr);
     if (gradient != nullptr) {
       gradient->narrow(0, begin, end - begin).copy_(transposed_product(logits, head));
+      train_head(head, logits, features.narrow(0, begin, end - begin));
     }
     return nll;
   }
@@ -127,8 +137,9 @@ at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const Targe
         at::zeros({end - begin}, weights.options()).index_add_(0, rows, weights);
     at::Tensor dlogits = log_chances.exp().mul_(row_weight.unsqueeze(1));
     dlogits.index_put_({rows, tokens}, -weights, /*accumulate=*/true);
-    gradient->narrow(0, begin, end - begin)
-        .copy_(transposed_product(dlogits.to(features.scalar_type()), head));
+    dlogits = dlogits.to(features.scalar_type());
+    gradient->narrow(0, begin, end - begin).copy_(transposed_product(dlogits, head));
+    train_head(head, dlogits, features.narrow(0, begin, end - begin));
   }
   return nll;
 }

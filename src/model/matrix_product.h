@@ -19,6 +19,10 @@ at::Tensor product(const at::Tensor& x, const Linear& weights);
 at::Tensor transposed_product(const at::Tensor& y, const Linear& weights,
                               const at::Tensor& add_to = {});
 
+// out += aᵀ b, a weight's gradient: a [rows, r], b [rows, c]; out [r, c] contiguous, float32
+// (float64 for float64), which is also what the sum over rows is formed in.
+void add_gradient_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b);
+
 // a b for [n, r, k] and [n, k, c], any strides.
 at::Tensor batched_product(const at::Tensor& a, const at::Tensor& b);
 

@@ -39,7 +39,9 @@ std::int64_t MemoryModel::pass(Pass pass, const PassShape& shape) const {
   const std::int64_t qkv = (c.heads + 2 * c.kv_heads) * c.head_dim;
   // Per row. Norms keep their input, attention its projections and log-sums, the FFN what its
   // activation is applied to.
-  const std::int64_t kept = element_ * (2 * d + qkv + parts * f) + 4 * (c.heads + 4);
+  // A trained matrix keeps its input too.
+  const std::int64_t inputs = shape.trains_weights ? element_ * (3 * d + f) : 0;
+  const std::int64_t kept = element_ * (2 * d + qkv + parts * f) + 4 * (c.heads + 4) + inputs;
   const std::int64_t forward = element_ * (6 * d + std::max(qkv + d, (parts + 1) * f));
   const std::int64_t backward = element_ * (4 * d + std::max(2 * qkv, (parts + 2) * f));
   std::int64_t rows = forward;

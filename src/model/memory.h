@@ -19,6 +19,7 @@ struct PassShape {
   std::int64_t logit_rows = 0;  // of them, those with logits
   std::int64_t examples = 0;
   std::int64_t longest = 0;  // tokens that one of them sees at most
+  bool trains_weights = false;
 };
 
 // Bytes beyond the mapped weights and the program itself, worked out from the tensors that each

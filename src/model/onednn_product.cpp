@@ -48,17 +48,19 @@ struct Key {
   memory::data_type type;
   bool bias, accumulate;
   int layout;  // of the right matrix: 0 rows contiguous, 1 columns contiguous, 2 oneDNN's own
+  bool transposed = false;  // the left matrix lies by columns, and the result is float32
   bool operator==(const Key& other) const {
     return rows == other.rows && depth == other.depth && columns == other.columns &&
            stride == other.stride && type == other.type && bias == other.bias &&
-           accumulate == other.accumulate && layout == other.layout;
+           accumulate == other.accumulate && layout == other.layout &&
+           transposed == other.transposed;
   }
 };
 
 struct KeyHash {
   std::size_t operator()(const Key& key) const {
     std::size_t hash = static_cast<std::size_t>(key.type) * 8 + (key.bias ? 4U : 0U) +
-                       (key.accumulate ? 2U : 0U) + static_cast<std::size_t>(key.layout) * 64;
+                       (key.accumulate ? 2U : 0U) + (key.transposed ? 1U : 0U) + static_cast<std::size_t>(key.layout) * 64;
     for (const std::int64_t size : {key.rows, key.depth, key.columns, key.stride}) {
       hash = hash * 1000003U + static_cast<std::size_t>(size);
     }
@@ -158,6 +160,20 @@ void onednn_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor
         wrap(memory::desc({1, bias.numel()}, type_of(bias), memory::format_tag::ab), bias);
   }
   product.primitive.execute(stream(), arguments);
+  stream().wait();
+}
+
+void onednn_add_transposed_product(const at::Tensor& out, const at::Tensor& a,
+                                   const at::Tensor& b) {
+  TN_CHECK(a.is_contiguous() && b.is_contiguous() && out.is_contiguous());
+  TN_CHECK(out.scalar_type() == at::kFloat);
+  const at::Tensor left_matrix = a.t();
+  const Key key{a.size(1), a.size(0), b.size(1), b.stride(0), type_of(a), false, true, 0, true};
+  const memory::desc left = describe(left_matrix), right = describe(b), result = describe(out);
+  Product& product = find_product(key, left, right, result);
+  product.primitive.execute(stream(), {{DNNL_ARG_SRC, wrap(left, a)},
+                                       {DNNL_ARG_WEIGHTS, wrap(right, b)},
+                                       {DNNL_ARG_DST, wrap(result, out)}});
   stream().wait();
 }
 

@@ -27,4 +27,7 @@ bool onednn_multiplies(const at::Tensor& a, const at::Tensor& b);
 void onednn_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
                     const at::Tensor& bias, bool accumulate, PackedMatrix* packed);
 
+// out += aᵀ b. a [k, r], b [k, c], out [r, c] float32, all contiguous.
+void onednn_add_transposed_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b);
+
 }  // namespace taskneuron

@@ -12,29 +12,100 @@ using torch::autograd::tensor_list;
 
 namespace {
 
-// The weights travel as pointers: they belong to the Decoder, which outlives its graphs.
-struct FrozenLinears : Function<FrozenLinears> {
+bool trains(const Linear& weights) {
+  return weights.training != nullptr && at::GradMode::is_enabled();
+}
+
+// The columns of x that a matrix's trained inputs meet.
+at::Tensor trained_columns(const at::Tensor& x, const Parameter& inputs) {
+  return inputs.active_units.defined() ? x.index_select(1, inputs.active_units) : x;
+}
+
+// A low-rank matrix in the compute dtype.
+Linear low_rank(const ParameterPtr& parameter) {
+  Linear result;
+  result.weight = parameter->places[0];
+  return result;
+}
+
+at::Tensor outputs_of(const at::Tensor& y, const Adapter& adapter) {
+  return adapter.outputs.defined() ? y.index_select(1, adapter.outputs) : y;
+}
+
+void add_adapter(const at::Tensor& y, const at::Tensor& x, const Adapter& adapter) {
+  const at::Tensor added =
+      product(product(x, low_rank(adapter.a)), low_rank(adapter.b)).mul_(adapter.scale);
+  if (adapter.outputs.defined()) {
+    at::Tensor(y).index_add_(1, adapter.outputs, added);
+  } else {
+    at::Tensor(y).add_(added);
+  }
+}
+
+// Adds to the gradients of A and B, and to dx.
+void adapter_backward(const at::Tensor& dy, const at::Tensor& x, const Adapter& adapter,
+                      at::Tensor& dx) {
+  const at::Tensor own = (outputs_of(dy, adapter) * adapter.scale).contiguous();
+  const at::Tensor inner = product(x, low_rank(adapter.a));
+  const at::Tensor dinner = transposed_product(own, low_rank(adapter.b));
+  adapter.b->add_product(own, inner);
+  adapter.a->add_product(dinner, x);
+  if (dx.defined()) transposed_product(dinner, low_rank(adapter.a), dx);
+}
+
+// Products of one x with several matrices. The weights travel as pointers: they belong to the
+// Decoder, which outlives its graphs. Of trained matrices the backward pass forms the gradients of
+// the trained part alone; what that needs of x is all that is kept.
+struct LinearProducts : Function<LinearProducts> {
   static tensor_list forward(AutogradContext* context, const at::Tensor& x,
-                             const std::vector<const Linear*>& weights) {
+                             const std::vector<const Linear*>& weights, bool wants_dx,
+                             bool trains_any) {
     std::vector<std::int64_t> addresses;
-    tensor_list results;
+    tensor_list results, kept = {at::Tensor()};
     for (const Linear* one : weights) {
       addresses.push_back(reinterpret_cast<std::int64_t>(one));
       results.push_back(product(x, *one));
+      if (one->training == nullptr) continue;
+      for (const auto& adapter : one->training->adapters) add_adapter(results.back(), x, *adapter);
+      if (!trains_any) continue;
+      if (one->training->outputs || !one->training->adapters.empty()) kept[0] = x;
+      if (one->training->inputs) kept.push_back(trained_columns(x, *one->training->inputs));
     }
     context->saved_data["weights"] = std::move(addresses);
+    context->saved_data["wants_dx"] = wants_dx;
+    context->saved_data["trains"] = trains_any;
+    if (trains_any) context->save_for_backward(std::move(kept));
     context->set_materialize_grads(false);
     return results;
   }
+
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
     at::Tensor dx;
     const std::vector<std::int64_t> weights = context->saved_data["weights"].toIntVector();
+    const bool trains_any = context->saved_data["trains"].toBool();
+    const tensor_list kept = trains_any ? context->get_saved_variables() : tensor_list();
+    std::size_t next = 1;  // of the kept columns
     for (std::size_t i = 0; i < weights.size(); ++i) {
+      const Linear& one = *reinterpret_cast<const Linear*>(weights[i]);
+      const bool columns = trains_any && one.training && one.training->inputs;
+      const at::Tensor x_columns = columns ? kept[next++] : at::Tensor();
       if (!gradients[i].defined()) continue;
-      dx = transposed_product(gradients[i].contiguous(),
-                              *reinterpret_cast<const Linear*>(weights[i]), dx);
+      const at::Tensor dy = gradients[i].contiguous();
+      if (context->saved_data["wants_dx"].toBool()) dx = transposed_product(dy, one, dx);
+      if (one.training == nullptr || !trains_any) continue;
+      if (one.training->outputs) one.training->outputs->add_product(dy, kept[0]);
+      if (columns) one.training->inputs->add_product_of_columns(x_columns, dy);
+      if (one.training->bias) add_bias_gradient(*one.training->bias, dy);
+      for (const auto& adapter : one.training->adapters) {
+        adapter_backward(dy, kept[0], *adapter, dx);
+      }
     }
-    return {dx, at::Tensor()};
+    return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+
+  static void add_bias_gradient(Parameter& bias, const at::Tensor& dy) {
+    const at::Tensor own = bias.active_units.defined() ? dy.index_select(1, bias.active_units) : dy;
+    bias.add(own.sum(0, false, wide_type(dy)));
   }
 };
 
@@ -56,7 +127,8 @@ kernels::Norm<T> norm_arguments(const at::Tensor& x, const at::Tensor& addend,
 struct FusedNorm : Function<FusedNorm> {
   static tensor_list forward(AutogradContext* context, const at::Tensor& x,
                              const OptionalTensor& addend, const at::Tensor& weight,
-                             const OptionalTensor& bias, double epsilon) {
+                             const OptionalTensor& bias, double epsilon,
+                             const NormTraining* training) {
     const bool adds = addend.has_value();
     const std::int64_t rows = x.size(0), width = x.size(1);
     const at::Tensor sum = adds ? at::empty_like(x) : x;
@@ -80,6 +152,7 @@ struct FusedNorm : Function<FusedNorm> {
     });
     context->save_for_backward({sum, weight, mean, inverse});
     context->saved_data["adds"] = adds;
+    context->saved_data["training"] = reinterpret_cast<std::int64_t>(training);
     context->set_materialize_grads(false);
     return {adds ? sum : x.view_as(x), normalized};
   }
@@ -90,6 +163,7 @@ struct FusedNorm : Function<FusedNorm> {
     const bool adds = context->saved_data["adds"].toBool();
     at::Tensor dx = gradients[0];
     if (gradients[1].defined()) {
+      add_gradients(*context, saved, gradients[1]);
       const at::Tensor direct = gradients[0].defined() ? gradients[0].contiguous() : at::Tensor();
       const at::Tensor dnormalized = gradients[1].contiguous();
       dx = at::empty_like(sum);
@@ -110,7 +184,21 @@ struct FusedNorm : Function<FusedNorm> {
         });
       });
     }
-    return {dx, adds ? dx : at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {dx,           adds ? dx : at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(),
+            at::Tensor()};
+  }
+
+  // Of a trained norm's weight and bias.
+  static void add_gradients(AutogradContext& context, const tensor_list& saved,
+                            const at::Tensor& dnormalized) {
+    const auto* training =
+        reinterpret_cast<const NormTraining*>(context.saved_data["training"].toInt());
+    if (training == nullptr) return;
+    const at::Tensor wide = dnormalized.to(wide_type(dnormalized));
+    at::Tensor centred = saved[0].to(wide.scalar_type());
+    if (saved[2].defined()) centred = centred - saved[2].unsqueeze(1);
+    training->weight->add((wide * centred * saved[3].unsqueeze(1)).sum(0));
+    if (training->bias) training->bias->add(wide.sum(0));
   }
 };
 
@@ -161,20 +249,55 @@ struct Rotate : Function<Rotate> {
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const Linear& weights) {
-  return FrozenLinears::apply(x, std::vector<const Linear*>{&weights})[0];
+  return linears(x, {&weights})[0];
 }
 
 std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<const Linear*>& weights) {
-  return FrozenLinears::apply(x, weights);
+  bool trains_any = false;
+  for (const Linear* one : weights) trains_any = trains_any || trains(*one);
+  // Where nothing below is trained, the graph starts at the first trained matrix.
+  const bool starts = trains_any && !x.requires_grad();
+  return LinearProducts::apply(starts ? x.detach().requires_grad_() : x, weights,
+                               /*wants_dx=*/!starts, trains_any);
 }
+
+namespace {
+
+// A trained norm's weight (or bias) as LibTorch's own operations differentiate it.
+at::Tensor differentiable(const at::Tensor& weight, const ParameterPtr& training) {
+  const at::Tensor leaf = weight.detach().requires_grad_();
+  leaf.register_hook([training](const at::Tensor& gradient) {
+    training->add(gradient);
+    return gradient;
+  });
+  return leaf;
+}
+
+Norm differentiable(const Norm& weights) {
+  if (!weights.training || !at::GradMode::is_enabled()) return weights;
+  Norm result = weights;
+  result.weight = differentiable(weights.weight, weights.training->weight);
+  if (weights.bias.defined()) result.bias = differentiable(weights.bias, weights.training->bias);
+  return result;
+}
+
+at::Tensor rms_normalize(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
+  if (!weight.requires_grad()) return RmsNorm::apply(x, weight, epsilon);
+  const at::Tensor wide = x.to(wide_type(x));
+  const at::Tensor inverse = at::rsqrt(wide.square().mean(-1, /*keepdim=*/true) + epsilon);
+  return (wide * inverse).to(x.scalar_type()) * weight;
+}
+
+}  // namespace
 
 at::Tensor normalize(const at::Tensor& x, const Norm& weights, NormKind kind, double epsilon) {
   if (kernels::covers(x)) return add_and_normalize(x, {}, weights, kind, epsilon).normalized;
+  const Norm norm = differentiable(weights);
   switch (kind) {
     case NormKind::kLayerNorm:
-      return at::layer_norm(x, {x.size(-1)}, weights.weight, weights.bias, epsilon);
-    case NormKind::kRmsNorm: return RmsNorm::apply(x, weights.weight, epsilon);
-    case NormKind::kRmsNormOne: return RmsNorm::apply(x, weights.weight + 1, epsilon);
+      return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, epsilon);
+    case NormKind::kRmsNorm: return rms_normalize(x, norm.weight, epsilon);
+    case NormKind::kRmsNormOne: return rms_normalize(x, norm.weight + 1, epsilon);
   }
   return x;
 }
@@ -189,7 +312,8 @@ Residual add_and_normalize(const at::Tensor& x, const at::Tensor& addend, const 
   }
   const at::Tensor weight = kind == NormKind::kRmsNormOne ? weights.weight + 1 : weights.weight;
   const tensor_list results = FusedNorm::apply(x.contiguous(), optional_tensor(addend), weight,
-                                               optional_tensor(weights.bias), epsilon);
+                                               optional_tensor(weights.bias), epsilon,
+                                               weights.training.get());
   return {results[0], results[1]};
 }
 

@@ -1,6 +1,7 @@
 #include "taskneuron/model/recompute.h"
 
 #include "base/torch_compat.h"
+#include "model/weights.h"
 
 namespace taskneuron {
 
@@ -9,6 +10,7 @@ void recomputed_backward(const Decoder& decoder, const Batch& batch, NeuronHook&
                          const std::function<void(const at::Tensor&)>& check) {
   const std::int64_t layers = decoder.config().layers;
   const BatchPlanPtr plan = decoder.plan(batch);
+  const bool trains_embedding = decoder.weights().embedding_training != nullptr;
   std::vector<at::Tensor> inputs;  // of each layer, and what follows the last
   {
     const at::NoGradGuard no_gradients;
@@ -26,7 +28,9 @@ void recomputed_backward(const Decoder& decoder, const Batch& batch, NeuronHook&
     const at::Tensor gradient = x.grad();
     inputs.pop_back();
     x = inputs.back().detach();
-    if (l > 0) x.requires_grad_();  // below the first layer nothing needs a gradient
+    // Below the first layer only a trained embedding needs a gradient.
+    if (l == 0 && trains_embedding) x = decoder.embed(*plan);
+    if (l > 0) x.requires_grad_();
     const at::Tensor output = decoder.layer(l, x, plan, hook, cache);
     if (output.requires_grad()) output.backward(gradient);
   }

@@ -65,6 +65,7 @@ Linear Loader::linear(const std::string& module, std::int64_t out, std::int64_t 
   }
   if (bias) result.bias = prepared(checkpoint_.tensor(module + ".bias", {out}), true);
   if (packs_) result.packed = std::make_shared<PackedWeights>();
+  result.name = module;
   return result;
 }
 
@@ -74,6 +75,7 @@ Norm Loader::norm(const std::string& module) const {
   if (config_.norm == NormKind::kLayerNorm) {
     result.bias = prepared(checkpoint_.tensor(module + ".bias", {config_.hidden}), true);
   }
+  result.name = module;
   return result;
 }
 
@@ -102,6 +104,8 @@ FeedForwardWeights Loader::feed_forward(const std::string& layer) const {
     TN_CHECK(!both.bias.defined());
     result.gate.weight = both.weight.narrow(0, 0, width);
     result.up.weight = both.weight.narrow(0, width, width);
+    result.gate.name = result.up.name = both.name;
+    result.up.first_output = width;
     if (packs_) {
       result.gate.packed = std::make_shared<PackedWeights>();
       result.up.packed = std::make_shared<PackedWeights>();
@@ -128,10 +132,12 @@ Linear Loader::head(const at::Tensor& embedding) const {
     }
     Linear tied;
     tied.weight = prepared(embedding, convert_now_);
+    tied.name = prefix_ + names_.embedding;
     if (packs_) tied.packed = std::make_shared<PackedWeights>();
     return tied;
   }
   Linear result;
+  result.name = names_.head;
   result.weight = prepared(
       checkpoint_.tensor(names_.head + ".weight", {config_.vocabulary, config_.embedding_width}),
       convert_now_);
@@ -144,6 +150,8 @@ Linear Loader::head(const at::Tensor& embedding) const {
 
 DecoderWeights Loader::load() const {
   DecoderWeights weights;
+  weights.embedding_name = prefix_ + names_.embedding + ".weight";
+  weights.position_name = prefix_ + names_.position + ".weight";
   weights.embedding = prepared(checkpoint_.tensor(prefix_ + names_.embedding + ".weight",
                                                   {config_.vocabulary, config_.embedding_width}),
                                false);

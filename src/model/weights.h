@@ -8,6 +8,7 @@
 #include "model/onednn_product.h"
 #include "taskneuron/checkpoint/checkpoint.h"
 #include "taskneuron/model/decoder.h"
+#include "taskneuron/model/trainable.h"
 
 namespace taskneuron {
 
@@ -17,18 +18,36 @@ struct PackedWeights {
   PackedMatrix backward;
 };
 
+// What of a matrix is trained. Gradients are formed of these alone.
+struct LinearTraining {
+  ParameterPtr outputs;  // rows of weight
+  ParameterPtr inputs;   // columns of weight
+  ParameterPtr bias;
+  std::vector<std::shared_ptr<const Adapter>> adapters;
+};
+
+struct NormTraining {
+  ParameterPtr weight;
+  ParameterPtr bias;  // where the norm has one
+};
+
 // y = x weightᵀ + bias. weight: [out, in], possibly a transposed view; bias: [out] or undefined.
 // A weight may have another dtype than x: then it is converted whenever it is used.
 struct Linear {
   at::Tensor weight;
   at::Tensor bias;
   std::shared_ptr<PackedWeights> packed = nullptr;  // null: multiplied from `weight` as it is
+  std::string name;               // of the module that holds it in the checkpoint
+  std::int64_t first_output = 0;  // of the stored matrix that `weight` begins with
+  std::shared_ptr<const LinearTraining> training = nullptr;  // null: frozen
 };
 
 // weight, bias: [d]; bias is undefined for RMS norms.
 struct Norm {
   at::Tensor weight;
   at::Tensor bias;
+  std::string name;
+  std::shared_ptr<const NormTraining> training = nullptr;
 };
 
 struct AttentionWeights {
@@ -55,6 +74,10 @@ struct LayerWeights {
 struct DecoderWeights {
   at::Tensor embedding;  // [V, embedding width], dtype as stored
   at::Tensor position;   // [positions + offset, d] or undefined
+  std::string embedding_name;
+  std::string position_name;
+  ParameterPtr embedding_training;  // null: frozen
+  ParameterPtr position_training;
   Norm embedding_norm;
   Linear project_in;
   Linear project_out;

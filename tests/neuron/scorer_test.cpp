@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "support/support.h"
+#include "support/task_on_model.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/statistics.h"
 #include "taskneuron/evaluate/evaluation.h"
@@ -14,43 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A model folder with its task, read the way the commands do.
-struct TaskOnModel {
-  explicit TaskOnModel(const fs::path& model, const fs::path& task_folder,
-                       const std::string& split = "train", std::int64_t limit = 0,
-                       at::ScalarType dtype = at::kFloat)
-      : checkpoint(model),
-        decoder(checkpoint, {dtype, at::kCPU}),
-        tokenizer(model),
-        prompt(PromptTemplate::find("default")),
-        encoder(tokenizer, prompt,
-                {checkpoint.config().max_positions, *tokenizer.end_of_sequence()}),
-        task(load_task(task_folder)),
-        rows(load_split(task, split, limit)) {
-    for (const TaskRow& row : rows) examples.push_back(encoder.encode(row, "row"));
-  }
-  Scores score(const ScoreOptions& options) const {
-    return score_units(checkpoint, decoder, examples, options, [](double, std::int64_t) {});
-  }
-  TaskResult evaluate(NeuronHook& hook, std::optional<Scoring> scoring = std::nullopt) const {
-    return TaskEvaluation(task, "test", rows, encoder, {scoring, StopRule::kBlankLine, 0})
-        .run(decoder, hook, {}, [](std::int64_t, std::int64_t) {});
-  }
-
-  Checkpoint checkpoint;
-  Decoder decoder;
-  Tokenizer tokenizer;
-  PromptTemplate prompt;
-  ExampleEncoder encoder;
-  Task task;
-  std::vector<TaskRow> rows;
-  std::vector<AnswerExample> examples;
-};
-
-TaskOnModel end_to_end(const std::string& family, const std::string& split = "train") {
-  const fs::path folder = test::fixtures() / "end_to_end" / family;
-  return TaskOnModel(folder / "model", folder / "task", split);
-}
+using test::TaskOnModel;
+using test::end_to_end;
 
 TaskOnModel mini(std::int64_t limit, at::ScalarType dtype = at::kFloat) {
   return TaskOnModel(test::examples() / "models/mini", test::examples() / "tasks/scitail", "train",

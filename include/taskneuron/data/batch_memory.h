@@ -16,7 +16,8 @@ struct BatchDemand {
   std::int64_t shared_tokens = 0;     // of a prefix that each batch runs or sees once
   std::int64_t new_tokens = 0;        // that each example may grow by, with all its keys cached
   bool backward = false;
-  bool may_recompute = false;  // whether the run can give up speed for memory that way
+  bool trains_weights = false;  // the backward pass forms gradients of weights too
+  bool may_recompute = false;   // whether the run can give up speed for memory that way
 };
 
 struct BatchMemory {

@@ -28,6 +28,14 @@ Batch answer_batch(const std::vector<const AnswerExample*>& examples);
 Batch shared_prefix_batch(const std::vector<const AnswerExample*>& examples,
                           std::int64_t prefix_tokens);
 
+// Groups of examples, each behind its own shared prefix (of 0 tokens: none); examples are numbered
+// through the groups in order.
+struct PrefixGroup {
+  std::vector<const AnswerExample*> examples;
+  std::int64_t prefix_tokens = 0;
+};
+Batch shared_prefix_batch(const std::vector<PrefixGroup>& groups);
+
 // The prefix alone, filling sequence 0 of a cache; and the rest of each example behind it.
 Batch cached_prefix_batch(const AnswerExample& example, std::int64_t prefix_tokens);
 Batch behind_prefix_batch(const std::vector<const AnswerExample*>& examples,

@@ -70,6 +70,9 @@ class Decoder {
   // The same model with the parameters of some units set to zero; everything else is shared.
   // units[l]: sorted unit ids at `site`; the method's table of sites says what a unit owns.
   Decoder with_zeroed(Site site, const std::vector<std::vector<std::int64_t>>& units) const;
+  // The same model with other weights of the same shapes (model/weights.h).
+  Decoder with_weights(std::shared_ptr<const DecoderWeights> weights) const;
+  const DecoderWeights& weights() const { return *weights_; }
 
  private:
   Decoder(ModelConfig config, DecoderOptions options,

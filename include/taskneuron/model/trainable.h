@@ -1,0 +1,86 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "taskneuron/model/decoder.h"
+#include "taskneuron/model/parameter.h"
+#include "taskneuron/model/site.h"
+
+namespace taskneuron {
+
+struct LoraOptions {
+  std::int64_t rank = 8;
+  double alpha = 32;  // what the adapter adds is multiplied by alpha / rank
+  // query, key, value, attention-output, gate, up, down. Fused matrices are adapted in slices.
+  std::set<std::string> targets = {"query", "value"};
+  std::uint64_t seed = 0;
+};
+
+enum class TrainedPart {
+  kUnits,        // what the units of a set own (method, "Sites")
+  kFeedForward,  // every FFN matrix and bias
+  kAll,          // every tensor
+  kAdapters,     // LoRA: W + alpha/rank · B A, W frozen
+};
+
+struct TrainableOptions {
+  TrainedPart part = TrainedPart::kUnits;
+  // kUnits: unit ids per layer at each site, ascending. Where `act` and `out` stand together (the
+  // paper's literal reading), a unit of `act` owns its W1 side alone.
+  std::map<Site, std::vector<std::vector<std::int64_t>>> units;
+  LoraOptions lora;
+};
+
+// A low-rank addition to (some outputs of) a matrix: y[:, outputs] += scale · (x Aᵀ) Bᵀ.
+struct Adapter {
+  std::string tensor;      // the matrix that it belongs to
+  bool transposed = false;        // whether that lies as [in, out]
+  std::int64_t first_output = 0;  // of the stored matrix
+  at::Tensor outputs;      // int64; undefined: all
+  double scale = 1;
+  ParameterPtr a;          // [rank, in]
+  ParameterPtr b;          // [outputs, rank]
+};
+
+// Which part of a layer's FFN a parameter of a unit set is.
+enum class OwnedPart { kGateOutputs, kUpOutputs, kDownOutputs, kDownInputs };
+struct OwnedParameter {
+  std::int64_t layer = 0;
+  OwnedPart part = OwnedPart::kUpOutputs;
+};
+
+// A model some of whose weights can change: those are private copies, everything else is shared
+// with the decoder it was made from. Its backward passes add to the parameters' gradients, and form
+// no gradient of a frozen weight.
+struct TrainableModel {
+  Decoder decoder;
+  std::vector<ParameterPtr> parameters;
+  std::vector<OwnedParameter> owned;  // of each parameter; kUnits only
+  std::vector<std::shared_ptr<const Adapter>> adapters;
+};
+
+// Masters start from the checkpoint's own values. Throws Error when the model has nothing of what
+// is asked for (an adapter target, units).
+TrainableModel make_trainable(const Checkpoint& checkpoint, const Decoder& decoder,
+                              const TrainableOptions& options);
+
+// What training made of one stored tensor: value = its entries at `units` along `axis`.
+struct TrainedTensor {
+  std::string tensor;
+  int axis = 0;
+  at::Tensor units;  // int64, ascending
+  at::Tensor value;  // masters; with an adapter: W0 + scale · B A
+};
+// By tensor name; parts of one tensor (fused gate and up) are joined.
+std::map<std::string, TrainedTensor> trained_tensors(const Checkpoint& checkpoint,
+                                                     const TrainableModel& model);
+
+// The positions in every parameter of `model` that belong to the units of `options` (kUnits), for
+// Parameter::activate: one tensor per parameter, in their order.
+// REQUIRES a model of kUnits whose units include these.
+std::vector<at::Tensor> positions_of(const TrainableModel& model, const TrainableOptions& options);
+
+}  // namespace taskneuron

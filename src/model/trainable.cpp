@@ -1,0 +1,414 @@
+#include "taskneuron/model/trainable.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/torch_compat.h"
+#include "model/weights.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/random.h"
+
+namespace taskneuron {
+
+namespace {
+
+using Units = std::vector<std::int64_t>;
+
+Units joined(const Units& a, const Units& b) {
+  Units result;
+  std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(result));
+  return result;
+}
+
+// Biases go with outputs.
+Units owned_by(const TrainableOptions& options, std::size_t layer, OwnedPart part) {
+  const auto units = [&](Site site) {
+    const auto found = options.units.find(site);
+    return found == options.units.end() ? Units() : found->second.at(layer);
+  };
+  const bool literal = options.units.count(Site::kAct) != 0 && options.units.count(Site::kOut) != 0;
+  switch (part) {
+    case OwnedPart::kGateOutputs: return joined(units(Site::kAct), units(Site::kGate));
+    case OwnedPart::kUpOutputs: return joined(units(Site::kAct), units(Site::kUp));
+    case OwnedPart::kDownOutputs: return units(Site::kOut);
+    case OwnedPart::kDownInputs: return literal ? Units() : units(Site::kAct);
+  }
+  return {};
+}
+
+// Makes parts of a model's weights trainable, one after another.
+class Builder {
+ public:
+  Builder(const Checkpoint& checkpoint, const Decoder& decoder)
+      : checkpoint_(checkpoint),
+        config_(decoder.config()),
+        dtype_(decoder.options().dtype),
+        weights_(std::make_shared<DecoderWeights>(decoder.weights())) {}
+
+  void train_units(const TrainableOptions& options);
+  void train_feed_forward();
+  void train_all();
+  void train_adapters(const LoraOptions& options);
+
+  TrainableModel finish(const Decoder& decoder) {
+    if (parameters_.empty()) throw Error("nothing would be trained: no unit is chosen");
+    return {decoder.with_weights(weights_), std::move(parameters_), std::move(owned_),
+            std::move(adapters_)};
+  }
+
+ private:
+  // The stored matrix as the decoder sees it, [out, in], in its own dtype.
+  at::Tensor stored_matrix(const Linear& linear) const;
+  void own_weight(Linear& linear) const;
+  LinearTraining& training_of(Linear& linear) const;
+  ParameterPtr add_parameter(Parameter parameter);
+  Parameter described(const Linear& linear) const;
+  void train_outputs(Linear& linear, const Units& units);
+  void train_inputs(Linear& linear, const Units& units);
+  void train_whole(Linear& linear);
+  void train_norm(Norm& norm);
+  void train_table(at::Tensor& table, const std::string& name, ParameterPtr& training);
+  void adapt(Linear& linear, const Units& outputs, const std::string& what,
+             const LoraOptions& options);
+
+  const Checkpoint& checkpoint_;
+  const ModelConfig& config_;
+  at::ScalarType dtype_;
+  std::shared_ptr<DecoderWeights> weights_;
+  std::vector<ParameterPtr> parameters_;
+  std::vector<OwnedParameter> owned_;
+  std::vector<std::shared_ptr<const Adapter>> adapters_;
+};
+
+at::Tensor Builder::stored_matrix(const Linear& linear) const {
+  at::Tensor stored = checkpoint_.tensor(linear.name + ".weight");
+  if (config_.transposed_linears && linear.name != weights_->head.name) stored = stored.t();
+  return stored.narrow(0, linear.first_output, linear.weight.size(0));
+}
+
+// A private copy in the compute dtype, strides kept, without oneDNN's layout, which each step would
+// have to make anew.
+void Builder::own_weight(Linear& linear) const {
+  if (linear.training != nullptr) return;
+  linear.weight = linear.weight.to(dtype_, /*non_blocking=*/false, /*copy=*/true);
+  linear.packed = nullptr;
+}
+
+LinearTraining& Builder::training_of(Linear& linear) const {
+  if (linear.training == nullptr) linear.training = std::make_shared<LinearTraining>();
+  // Shared as const with the decoder; this builder made it and is still at work on it.
+  return const_cast<LinearTraining&>(*linear.training);
+}
+
+ParameterPtr Builder::add_parameter(Parameter parameter) {
+  const at::Tensor& place = parameter.places.front();
+  parameter.master = parameter.master.to(place.device(), wide_type(place), /*non_blocking=*/false,
+                                         /*copy=*/true)
+                         .contiguous();
+  if (parameter.units.defined()) parameter.units = parameter.units.to(place.device());
+  parameter.activate({});
+  parameters_.push_back(std::make_shared<Parameter>(std::move(parameter)));
+  return parameters_.back();
+}
+
+Parameter Builder::described(const Linear& linear) const {
+  Parameter parameter;
+  parameter.tensor = linear.name + ".weight";
+  parameter.transposed = config_.transposed_linears && linear.name != weights_->head.name;
+  parameter.first = linear.first_output;
+  return parameter;
+}
+
+void Builder::train_outputs(Linear& linear, const Units& units) {
+  own_weight(linear);
+  const at::Tensor index = at::tensor(units, at::kLong);
+  Parameter parameter = described(linear);
+  parameter.axis = parameter.transposed ? 1 : 0;
+  parameter.units = index;
+  parameter.places = {linear.weight};
+  parameter.master = stored_matrix(linear).index_select(0, index);
+  training_of(linear).outputs = add_parameter(std::move(parameter));
+  if (!linear.bias.defined()) return;
+  linear.bias = linear.bias.to(dtype_, false, true);
+  Parameter bias;
+  bias.tensor = linear.name + ".bias";
+  bias.first = linear.first_output;
+  bias.units = index;
+  bias.places = {linear.bias};
+  bias.master = checkpoint_.tensor(bias.tensor).index_select(0, index);
+  training_of(linear).bias = add_parameter(std::move(bias));
+}
+
+void Builder::train_inputs(Linear& linear, const Units& units) {
+  own_weight(linear);
+  Parameter parameter = described(linear);
+  TN_CHECK(parameter.first == 0);
+  parameter.axis = parameter.transposed ? 0 : 1;
+  parameter.units = at::tensor(units, at::kLong);
+  parameter.places = {linear.weight.t()};
+  parameter.master = stored_matrix(linear).t().index_select(0, parameter.units);
+  training_of(linear).inputs = add_parameter(std::move(parameter));
+}
+
+void Builder::train_whole(Linear& linear) {
+  if (!linear.weight.defined()) return;
+  own_weight(linear);
+  Parameter parameter = described(linear);
+  parameter.places = {linear.weight};
+  parameter.master = stored_matrix(linear);
+  training_of(linear).outputs = add_parameter(std::move(parameter));
+  if (!linear.bias.defined()) return;
+  linear.bias = linear.bias.to(dtype_, false, true);
+  Parameter bias;
+  bias.tensor = linear.name + ".bias";
+  bias.places = {linear.bias};
+  bias.master = checkpoint_.tensor(bias.tensor);
+  training_of(linear).bias = add_parameter(std::move(bias));
+}
+
+void Builder::train_norm(Norm& norm) {
+  if (!norm.weight.defined()) return;
+  auto training = std::make_shared<NormTraining>();
+  const auto train = [&](at::Tensor& weight, const std::string& name) {
+    weight = weight.to(dtype_, false, true);
+    Parameter parameter;
+    parameter.tensor = name;
+    parameter.places = {weight};
+    parameter.master = checkpoint_.tensor(name);
+    return add_parameter(std::move(parameter));
+  };
+  training->weight = train(norm.weight, norm.name + ".weight");
+  if (norm.bias.defined()) training->bias = train(norm.bias, norm.name + ".bias");
+  norm.training = training;
+}
+
+void Builder::train_table(at::Tensor& table, const std::string& name, ParameterPtr& training) {
+  if (!table.defined()) return;
+  table = table.to(dtype_, false, true);
+  Parameter parameter;
+  parameter.tensor = name;
+  parameter.places = {table};
+  parameter.master = checkpoint_.tensor(name);
+  training = add_parameter(std::move(parameter));
+}
+
+void Builder::train_units(const TrainableOptions& options) {
+  for (std::size_t l = 0; l < weights_->layers.size(); ++l) {
+    FeedForwardWeights& ffn = weights_->layers[l].ffn;
+    const auto train = [&](Linear& linear, OwnedPart part) {
+      const Units units = owned_by(options, l, part);
+      if (units.empty()) return;
+      const bool inputs = part == OwnedPart::kDownInputs;
+      if (inputs) train_inputs(linear, units);
+      if (!inputs) train_outputs(linear, units);
+      owned_.resize(parameters_.size(), {static_cast<std::int64_t>(l), part});
+    };
+    if (ffn.gate.weight.defined()) train(ffn.gate, OwnedPart::kGateOutputs);
+    train(ffn.up, OwnedPart::kUpOutputs);
+    train(ffn.down, OwnedPart::kDownOutputs);
+    train(ffn.down, OwnedPart::kDownInputs);
+  }
+}
+
+void Builder::train_feed_forward() {
+  for (LayerWeights& layer : weights_->layers) {
+    train_whole(layer.ffn.gate);
+    train_whole(layer.ffn.up);
+    train_whole(layer.ffn.down);
+  }
+}
+
+void Builder::train_all() {
+  DecoderWeights& w = *weights_;
+  const bool tied = w.head.name + ".weight" == w.embedding_name;
+  train_table(w.embedding, w.embedding_name, w.embedding_training);
+  train_table(w.position, w.position_name, w.position_training);
+  train_norm(w.embedding_norm);
+  train_whole(w.project_in);
+  for (LayerWeights& layer : w.layers) {
+    train_norm(layer.attention_norm);
+    train_norm(layer.ffn_norm);
+    for (Linear* linear : {&layer.attention.query_key_value, &layer.attention.query,
+                           &layer.attention.key, &layer.attention.value, &layer.attention.output,
+                           &layer.ffn.gate, &layer.ffn.up, &layer.ffn.down}) {
+      train_whole(*linear);
+    }
+  }
+  train_norm(w.final_norm);
+  train_whole(w.project_out);
+  if (!tied) return train_whole(w.head);
+  w.head.weight = w.embedding;
+  w.head.packed = nullptr;
+  training_of(w.head).outputs = w.embedding_training;
+}
+
+void Builder::adapt(Linear& linear, const Units& outputs, const std::string& what,
+                    const LoraOptions& options) {
+  const std::int64_t in = linear.weight.size(1);
+  auto adapter = std::make_shared<Adapter>();
+  adapter->tensor = linear.name + ".weight";
+  adapter->transposed = config_.transposed_linears;
+  adapter->first_output = linear.first_output;
+  adapter->scale = options.alpha / static_cast<double>(options.rank);
+  std::int64_t out = linear.weight.size(0);
+  if (!outputs.empty()) {
+    adapter->outputs = at::tensor(outputs, at::kLong).to(linear.weight.device());
+    out = static_cast<std::int64_t>(outputs.size());
+  }
+  const at::TensorOptions compute = linear.weight.options().dtype(dtype_);
+  const auto matrix = [&](const char* part, std::int64_t rows, std::int64_t columns) {
+    Parameter parameter;
+    parameter.tensor = linear.name + "." + what + "." + part;
+    parameter.places = {at::zeros({rows, columns}, compute)};
+    parameter.master = at::zeros({rows, columns}, at::kFloat);
+    return add_parameter(std::move(parameter));
+  };
+  adapter->a = matrix("lora_A", options.rank, in);
+  adapter->b = matrix("lora_B", out, options.rank);
+  // As torch.nn.Linear starts its weights; B starts at zero, so that nothing changes at first.
+  Random random(options.seed, adapter->a->tensor);
+  const double bound = 1 / std::sqrt(static_cast<double>(in));
+  at::Tensor start = at::empty({options.rank, in}, at::kFloat);
+  for (std::int64_t i = 0; i < start.numel(); ++i) {
+    start.data_ptr<float>()[i] = static_cast<float>((2 * random.uniform() - 1) * bound);
+  }
+  adapter->a->master.copy_(start);
+  adapter->a->store();
+  training_of(linear).adapters.push_back(adapter);
+  adapters_.push_back(adapter);
+}
+
+// Outputs of a fused matrix that are queries (part 0), keys (1) or values (2).
+Units fused_outputs(const ModelConfig& config, int part) {
+  const std::int64_t width = config.head_dim;
+  Units outputs;
+  if (config.qkv == QkvLayout::kStacked) {
+    const std::int64_t heads = part == 0 ? config.heads : config.kv_heads;
+    const std::int64_t first = part == 0   ? 0
+                               : part == 1 ? config.heads
+                                           : config.heads + config.kv_heads;
+    for (std::int64_t i = 0; i < heads * width; ++i) outputs.push_back(first * width + i);
+    return outputs;
+  }
+  for (std::int64_t head = 0; head < config.heads; ++head) {
+    for (std::int64_t i = 0; i < width; ++i) outputs.push_back((head * 3 + part) * width + i);
+  }
+  return outputs;
+}
+
+void Builder::train_adapters(const LoraOptions& options) {
+  static const char* const kTargets[] = {"query", "key", "value", "attention-output",
+                                         "gate",  "up",  "down"};
+  for (const std::string& target : options.targets) {
+    if (std::find(std::begin(kTargets), std::end(kTargets), target) == std::end(kTargets)) {
+      throw UsageError(fmt::format("LoRA target '{}' is unknown; targets are {}", target,
+                                   fmt::join(kTargets, ", ")));
+    }
+    if (target == "gate" && !config_.gated) {
+      throw Error("LoRA target 'gate': the FFN of this model has no gate");
+    }
+  }
+  const auto wants = [&](const char* target) { return options.targets.count(target) != 0; };
+  for (LayerWeights& layer : weights_->layers) {
+    AttentionWeights& attention = layer.attention;
+    const bool fused = attention.query_key_value.weight.defined();
+    Linear* parts[] = {&attention.query, &attention.key, &attention.value};
+    for (int part = 0; part < 3; ++part) {
+      if (!wants(kTargets[part])) continue;
+      if (fused) {
+        adapt(attention.query_key_value, fused_outputs(config_, part), kTargets[part], options);
+      } else {
+        adapt(*parts[part], {}, kTargets[part], options);
+      }
+    }
+    if (wants("attention-output")) adapt(attention.output, {}, "attention-output", options);
+    if (wants("gate")) adapt(layer.ffn.gate, {}, "gate", options);
+    if (wants("up")) adapt(layer.ffn.up, {}, "up", options);
+    if (wants("down")) adapt(layer.ffn.down, {}, "down", options);
+  }
+}
+
+// Joins what was trained of one tensor: parts along the same axis, units ascending.
+void join(std::map<std::string, TrainedTensor>& all, TrainedTensor part) {
+  const auto [place, is_new] = all.emplace(part.tensor, part);
+  if (is_new) return;
+  TrainedTensor& known = place->second;
+  TN_CHECK(known.axis == part.axis);
+  const at::Tensor units = at::cat({known.units, part.units});
+  const at::Tensor value = at::cat({known.value, part.value}, known.axis);
+  const at::Tensor order = units.argsort();
+  known.units = units.index_select(0, order);
+  known.value = value.index_select(known.axis, order);
+}
+
+bool is_adapter_part(const TrainableModel& model, const ParameterPtr& parameter) {
+  for (const auto& adapter : model.adapters) {
+    if (adapter->a == parameter || adapter->b == parameter) return true;
+  }
+  return false;
+}
+
+TrainedTensor adapted(const Checkpoint& checkpoint, const Adapter& adapter) {
+  const at::Tensor stored = checkpoint.tensor(adapter.tensor);
+  at::Tensor base = adapter.transposed ? stored.t() : stored;
+  const at::Tensor added = at::mm(adapter.b->master, adapter.a->master).mul_(adapter.scale).cpu();
+  const at::Tensor units = (adapter.outputs.defined()
+                                ? adapter.outputs.cpu()
+                                : at::arange(added.size(0), at::kLong)) +
+                           adapter.first_output;
+  TrainedTensor result;
+  result.tensor = adapter.tensor;
+  result.axis = adapter.transposed ? 1 : 0;
+  result.units = units;
+  result.value = base.index_select(0, units).to(added.scalar_type()) + added;
+  if (adapter.transposed) result.value = result.value.t();
+  return result;
+}
+
+}  // namespace
+
+TrainableModel make_trainable(const Checkpoint& checkpoint, const Decoder& decoder,
+                              const TrainableOptions& options) {
+  Builder builder(checkpoint, decoder);
+  switch (options.part) {
+    case TrainedPart::kUnits: builder.train_units(options); break;
+    case TrainedPart::kFeedForward: builder.train_feed_forward(); break;
+    case TrainedPart::kAll: builder.train_all(); break;
+    case TrainedPart::kAdapters: builder.train_adapters(options.lora); break;
+  }
+  return builder.finish(decoder);
+}
+
+std::map<std::string, TrainedTensor> trained_tensors(const Checkpoint& checkpoint,
+                                                     const TrainableModel& model) {
+  std::map<std::string, TrainedTensor> all;
+  for (const ParameterPtr& parameter : model.parameters) {
+    if (is_adapter_part(model, parameter)) continue;
+    join(all, {parameter->tensor, parameter->axis, parameter->stored_units().cpu(),
+               parameter->stored_value().cpu()});
+  }
+  for (const auto& adapter : model.adapters) {
+    join(all, adapted(checkpoint, *adapter));
+  }
+  return all;
+}
+
+std::vector<at::Tensor> positions_of(const TrainableModel& model,
+                                     const TrainableOptions& options) {
+  TN_CHECK(model.owned.size() == model.parameters.size());
+  std::vector<at::Tensor> positions;
+  for (std::size_t p = 0; p < model.parameters.size(); ++p) {
+    const at::Tensor& all = model.parameters[p]->units;
+    const OwnedParameter& owned = model.owned[p];
+    const Units units = owned_by(options, static_cast<std::size_t>(owned.layer), owned.part);
+    const at::Tensor wanted = at::tensor(units, at::kLong).to(all.device());
+    positions.push_back(at::searchsorted(all, wanted));
+    TN_CHECK(at::equal(all.index_select(0, positions.back()), wanted));
+  }
+  return positions;
+}
+
+}  // namespace taskneuron

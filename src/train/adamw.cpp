@@ -1,0 +1,156 @@
+#include "taskneuron/train/adamw.h"
+
+#include <cmath>
+
+#include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+namespace {
+
+struct Step {
+  double learning_rate;
+  double factor;  // of the gradient
+  AdamWOptions options;
+};
+
+// One unit's `width` numbers; `updates` is this step's number, from 1.
+template <typename T>
+void update_unit(T* master, T* first, T* second, T* gradient, std::int64_t width,
+                 std::int64_t updates, const Step& step) {
+  const auto count = static_cast<double>(updates);
+  const T beta1 = static_cast<T>(step.options.beta1), beta2 = static_cast<T>(step.options.beta2);
+  const T rate = static_cast<T>(step.learning_rate / (1 - std::pow(step.options.beta1, count)));
+  const T root =
+      static_cast<T>(1 / std::sqrt(1 - std::pow(step.options.beta2, count)));
+  const T epsilon = static_cast<T>(step.options.epsilon);
+  const T keep = static_cast<T>(1 - step.learning_rate * step.options.weight_decay);
+  const T factor = static_cast<T>(step.factor);
+  for (std::int64_t i = 0; i < width; ++i) {
+    const T g = gradient[i] * factor;
+    first[i] = beta1 * first[i] + (1 - beta1) * g;
+    second[i] = beta2 * second[i] + (1 - beta2) * g * g;
+    master[i] = master[i] * keep - rate * first[i] / (std::sqrt(second[i]) * root + epsilon);
+    gradient[i] = 0;
+  }
+}
+
+// Units of whole tensors are cut into pieces of this many numbers, for the threads.
+constexpr std::int64_t kPiece = 16384;
+
+template <typename T>
+void update_on_cpu(Parameter& parameter, AdamW::State& state, const Step& step) {
+  T* master = parameter.master.data_ptr<T>();
+  T* first = state.first.template data_ptr<T>();
+  T* second = state.second.template data_ptr<T>();
+  T* gradient = parameter.gradient.data_ptr<T>();
+  auto* updates = state.updates.template data_ptr<std::int64_t>();
+  const std::int64_t total = parameter.master.numel();
+  if (!parameter.units.defined()) {
+    ++updates[0];
+    at::parallel_for(0, (total + kPiece - 1) / kPiece, 1, [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t from = begin * kPiece, to = std::min(end * kPiece, total);
+      update_unit(master + from, first + from, second + from, gradient + from, to - from,
+                  updates[0], step);
+    });
+    return;
+  }
+  const std::int64_t units = parameter.units.numel(), width = units > 0 ? total / units : 0;
+  const auto* active =
+      parameter.active.defined() ? parameter.active.data_ptr<std::int64_t>() : nullptr;
+  const std::int64_t count = active != nullptr ? parameter.active.numel() : units;
+  at::parallel_for(0, count, std::max<std::int64_t>(1, kPiece / std::max<std::int64_t>(width, 1)),
+                   [&](std::int64_t begin, std::int64_t end) {
+                     for (std::int64_t i = begin; i < end; ++i) {
+                       const std::int64_t u = active != nullptr ? active[i] : i;
+                       update_unit(master + u * width, first + u * width, second + u * width,
+                                   gradient + u * width, width, ++updates[u], step);
+                     }
+                   });
+}
+
+// The same with LibTorch's operations, for other devices.
+void update_elsewhere(Parameter& parameter, AdamW::State& state, const Step& step) {
+  const AdamWOptions& o = step.options;
+  const bool some = parameter.active.defined();
+  const auto pick = [&](const at::Tensor& t) {
+    return some ? t.index_select(0, parameter.active) : t;
+  };
+  const at::Tensor g = pick(parameter.gradient) * step.factor;
+  const at::Tensor updates = pick(state.updates) + 1;
+  const at::Tensor first = pick(state.first) * o.beta1 + g * (1 - o.beta1);
+  const at::Tensor second = pick(state.second) * o.beta2 + g.square() * (1 - o.beta2);
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(g.dim()), 1);
+  if (parameter.units.defined()) shape[0] = updates.numel();
+  const at::Tensor count = updates.to(g.scalar_type()).view(shape);
+  const at::Tensor rate = step.learning_rate / (1 - at::pow(o.beta1, count));
+  const at::Tensor root = at::rsqrt(1 - at::pow(o.beta2, count));
+  const at::Tensor master = pick(parameter.master) * (1 - step.learning_rate * o.weight_decay) -
+                            rate * first / (second.sqrt() * root + o.epsilon);
+  const auto put = [&](at::Tensor& target, const at::Tensor& value) {
+    if (some) {
+      target.index_copy_(0, parameter.active, value);
+    } else {
+      target.copy_(value);
+    }
+  };
+  put(state.updates, updates);
+  put(state.first, first);
+  put(state.second, second);
+  put(parameter.master, master);
+  parameter.gradient.zero_();
+}
+
+}  // namespace
+
+AdamW::AdamW(std::vector<ParameterPtr> parameters, const AdamWOptions& options)
+    : parameters_(std::move(parameters)), options_(options) {
+  for (const ParameterPtr& parameter : parameters_) {
+    State& state = states_.emplace_back();
+    state.first = at::zeros_like(parameter->master);
+    state.second = at::zeros_like(parameter->master);
+    const std::int64_t counters = parameter->units.defined() ? parameter->units.numel() : 1;
+    state.updates = at::zeros({counters}, parameter->master.options().dtype(at::kLong));
+    parameter->clear_gradient();
+  }
+}
+
+double AdamW::gradient_norm() const {
+  double sum = 0;
+  for (const ParameterPtr& parameter : parameters_) {
+    // What is not active has no gradient.
+    const auto norm = parameter->gradient.norm().item<double>();
+    sum += norm * norm;
+  }
+  return std::sqrt(sum);
+}
+
+void AdamW::step(double learning_rate, double factor) {
+  const at::NoGradGuard no_gradients;
+  const Step step{learning_rate, factor, options_};
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    Parameter& parameter = *parameters_[p];
+    if (!parameter.master.device().is_cpu()) {
+      update_elsewhere(parameter, states_[p], step);
+    } else if (parameter.master.scalar_type() == at::kDouble) {
+      update_on_cpu<double>(parameter, states_[p], step);
+    } else {
+      update_on_cpu<float>(parameter, states_[p], step);
+    }
+    parameter.store();
+  }
+}
+
+std::int64_t AdamW::bytes() const {
+  std::int64_t bytes = 0;
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    for (const at::Tensor& tensor :
+         {parameters_[p]->gradient, states_[p].first, states_[p].second, states_[p].updates}) {
+      bytes += static_cast<std::int64_t>(tensor.nbytes());
+    }
+  }
+  return bytes;
+}
+
+}  // namespace taskneuron
