@@ -79,7 +79,25 @@ const SafetensorsFile& Checkpoint::file_of(const std::string& name) const {
   return files_[found->second];
 }
 
-at::Tensor Checkpoint::tensor(const std::string& name) const { return file_of(name).tensor(name); }
+Checkpoint Checkpoint::with_replaced(std::map<std::string, at::Tensor> tensors) const {
+  Checkpoint result = *this;
+  Sha256 hash;
+  hash.update(hash_);
+  for (auto& [name, tensor] : tensors) {
+    TN_CHECK(tensor.sizes() == this->tensor(name).sizes());
+    const at::Tensor bytes = tensor.contiguous();
+    hash.update(name);
+    hash.update(bytes.data_ptr(), bytes.nbytes());
+    result.replaced_[name] = bytes;
+  }
+  result.hash_ = "sha256:" + hash.hex();
+  return result;
+}
+
+at::Tensor Checkpoint::tensor(const std::string& name) const {
+  const auto replaced = replaced_.find(name);
+  return replaced != replaced_.end() ? replaced->second : file_of(name).tensor(name);
+}
 
 at::Tensor Checkpoint::tensor(const std::string& name,
                               const std::vector<std::int64_t>& shape) const {
@@ -94,7 +112,7 @@ at::Tensor Checkpoint::tensor(const std::string& name,
     throw Error(fmt::format("{}: tensor '{}' has dtype {}; weights must be F32, F16 or BF16",
                             file.path().string(), name, c10::toString(entry.dtype)));
   }
-  return file.tensor(name);
+  return tensor(name);
 }
 
 void Checkpoint::release(const std::string& name) const { file_of(name).release(name); }

@@ -46,24 +46,25 @@ TensorSource source_of(const Checkpoint& base, const std::string& name,
 }  // namespace
 
 void save_model(const Checkpoint& base, const fs::path& out, const SaveOptions& options) {
-  for (const auto& item : options.replaced) TN_CHECK(base.contains(item.first));
   AtomicFolder folder(out);
+  save_model_into(base, folder.temporary(), options);
+  folder.commit();
+}
+
+void save_model_into(const Checkpoint& base, const fs::path& folder, const SaveOptions& options) {
+  for (const auto& item : options.replaced) TN_CHECK(base.contains(item.first));
+  for (const fs::directory_entry& entry : fs::directory_iterator(base.folder())) {
+    if (!entry.is_regular_file() || is_weight_file(entry.path())) continue;
+    const fs::path target = folder / entry.path().filename();
+    const bool config = options.dtype && entry.path().filename() == "config.json";
+    write_file(target,
+               config ? config_with_dtype(entry.path(), *options.dtype) : read_file(entry.path()));
+  }
   std::vector<TensorSource> sources;
   for (const std::string& name : base.tensor_names()) {
     sources.push_back(source_of(base, name, options));
   }
-  write_safetensors(folder.temporary() / "model.safetensors", std::move(sources),
-                    {{"format", "pt"}});
-  for (const fs::directory_entry& entry : fs::directory_iterator(base.folder())) {
-    if (!entry.is_regular_file() || is_weight_file(entry.path())) continue;
-    const fs::path target = folder.temporary() / entry.path().filename();
-    if (options.dtype && entry.path().filename() == "config.json") {
-      write_file(target, config_with_dtype(entry.path(), *options.dtype));
-    } else {
-      fs::copy_file(entry.path(), target);
-    }
-  }
-  folder.commit();
+  write_safetensors(folder / "model.safetensors", std::move(sources), {{"format", "pt"}});
 }
 
 }  // namespace taskneuron

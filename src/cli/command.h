@@ -31,6 +31,8 @@ void add_compare(CLI::App& app);
 void add_ablate(CLI::App& app);
 void add_tasks(CLI::App& app);
 void add_convert(CLI::App& app);
+void add_train(CLI::App& app);
+void add_apply(CLI::App& app);
 
 // Options that every command has.
 struct CommonOptions {
@@ -47,6 +49,7 @@ struct ModelOptions {
   std::string folder;
   std::string dtype = "auto";
   std::string device = "cpu";
+  std::vector<std::string> deltas;
   void add_to(CLI::App& command);
 };
 
@@ -112,6 +115,18 @@ void print_json(const OutputJson& json);
 // there are several. Throws Error unless it can be written; makes nothing.
 std::string output_path(const std::string& out, std::size_t count, const std::string& name,
                         const std::string& extension);
+// The base with deltas ("PATH" or "PATH:SCALE") in place of what they touch; itself without any.
+Checkpoint with_deltas(Checkpoint base, const std::vector<std::string>& deltas);
+
+// A split of a task, encoded with the right answers; notes how many were cut.
+struct EncodedTask {
+  Task task;
+  std::vector<AnswerExample> examples;
+  std::int64_t truncated = 0;
+};
+EncodedTask encode_task(const std::string& folder, const DataOptions& data,
+                        const ExampleEncoder& encoder);
+
 // Makes the folder that a path lies in; call when there is something to write.
 void make_folder_of(const std::string& path);
 

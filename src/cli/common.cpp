@@ -10,6 +10,7 @@
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/memory.h"
 #include "taskneuron/base/tensor_pool.h"
+#include "taskneuron/train/delta.h"
 
 namespace taskneuron::cli {
 
@@ -38,6 +39,8 @@ void ModelOptions::add_to(CLI::App& command) {
           "the processor multiplies bfloat16 fast")
       ->capture_default_str();
   command.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
+  command.add_option("--delta", deltas,
+                     "What train saved: the model with these changes, PATH or PATH:SCALE");
 }
 
 void DataOptions::add_to(CLI::App& command, const std::string& default_split, bool tasks_required) {
@@ -86,7 +89,8 @@ BatchMemory DataOptions::fit(const Checkpoint& checkpoint, const Decoder& decode
 
 LoadedModel::LoadedModel(const ModelOptions& options) : folder_(options.folder) {
   const at::Device device = parse_device(options.device);
-  checkpoint_ = std::make_unique<Checkpoint>(options.folder);
+  checkpoint_ =
+      std::make_unique<Checkpoint>(with_deltas(Checkpoint(options.folder), options.deltas));
   tokenizer_ = std::make_unique<Tokenizer>(options.folder);
   const auto from_tokenizer = tokenizer_->end_of_sequence();
   const auto& from_config = checkpoint_->config().end_of_sequence;
@@ -99,6 +103,30 @@ LoadedModel::LoadedModel(const ModelOptions& options) : folder_(options.folder) 
   end_of_sequence_ = from_tokenizer ? *from_tokenizer : from_config.front();
   decoder_ = std::make_unique<Decoder>(
       *checkpoint_, DecoderOptions{choose_dtype(options.dtype, *checkpoint_, device), device});
+}
+
+Checkpoint with_deltas(Checkpoint base, const std::vector<std::string>& deltas) {
+  if (deltas.empty()) return base;
+  std::vector<ScaledDelta> scaled;
+  for (const std::string& text : deltas) {
+    const DeltaArgument argument = parse_delta_argument(text);
+    scaled.push_back({load_delta(argument.path, base), argument.scale});
+  }
+  return base.with_replaced(apply_deltas(base, scaled));
+}
+
+EncodedTask encode_task(const std::string& folder, const DataOptions& data,
+                        const ExampleEncoder& encoder) {
+  EncodedTask result{load_task(folder), {}, 0};
+  for (const TaskRow& row : load_split(result.task, data.split, data.limit)) {
+    const std::string where =
+        fmt::format("{}:{}", split_path(result.task, data.split).string(), row.line);
+    result.examples.push_back(encoder.encode(row, where));
+    result.truncated += result.examples.back().truncated ? 1 : 0;
+  }
+  note_truncated(result.task.name, result.truncated,
+                 static_cast<std::int64_t>(result.examples.size()));
+  return result;
 }
 
 EncoderOptions LoadedModel::encoder_options(const DataOptions& data) const {

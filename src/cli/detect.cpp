@@ -59,27 +59,7 @@ ScoreOptions score_options(const Options& options) {
   return result;
 }
 
-struct TaskExamples {
-  Task task;
-  std::vector<AnswerExample> examples;
-  std::int64_t truncated = 0;
-};
-
-TaskExamples encode_task(const std::string& folder, const DataOptions& data,
-                         const ExampleEncoder& encoder) {
-  TaskExamples result{load_task(folder), {}, 0};
-  for (const TaskRow& row : load_split(result.task, data.split, data.limit)) {
-    const std::string where =
-        fmt::format("{}:{}", split_path(result.task, data.split).string(), row.line);
-    result.examples.push_back(encoder.encode(row, where));
-    result.truncated += result.examples.back().truncated ? 1 : 0;
-  }
-  note_truncated(result.task.name, result.truncated,
-                 static_cast<std::int64_t>(result.examples.size()));
-  return result;
-}
-
-Scores score_task(const LoadedModel& model, const TaskExamples& task, const ScoreOptions& options) {
+Scores score_task(const LoadedModel& model, const EncodedTask& task, const ScoreOptions& options) {
   constexpr double kSteps = 1e6;  // the bar counts millionths
   Progress bar(fmt::format("detect {}", task.task.name), static_cast<std::int64_t>(kSteps));
   double done = 0;
@@ -118,7 +98,7 @@ void run(const Options& options) {
   const LoadedModel model(options.model);
   for (const Site site : scoring.sites) site_shape(model.checkpoint().config(), site);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
-  std::vector<TaskExamples> tasks;
+  std::vector<EncodedTask> tasks;
   for (const std::string& folder : options.data.tasks) {
     tasks.push_back(encode_task(folder, options.data, encoder));
   }

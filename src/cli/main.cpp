@@ -86,6 +86,8 @@ int run(int argc, char** argv) {
   add_ablate(app);
   add_tasks(app);
   add_convert(app);
+  add_train(app);
+  add_apply(app);
 
   try {
     app.parse(argc, argv);

@@ -70,7 +70,8 @@ at::Tensor transposed_product(const at::Tensor& y, const Linear& weights,
 
 void add_gradient_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b) {
   const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  if (onednn_multiplies(a, b)) return onednn_add_transposed_product(out, a.contiguous(), b.contiguous());
+  if (onednn_multiplies(a, b))
+    return onednn_add_transposed_product(out, a.contiguous(), b.contiguous());
   at::Tensor(out).addmm_(a.to(out.scalar_type()).t(), b.to(out.scalar_type()));
 }
 

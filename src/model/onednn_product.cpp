@@ -60,7 +60,8 @@ struct Key {
 struct KeyHash {
   std::size_t operator()(const Key& key) const {
     std::size_t hash = static_cast<std::size_t>(key.type) * 8 + (key.bias ? 4U : 0U) +
-                       (key.accumulate ? 2U : 0U) + (key.transposed ? 1U : 0U) + static_cast<std::size_t>(key.layout) * 64;
+                       (key.accumulate ? 2U : 0U) + (key.transposed ? 1U : 0U) +
+                       static_cast<std::size_t>(key.layout) * 64;
     for (const std::int64_t size : {key.rows, key.depth, key.columns, key.stride}) {
       hash = hash * 1000003U + static_cast<std::size_t>(size);
     }

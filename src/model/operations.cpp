@@ -184,8 +184,7 @@ struct FusedNorm : Function<FusedNorm> {
         });
       });
     }
-    return {dx,           adds ? dx : at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(),
-            at::Tensor()};
+    return {dx, adds ? dx : at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
   // Of a trained norm's weight and bias.
@@ -248,9 +247,7 @@ struct Rotate : Function<Rotate> {
 
 }  // namespace
 
-at::Tensor linear(const at::Tensor& x, const Linear& weights) {
-  return linears(x, {&weights})[0];
-}
+at::Tensor linear(const at::Tensor& x, const Linear& weights) { return linears(x, {&weights})[0]; }
 
 std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<const Linear*>& weights) {
   bool trains_any = false;
@@ -311,9 +308,9 @@ Residual add_and_normalize(const at::Tensor& x, const at::Tensor& addend, const 
     return result;
   }
   const at::Tensor weight = kind == NormKind::kRmsNormOne ? weights.weight + 1 : weights.weight;
-  const tensor_list results = FusedNorm::apply(x.contiguous(), optional_tensor(addend), weight,
-                                               optional_tensor(weights.bias), epsilon,
-                                               weights.training.get());
+  const tensor_list results =
+      FusedNorm::apply(x.contiguous(), optional_tensor(addend), weight,
+                       optional_tensor(weights.bias), epsilon, weights.training.get());
   return {results[0], results[1]};
 }
 

@@ -105,8 +105,9 @@ LinearTraining& Builder::training_of(Linear& linear) const {
 
 ParameterPtr Builder::add_parameter(Parameter parameter) {
   const at::Tensor& place = parameter.places.front();
-  parameter.master = parameter.master.to(place.device(), wide_type(place), /*non_blocking=*/false,
-                                         /*copy=*/true)
+  parameter.master = parameter.master
+                         .to(place.device(), wide_type(place), /*non_blocking=*/false,
+                             /*copy=*/true)
                          .contiguous();
   if (parameter.units.defined()) parameter.units = parameter.units.to(place.device());
   parameter.activate({});
@@ -355,10 +356,9 @@ TrainedTensor adapted(const Checkpoint& checkpoint, const Adapter& adapter) {
   const at::Tensor stored = checkpoint.tensor(adapter.tensor);
   at::Tensor base = adapter.transposed ? stored.t() : stored;
   const at::Tensor added = at::mm(adapter.b->master, adapter.a->master).mul_(adapter.scale).cpu();
-  const at::Tensor units = (adapter.outputs.defined()
-                                ? adapter.outputs.cpu()
-                                : at::arange(added.size(0), at::kLong)) +
-                           adapter.first_output;
+  const at::Tensor units =
+      (adapter.outputs.defined() ? adapter.outputs.cpu() : at::arange(added.size(0), at::kLong)) +
+      adapter.first_output;
   TrainedTensor result;
   result.tensor = adapter.tensor;
   result.axis = adapter.transposed ? 1 : 0;
@@ -396,8 +396,7 @@ std::map<std::string, TrainedTensor> trained_tensors(const Checkpoint& checkpoin
   return all;
 }
 
-std::vector<at::Tensor> positions_of(const TrainableModel& model,
-                                     const TrainableOptions& options) {
+std::vector<at::Tensor> positions_of(const TrainableModel& model, const TrainableOptions& options) {
   TN_CHECK(model.owned.size() == model.parameters.size());
   std::vector<at::Tensor> positions;
   for (std::size_t p = 0; p < model.parameters.size(); ++p) {

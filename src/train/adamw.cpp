@@ -22,8 +22,7 @@ void update_unit(T* master, T* first, T* second, T* gradient, std::int64_t width
   const auto count = static_cast<double>(updates);
   const T beta1 = static_cast<T>(step.options.beta1), beta2 = static_cast<T>(step.options.beta2);
   const T rate = static_cast<T>(step.learning_rate / (1 - std::pow(step.options.beta1, count)));
-  const T root =
-      static_cast<T>(1 / std::sqrt(1 - std::pow(step.options.beta2, count)));
+  const T root = static_cast<T>(1 / std::sqrt(1 - std::pow(step.options.beta2, count)));
   const T epsilon = static_cast<T>(step.options.epsilon);
   const T keep = static_cast<T>(1 - step.learning_rate * step.options.weight_decay);
   const T factor = static_cast<T>(step.factor);
@@ -49,11 +48,12 @@ void update_on_cpu(Parameter& parameter, AdamW::State& state, const Step& step) 
   const std::int64_t total = parameter.master.numel();
   if (!parameter.units.defined()) {
     ++updates[0];
-    at::parallel_for(0, (total + kPiece - 1) / kPiece, 1, [&](std::int64_t begin, std::int64_t end) {
-      const std::int64_t from = begin * kPiece, to = std::min(end * kPiece, total);
-      update_unit(master + from, first + from, second + from, gradient + from, to - from,
-                  updates[0], step);
-    });
+    at::parallel_for(0, (total + kPiece - 1) / kPiece, 1,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       const std::int64_t from = begin * kPiece, to = std::min(end * kPiece, total);
+                       update_unit(master + from, first + from, second + from, gradient + from,
+                                   to - from, updates[0], step);
+                     });
     return;
   }
   const std::int64_t units = parameter.units.numel(), width = units > 0 ? total / units : 0;

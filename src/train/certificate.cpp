@@ -105,9 +105,9 @@ std::map<std::string, at::Tensor> named_weights(const Decoder& decoder) {
     put_norm(layer.ffn_norm);
     const AttentionWeights& attention = layer.attention;
     // Gate before up: that is how a fused matrix holds them.
-    for (const Linear* linear : {&attention.query_key_value, &attention.query, &attention.key,
-                                 &attention.value, &attention.output, &layer.ffn.gate,
-                                 &layer.ffn.up, &layer.ffn.down}) {
+    for (const Linear* linear :
+         {&attention.query_key_value, &attention.query, &attention.key, &attention.value,
+          &attention.output, &layer.ffn.gate, &layer.ffn.up, &layer.ffn.down}) {
       put_linear(*linear);
     }
   }

@@ -41,8 +41,7 @@ TrainedTensor read_tensor(const SafetensorsFile& file, const std::string& name, 
   for (std::int64_t i = 0; i < tensor.units.numel(); ++i) {
     const std::int64_t unit = tensor.units.data_ptr<std::int64_t>()[i];
     if (unit <= previous || unit >= limit) {
-      refuse(where, name,
-             fmt::format("unit {} does not ascend or is not below {}", unit, limit));
+      refuse(where, name, fmt::format("unit {} does not ascend or is not below {}", unit, limit));
     }
     previous = unit;
   }
@@ -95,8 +94,8 @@ Delta load_delta(const std::filesystem::path& path, const Checkpoint& base) {
     return found == file.metadata().end() ? std::string() : found->second;
   };
   if (field("format") != kFormat) {
-    throw Error(fmt::format("{}: not a delta (metadata 'format' is not '{}')", path.string(),
-                            kFormat));
+    throw Error(
+        fmt::format("{}: not a delta (metadata 'format' is not '{}')", path.string(), kFormat));
   }
   Delta delta;
   delta.base_hash = field("model");

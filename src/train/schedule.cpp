@@ -38,7 +38,8 @@ std::int64_t pieces_of(std::int64_t rows, std::int64_t batch) { return (rows + b
 // A task's rows in an order that is shuffled anew whenever it is used up.
 class Cycle {
  public:
-  Cycle(std::int64_t task, std::int64_t rows) : task_(task), order_(static_cast<std::size_t>(rows)) {
+  Cycle(std::int64_t task, std::int64_t rows)
+      : task_(task), order_(static_cast<std::size_t>(rows)) {
     std::iota(order_.begin(), order_.end(), 0);
     next_ = order_.size();
   }
@@ -62,8 +63,7 @@ ScheduleKind parse_schedule(const std::string& name) {
   if (name == "constant") return ScheduleKind::kConstant;
   if (name == "linear") return ScheduleKind::kLinear;
   if (name == "cosine") return ScheduleKind::kCosine;
-  throw UsageError(
-      fmt::format("--schedule '{}' is unknown; use constant, linear or cosine", name));
+  throw UsageError(fmt::format("--schedule '{}' is unknown; use constant, linear or cosine", name));
 }
 
 double Schedule::at(std::int64_t step) const {

@@ -32,8 +32,10 @@ Trainer::Trainer(TrainableModel& model, std::vector<TrainTask> tasks, const Trai
     : model_(model),
       tasks_(std::move(tasks)),
       options_(options),
-      optimizer_(model.parameters, options.adamw),
-      plan_(Sampler(rows_of(tasks_), options.sampling).steps(options.schedule.steps)) {
+      optimizer_(model.parameters, options.adamw) {
+  const Sampler sampler(rows_of(tasks_), options.sampling);
+  steps_per_epoch_ = sampler.steps_per_epoch();
+  plan_ = sampler.steps(options.schedule.steps);
   for (const TrainTask& task : tasks_) {
     prefixes_.push_back(options_.share_prefix ? shared_prefix_tokens(task.examples) : 0);
     task_positions_.emplace_back();

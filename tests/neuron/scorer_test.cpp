@@ -15,8 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using test::TaskOnModel;
 using test::end_to_end;
+using test::TaskOnModel;
 
 TaskOnModel mini(std::int64_t limit, at::ScalarType dtype = at::kFloat) {
   return TaskOnModel(test::examples() / "models/mini", test::examples() / "tasks/scitail", "train",

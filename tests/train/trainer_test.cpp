@@ -41,8 +41,7 @@ TEST_P(TrainingGoldens, AgreesWithPyTorch) {
   const Json golden =
       read_json(test::fixtures() / "end_to_end" / GetParam() / "golden.json")["train"];
   const TaskOnModel train = end_to_end(GetParam());
-  TrainableModel model =
-      make_trainable(train.checkpoint, train.decoder, units_of(top_ten(train)));
+  TrainableModel model = make_trainable(train.checkpoint, train.decoder, units_of(top_ten(train)));
   std::int64_t owned = 0;
   for (const ParameterPtr& parameter : model.parameters) owned += parameter->numel();
   EXPECT_EQ(owned, golden["owned_parameters"].get<std::int64_t>());
@@ -95,7 +94,8 @@ struct FiniteDifferences {
     std::vector<test::TokenExample> examples;
     for (std::int64_t e = 0; e < 3; ++e) {
       test::TokenExample example;
-      for (std::int64_t i = 0; i < 6 + e; ++i) example.ids.push_back((7 * i + 3 * e + 1) % vocabulary);
+      for (std::int64_t i = 0; i < 6 + e; ++i)
+        example.ids.push_back((7 * i + 3 * e + 1) % vocabulary);
       example.answer_tokens = 2;
       examples.push_back(example);
     }
@@ -203,7 +203,8 @@ TEST(Trainer, EachTasksStepsUpdateItsOwnUnitsAlone) {
   const std::vector<AnswerExample> few(train.examples.begin(), train.examples.begin() + 4);
   Trainer trainer(model, {{"a", few, units_of(first)}, {"b", few, units_of(second)}}, options);
   std::vector<at::Tensor> before;
-  for (const ParameterPtr& parameter : model.parameters) before.push_back(parameter->master.clone());
+  for (const ParameterPtr& parameter : model.parameters)
+    before.push_back(parameter->master.clone());
   trainer.step(1);
   std::set<std::vector<std::int64_t>> changed;
   for (std::size_t p = 0; p < before.size(); ++p) {
@@ -305,8 +306,7 @@ TEST(Sampler, TemperatureLiesBetweenProportionalAndEqual) {
 
 TEST(Delta, ScalesComposesAndRestores) {
   const TaskOnModel train = end_to_end("gpt2");
-  TrainableModel model =
-      make_trainable(train.checkpoint, train.decoder, units_of(top_ten(train)));
+  TrainableModel model = make_trainable(train.checkpoint, train.decoder, units_of(top_ten(train)));
   Trainer trainer(model, {{"task", train.examples, {}}}, four_steps(8));
   trainer.step(1);
   const Delta delta = make_delta(train.checkpoint, model);

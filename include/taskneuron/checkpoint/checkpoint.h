@@ -19,6 +19,10 @@ class Checkpoint {
  public:
   explicit Checkpoint(const std::filesystem::path& folder);
 
+  // The same with some tensors (of the same shapes) in place of those in the files. Has a hash of
+  // its own. Throws Error for a tensor that is not there.
+  Checkpoint with_replaced(std::map<std::string, at::Tensor> tensors) const;
+
   const std::filesystem::path& folder() const { return folder_; }
   const ModelConfig& config() const { return config_; }
 
@@ -49,6 +53,7 @@ class Checkpoint {
   ModelConfig config_;
   std::vector<SafetensorsFile> files_;
   std::map<std::string, std::size_t> file_of_;
+  std::map<std::string, at::Tensor> replaced_;
   std::string hash_;
 };
 
@@ -64,5 +69,8 @@ struct SaveOptions {
 // `out` exists or cannot be written.
 void save_model(const Checkpoint& base, const std::filesystem::path& out,
                 const SaveOptions& options);
+// The same into a folder that exists: every file appears complete or not at all, the weights last.
+void save_model_into(const Checkpoint& base, const std::filesystem::path& folder,
+                     const SaveOptions& options);
 
 }  // namespace taskneuron

@@ -12,15 +12,15 @@ namespace taskneuron {
 // units. Gradient and master are float32 (float64 in a float64 model) and hold one row per unit,
 // whichever axis the units count along, so that cost and memory grow with the number of units.
 struct Parameter {
-  std::string tensor;         // its name in the checkpoint
-  int axis = 0;               // of the stored tensor, which the units count along
-  bool transposed = false;    // whether the stored tensor lies the other way than `places`
-  std::int64_t first = 0;     // where the matrix begins on that axis (fused gate and up: F for up)
-  at::Tensor units;           // int64, ascending, counted from `first`; undefined: the whole tensor
-  at::Tensor master;          // [units, ...]; whole: the matrix as [out, in], or a vector
-  at::Tensor gradient;        // like master; undefined until a backward pass adds to it
-  at::Tensor active;          // int64 positions in `units` that train at the moment; undefined: all
-  at::Tensor active_units;    // units[active], or units
+  std::string tensor;       // its name in the checkpoint
+  int axis = 0;             // of the stored tensor, which the units count along
+  bool transposed = false;  // whether the stored tensor lies the other way than `places`
+  std::int64_t first = 0;   // where the matrix begins on that axis (fused gate and up: F for up)
+  at::Tensor units;         // int64, ascending, counted from `first`; undefined: the whole tensor
+  at::Tensor master;        // [units, ...]; whole: the matrix as [out, in], or a vector
+  at::Tensor gradient;      // like master; undefined until a backward pass adds to it
+  at::Tensor active;        // int64 positions in `units` that train at the moment; undefined: all
+  at::Tensor active_units;  // units[active], or units
   std::vector<at::Tensor> places;  // what the decoder multiplies, units along dimension 0
 
   std::int64_t numel() const { return master.numel(); }

@@ -36,13 +36,13 @@ struct TrainableOptions {
 
 // A low-rank addition to (some outputs of) a matrix: y[:, outputs] += scale · (x Aᵀ) Bᵀ.
 struct Adapter {
-  std::string tensor;      // the matrix that it belongs to
+  std::string tensor;             // the matrix that it belongs to
   bool transposed = false;        // whether that lies as [in, out]
   std::int64_t first_output = 0;  // of the stored matrix
-  at::Tensor outputs;      // int64; undefined: all
+  at::Tensor outputs;             // int64; undefined: all
   double scale = 1;
-  ParameterPtr a;          // [rank, in]
-  ParameterPtr b;          // [outputs, rank]
+  ParameterPtr a;  // [rank, in]
+  ParameterPtr b;  // [outputs, rank]
 };
 
 // Which part of a layer's FFN a parameter of a unit set is.

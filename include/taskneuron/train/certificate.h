@@ -29,8 +29,8 @@ struct Certificate {
   std::int64_t frozen_values = 0;
 };
 
-// Compares every tensor that `tensor_after` gives (undefined: none) with the base's, bit by bit, and
-// finds what changed outside of what was trained. Reads every weight.
+// Compares every tensor that `tensor_after` gives (undefined: none) with the base's, bit by bit,
+// and finds what changed outside of what was trained. Reads every weight.
 Certificate certify(const Checkpoint& base, const std::map<std::string, TrainedTensor>& trained,
                     const std::function<at::Tensor(const std::string&)>& tensor_after);
 

@@ -46,6 +46,7 @@ class Trainer {
   Trainer(TrainableModel& model, std::vector<TrainTask> tasks, const TrainerOptions& options);
 
   std::int64_t steps() const { return static_cast<std::int64_t>(plan_.size()); }
+  std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
   // Step `number`, from 1. Throws NonFiniteError, with nothing updated, when the loss or the
   // gradient is not finite; the message names the step and its rows.
   StepResult step(std::int64_t number);
@@ -66,8 +67,9 @@ class Trainer {
   std::vector<TrainTask> tasks_;
   TrainerOptions options_;
   AdamW optimizer_;
+  std::int64_t steps_per_epoch_ = 0;
   std::vector<std::vector<ExampleRef>> plan_;
-  std::vector<std::int64_t> prefixes_;                  // shared tokens of each task
+  std::vector<std::int64_t> prefixes_;                   // shared tokens of each task
   std::vector<std::vector<at::Tensor>> task_positions_;  // of each task with units
   std::int64_t active_task_ = -1;
 };

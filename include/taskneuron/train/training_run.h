@@ -1,0 +1,68 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "taskneuron/checkpoint/checkpoint.h"
+#include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/train/certificate.h"
+#include "taskneuron/train/trainer.h"
+
+namespace taskneuron {
+
+enum class SaveAs {
+  kDelta,  // delta.safetensors
+  kModel,  // a folder that Transformers loads
+};
+
+// A training run in a folder of its own (format: docs/formats/training.md): settings and progress
+// while it runs, the result when it is done. A run that was killed goes on from its last checkpoint
+// to the same weights.
+struct TrainingRunOptions {
+  std::filesystem::path out;
+  bool resume = false;
+  // Everything that the result depends on. A run is resumed only with the same.
+  std::map<std::string, std::string> settings;
+  SaveAs save = SaveAs::kDelta;
+  double checkpoint_seconds = 60;   // between checkpoints
+  std::int64_t evaluate_every = 0;  // steps; 0: never
+  std::int64_t patience = 0;        // evaluations without a better loss until it stops; 0: off
+  const std::vector<TaskEvaluation>* validation = nullptr;
+  BatchLimits validation_limits;
+};
+
+struct TrainingRunResult {
+  std::int64_t steps = 0;      // done in all
+  std::int64_t best_step = 0;  // whose weights were saved
+  bool stopped_early = false;
+  double first_loss = 0;  // of the first and the last step
+  double last_loss = 0;
+  std::int64_t tokens = 0;
+  double seconds = 0;                  // of steps and evaluations, over all sessions of the run
+  std::vector<TaskResult> validation;  // the last evaluation, or the best one's
+  Certificate certificate;
+  std::string file;  // what was saved
+};
+
+// Whether `out` holds a run that can go on, or is free. Throws Error when it holds a finished run,
+// an unfinished one without `resume`, one with other settings (naming them), or something else.
+// Makes the folder and its run.json.
+class TrainingFolder {
+ public:
+  explicit TrainingFolder(const TrainingRunOptions& options);
+  // The batch plan of the run's first session, which a resumed one keeps; undefined: set it.
+  BatchMemory batch_plan(const std::function<BatchMemory()>& make) const;
+
+ private:
+  std::filesystem::path run_json_;
+};
+
+// Calls progress after every step with its tokens.
+TrainingRunResult run_training(const Checkpoint& base, TrainableModel& model, Trainer& trainer,
+                               const TrainingRunOptions& options,
+                               const std::function<void(std::int64_t tokens)>& progress);
+
+}  // namespace taskneuron

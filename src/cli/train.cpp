@@ -1,0 +1,474 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/sha256.h"
+#include "cli/command.h"
+#include "taskneuron/base/compute.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/version.h"
+#include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/neuron/neuron_set.h"
+#include "taskneuron/train/training_run.h"
+
+namespace taskneuron::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Options {
+  CommonOptions common;
+  ModelOptions model;
+  DataOptions data;
+  std::vector<std::string> sets;
+  bool feed_forward = false;
+  bool full = false;
+  std::int64_t lora_rank = 0;
+  double lora_alpha = 0;
+  std::vector<std::string> lora_targets = {"query", "value"};
+  std::string out;
+  double learning_rate = 1e-4;
+  std::string schedule = "linear";
+  std::int64_t warmup_steps = 0;
+  double weight_decay = 0;
+  double clip = 1;
+  std::int64_t steps = 0;
+  double epochs = 3;
+  std::int64_t batch = 16;
+  std::int64_t accumulate = 1;
+  std::string mixing = "proportional";
+  std::uint64_t seed = 0;
+  std::string evaluate = "epoch";
+  std::string validation_split = "validation";
+  std::int64_t validation_limit = 0;
+  std::int64_t patience = 0;
+  std::string save;
+  double checkpoint_seconds = 60;
+  bool resume = false;
+  bool no_shared_prefix = false;
+  bool allow_other_weights = false;
+};
+
+std::string file_hash(const fs::path& path) { return sha256_hex(read_file(path)); }
+
+// What is trained, in all and by each task.
+struct Trained {
+  TrainableOptions all;
+  std::vector<TrainableOptions> by_task;  // empty: every task trains `all`
+  std::string name;
+};
+
+TrainableOptions options_of(const NeuronSet& set) {
+  TrainableOptions options;
+  for (const auto& [site, units] : set.sites) options.units[site] = units.units;
+  return options;
+}
+
+void add_units(TrainableOptions& all, const TrainableOptions& more) {
+  for (const auto& [site, layers] : more.units) {
+    auto& known = all.units[site];
+    known.resize(layers.size());
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      std::vector<std::int64_t> joined;
+      std::set_union(known[l].begin(), known[l].end(), layers[l].begin(), layers[l].end(),
+                     std::back_inserter(joined));
+      known[l] = joined;
+    }
+  }
+}
+
+Trained read_sets(const Options& options, const LoadedModel& model) {
+  Trained trained;
+  trained.name = "units";
+  for (const std::string& path : options.sets) {
+    const NeuronSet set = load_set(path);
+    require_fit(set, model.checkpoint().config(), model.checkpoint().hash(),
+                options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
+    if (set.size() == 0) throw Error(fmt::format("{}: the set is empty; nothing to train", path));
+    if (!trained.by_task.empty()) {
+      for (const auto& item : set.sites) {
+        if (trained.by_task[0].units.count(item.first) == 0) {
+          throw Error(
+              fmt::format("{}: has site {}, which {} lacks; sets of one run need the same "
+                          "sites",
+                          path, site_name(item.first), options.sets[0]));
+        }
+      }
+    }
+    trained.by_task.push_back(options_of(set));
+    add_units(trained.all, trained.by_task.back());
+  }
+  if (trained.by_task.size() == 1) trained.by_task.clear();
+  return trained;
+}
+
+Trained what_is_trained(const Options& options, const LoadedModel& model) {
+  if (!options.sets.empty()) return read_sets(options, model);
+  Trained trained;
+  trained.name = options.full ? "full" : options.feed_forward ? "ffn" : "lora";
+  trained.all.part = options.full           ? TrainedPart::kAll
+                     : options.feed_forward ? TrainedPart::kFeedForward
+                                            : TrainedPart::kAdapters;
+  trained.all.lora.rank = options.lora_rank;
+  trained.all.lora.alpha =
+      options.lora_alpha > 0 ? options.lora_alpha : 4 * static_cast<double>(options.lora_rank);
+  trained.all.lora.targets = {options.lora_targets.begin(), options.lora_targets.end()};
+  trained.all.lora.seed = options.seed;
+  return trained;
+}
+
+void check_usage(const Options& options) {
+  const int ways = (options.sets.empty() ? 0 : 1) + (options.full ? 1 : 0) +
+                   (options.feed_forward ? 1 : 0) + (options.lora_rank > 0 ? 1 : 0);
+  if (ways != 1) {
+    throw UsageError("say what to train, one of --set, --ffn, --full and --lora RANK");
+  }
+  if (options.sets.size() > 1 && options.sets.size() != options.data.tasks.size()) {
+    throw UsageError(fmt::format(
+        "{} sets for {} tasks; give one set for all tasks, or one for each in their order",
+        options.sets.size(), options.data.tasks.size()));
+  }
+  if (!options.save.empty() && options.save != "delta" && options.save != "model") {
+    throw UsageError(fmt::format("--save '{}' is unknown; use delta or model", options.save));
+  }
+  if (!(options.learning_rate > 0)) throw UsageError("--lr must be above 0");
+  if (!(options.epochs > 0)) throw UsageError("--epochs must be above 0");
+  parse_schedule(options.schedule);
+  SamplingOptions sampling;
+  parse_mixing(options.mixing, sampling);
+}
+
+// Steps between evaluations; 0: none.
+std::int64_t evaluate_every(const Options& options, std::int64_t steps_per_epoch) {
+  if (options.evaluate == "none") {
+    if (options.patience > 0)
+      throw UsageError("--patience needs evaluations; leave --evaluate out");
+    return 0;
+  }
+  if (options.evaluate == "epoch") return steps_per_epoch;
+  char* end = nullptr;
+  const std::int64_t every = std::strtoll(options.evaluate.c_str(), &end, 10);
+  if (*end != '\0' || every <= 0) {
+    throw UsageError(fmt::format("--evaluate '{}' is unknown; use epoch, none or a number of steps",
+                                 options.evaluate));
+  }
+  return every;
+}
+
+TrainerOptions trainer_options(const Options& options, const std::vector<EncodedTask>& tasks,
+                               bool by_task) {
+  TrainerOptions result;
+  result.adamw.weight_decay = options.weight_decay;
+  result.sampling.batch = options.batch;
+  result.sampling.seed = options.seed;
+  result.sampling.one_task_per_step = by_task;
+  parse_mixing(options.mixing, result.sampling);
+  std::vector<std::int64_t> rows;
+  for (const EncodedTask& task : tasks) {
+    rows.push_back(static_cast<std::int64_t>(task.examples.size()));
+  }
+  const std::int64_t per_epoch = Sampler(rows, result.sampling).steps_per_epoch();
+  result.schedule.kind = parse_schedule(options.schedule);
+  result.schedule.learning_rate = options.learning_rate;
+  result.schedule.warmup_steps = options.warmup_steps;
+  result.schedule.steps =
+      options.steps > 0
+          ? options.steps
+          : std::max<std::int64_t>(1, static_cast<std::int64_t>(
+                                          options.epochs * static_cast<double>(per_epoch) + 0.5));
+  result.clip = options.clip;
+  result.accumulate = options.accumulate;
+  result.limits = {0, options.data.batch_tokens};
+  result.share_prefix = !options.no_shared_prefix;
+  return result;
+}
+
+// Everything that the trained weights depend on.
+std::map<std::string, std::string> settings_of(const Options& options, const LoadedModel& model,
+                                               const PromptTemplate& prompt, const Trained& trained,
+                                               const TrainerOptions& trainer) {
+  std::map<std::string, std::string> settings = {
+      {"model", model.checkpoint().hash()},
+      {"dtype", dtype_name(model.decoder().options().dtype)},
+      {"template", prompt.hash()},
+      {"trained", trained.name},
+      {"lr", fmt::format("{}", options.learning_rate)},
+      {"schedule", options.schedule},
+      {"warmup_steps", std::to_string(options.warmup_steps)},
+      {"weight_decay", fmt::format("{}", options.weight_decay)},
+      {"clip", fmt::format("{}", options.clip)},
+      {"steps", std::to_string(trainer.schedule.steps)},
+      {"batch", std::to_string(options.batch)},
+      {"accumulate", std::to_string(options.accumulate)},
+      {"mixing", options.mixing},
+      {"seed", std::to_string(options.seed)},
+      {"split", options.data.split},
+      {"limit", std::to_string(options.data.limit)},
+      {"max_length", std::to_string(options.data.max_length)},
+      {"batch_tokens", std::to_string(options.data.batch_tokens)},
+      {"shared_prefix", options.no_shared_prefix ? "off" : "on"},
+      {"evaluate", options.evaluate},
+      {"patience", std::to_string(options.patience)},
+      {"save", options.save},
+      {"version", version()}};
+  if (options.patience > 0) {
+    settings["validation_split"] = options.validation_split;
+    settings["validation_limit"] = std::to_string(options.validation_limit);
+  }
+  std::string tasks, sets;
+  for (const std::string& folder : options.data.tasks) {
+    const Task task = load_task(folder);
+    tasks += fmt::format("{}{} {:.16}", tasks.empty() ? "" : ", ", task.name,
+                         file_hash(split_path(task, options.data.split)));
+  }
+  for (const std::string& path : options.sets) {
+    sets += fmt::format("{}{:.16}", sets.empty() ? "" : ", ", file_hash(path));
+  }
+  settings["tasks"] = tasks;
+  if (!sets.empty()) settings["sets"] = sets;
+  if (options.lora_rank > 0) {
+    settings["lora"] =
+        fmt::format("rank {}, alpha {}, {}", trained.all.lora.rank, trained.all.lora.alpha,
+                    fmt::join(trained.all.lora.targets, " "));
+  }
+  return settings;
+}
+
+std::vector<TaskEvaluation> make_validation(const Options& options, const ExampleEncoder& encoder) {
+  std::vector<TaskEvaluation> validation;
+  for (const std::string& folder : options.data.tasks) {
+    const Task task = load_task(folder);
+    const fs::path path = split_path(task, options.validation_split);
+    if (!fs::exists(path)) {
+      throw Error(
+          fmt::format("{}: no such file; name another --validation-split, or train with "
+                      "--evaluate none",
+                      path.string()));
+    }
+    EvaluationOptions evaluation;
+    if (task.type == TaskType::kGeneration) evaluation.scoring = Scoring::kLoss;
+    validation.emplace_back(task, options.validation_split,
+                            load_split(task, options.validation_split, options.validation_limit),
+                            encoder, evaluation);
+  }
+  return validation;
+}
+
+std::int64_t values_of(const TrainableModel& model) {
+  std::int64_t values = 0;
+  for (const ParameterPtr& parameter : model.parameters) values += parameter->numel();
+  return values;
+}
+
+OutputJson validation_json(const std::vector<TaskResult>& results) {
+  OutputJson list = OutputJson::array();
+  for (const TaskResult& result : results) {
+    list.push_back({{"task", result.task},
+                    {"split", result.split},
+                    {"metric", result.metric},
+                    {"value", result.value},
+                    {"stderr", result.standard_error},
+                    {"loss", result.loss},
+                    {"examples", result.examples}});
+  }
+  return list;
+}
+
+void print_result(const Options& options, const TrainableModel& model, const Trainer& trainer,
+                  std::int64_t optimizer_bytes, const TrainingRunResult& result) {
+  const std::int64_t values = values_of(model);
+  if (options.common.json) {
+    return print_json({{"model", options.model.folder},
+                       {"steps", result.steps},
+                       {"best_step", result.best_step},
+                       {"stopped_early", result.stopped_early},
+                       {"first_loss", result.first_loss},
+                       {"last_loss", result.last_loss},
+                       {"trained_values", values},
+                       {"gradient_and_optimizer_bytes", optimizer_bytes},
+                       {"tokens", result.tokens},
+                       {"seconds", result.seconds},
+                       {"tokens_per_second", static_cast<double>(result.tokens) / result.seconds},
+                       {"frozen_identical", result.certificate.holds()},
+                       {"validation", validation_json(result.validation)},
+                       {"out", options.out},
+                       {"file", result.file}});
+  }
+  fmt::print("{} steps on {} values, loss {:.4f} -> {:.4f}, {} tokens in {:.1f} s{}\n",
+             result.steps, values, result.first_loss, result.last_loss, result.tokens,
+             result.seconds, result.stopped_early ? ", stopped early" : "");
+  if (options.patience > 0) fmt::print("weights of step {}\n", result.best_step);
+  fmt::print("{} values outside of them are bit-identical to {}: {}\n",
+             result.certificate.frozen_values, options.model.folder,
+             (fs::path(options.out) / "certificate.json").string());
+  if (!result.validation.empty()) {
+    Table table({"task", "split", "metric", "value", "stderr", "loss", "n"});
+    for (const TaskResult& row : result.validation) {
+      table.add({row.task, row.split, row.metric, fmt::format("{:.4f}", row.value),
+                 fmt::format("{:.4f}", row.standard_error), fmt::format("{:.4f}", row.loss),
+                 std::to_string(row.examples)});
+    }
+    table.print();
+  }
+  fmt::print("{}\n", result.file);
+}
+
+void run(const Options& given) {
+  Options options = given;
+  options.common.apply();
+  check_usage(options);
+  if (options.save.empty()) {
+    options.save = !options.sets.empty() || options.lora_rank > 0 ? "delta" : "model";
+  }
+  const PromptTemplate prompt = find_template(options.data, options.model.folder);
+  const LoadedModel model(options.model);
+  if (!options.model.deltas.empty() && options.save == "delta") {
+    throw UsageError("a delta is against a model folder; with --delta use --save model");
+  }
+  const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
+  const Trained trained = what_is_trained(options, model);
+  std::vector<EncodedTask> tasks;
+  for (const std::string& folder : options.data.tasks) {
+    tasks.push_back(encode_task(folder, options.data, encoder));
+  }
+  const TrainerOptions trainer_settings = trainer_options(options, tasks, !trained.by_task.empty());
+  const std::vector<TaskEvaluation> validation = options.evaluate == "none"
+                                                     ? std::vector<TaskEvaluation>()
+                                                     : make_validation(options, encoder);
+  TrainingRunOptions run_options;
+  TrainableModel trainable = make_trainable(model.checkpoint(), model.decoder(), trained.all);
+  run_options.out = options.out;
+  run_options.resume = options.resume;
+  run_options.settings = settings_of(options, model, prompt, trained, trainer_settings);
+  run_options.save = options.save == "delta" ? SaveAs::kDelta : SaveAs::kModel;
+  run_options.checkpoint_seconds = options.checkpoint_seconds;
+  run_options.patience = options.patience;
+  run_options.validation = validation.empty() ? nullptr : &validation;
+  const TrainingFolder folder(run_options);
+
+  std::vector<TrainTask> train_tasks;
+  for (std::size_t t = 0; t < tasks.size(); ++t) {
+    train_tasks.push_back({tasks[t].task.name, std::move(tasks[t].examples), {}});
+    if (!trained.by_task.empty()) train_tasks.back().units = trained.by_task[t];
+  }
+  Trainer trainer(trainable, std::move(train_tasks), trainer_settings);
+  trainer.set_limits(folder.batch_plan(
+      [&] { return options.data.fit(model.checkpoint(), model.decoder(), trainer.demand()); }));
+  run_options.evaluate_every = evaluate_every(options, trainer.steps_per_epoch());
+  run_options.validation_limits = options.data.limits();
+  TrainingRunResult result;
+  blame_weights(model.checkpoint(), [&] {
+    Progress bar("train", trainer.steps());
+    result = run_training(model.checkpoint(), trainable, trainer, run_options,
+                          [&](std::int64_t tokens) { bar.advance(tokens > 0 ? 1 : 0, tokens); });
+  });
+  print_result(options, trainable, trainer, trainer.optimizer().bytes(), result);
+}
+
+void add_what(CLI::App& command, Options& options) {
+  command.add_option("--set", options.sets,
+                     "Train the units of this set; of several, one per task in the tasks' order, "
+                     "each task's steps update its own");
+  command.add_flag("--ffn", options.feed_forward, "Train every FFN matrix");
+  command.add_flag("--full", options.full, "Train every tensor");
+  command.add_option("--lora", options.lora_rank, "Train low-rank adapters of this rank")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--lora-alpha", options.lora_alpha,
+                     "Scale of adapters is alpha / rank; "
+                     "default: 4 times the rank");
+  command
+      .add_option("--lora-targets", options.lora_targets,
+                  "query, key, value, attention-output, gate, up, down")
+      ->capture_default_str();
+}
+
+void add_how(CLI::App& command, Options& options) {
+  command.add_option("--lr", options.learning_rate, "Learning rate")->capture_default_str();
+  command.add_option("--schedule", options.schedule, "constant, linear or cosine, to zero")
+      ->capture_default_str();
+  command.add_option("--warmup-steps", options.warmup_steps, "Steps of rising learning rate")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--weight-decay", options.weight_decay, "Decoupled weight decay")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--clip", options.clip, "Largest gradient norm; 0: any")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--epochs", options.epochs, "Passes over the rows")->capture_default_str();
+  command.add_option("--steps", options.steps, "Optimizer steps, instead of --epochs")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--batch", options.batch, "Examples per optimizer step")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      .add_option("--accumulate", options.accumulate,
+                  "Forward passes that a step is cut into, at least (memory, not results)")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      .add_option("--mixing", options.mixing,
+                  "Several tasks: proportional to their rows, equal, or temperature=T "
+                  "(weight rows^(1/T))")
+      ->capture_default_str();
+  command.add_option("--seed", options.seed, "Seed of order, mixing and adapters")
+      ->capture_default_str();
+  command.add_flag("--no-shared-prefix", options.no_shared_prefix,
+                   "Run each example's instruction by itself (for measurements)");
+}
+
+void add_run(CLI::App& command, Options& options) {
+  command
+      .add_option("--evaluate", options.evaluate,
+                  "When to evaluate the validation split: epoch, none, or every so many steps")
+      ->capture_default_str();
+  command.add_option("--validation-split", options.validation_split, "Split to evaluate")
+      ->capture_default_str();
+  command.add_option("--validation-limit", options.validation_limit, "Rows of it; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      .add_option("--patience", options.patience,
+                  "Stop after so many evaluations without a better mean loss and keep the best "
+                  "weights; 0: off")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--save", options.save,
+                     "delta or model; default: delta with --set and --lora, else model");
+  command.add_option("--checkpoint-seconds", options.checkpoint_seconds, "Between checkpoints")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_flag("--resume", options.resume,
+                   "Go on with the run in --out, to the very weights of an uninterrupted one; "
+                   "starts it where there is none");
+  command.add_flag("--allow-other-weights", options.allow_other_weights,
+                   "Use sets that were made for other weights of the same shape");
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "train", "Fine-tune the units of a set alone, or the FFNs, everything, or LoRA adapters");
+  options->model.add_to(*command);
+  options->data.add_to(*command, "train");
+  command->remove_option(command->get_option("--batch"));  // here it counts examples per step
+  add_what(*command, *options);
+  command->add_option("--out", options->out, "Folder of the run, and of what it makes")->required();
+  add_how(*command, *options);
+  add_run(*command, *options);
+  options->common.add_to(*command);
+  command->footer(
+      "Examples:\n  taskneuron train examples/models/mini --task examples/tasks/scitail \\\n"
+      "    --set scitail.json --lr 1e-3 --out tuned\n"
+      "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail \\\n"
+      "    --delta tuned/delta.safetensors");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace taskneuron::cli
