@@ -1,0 +1,5 @@
+"""The page of study question1: tables from its result.json."""
+
+
+def write(result, path):
+    raise NotImplementedError
