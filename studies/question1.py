@@ -19,7 +19,8 @@ import time
 import question1_page
 
 TOP = "10%"
-SEEDS = 5
+SEEDS = 5            # random sets that are switched off, per task
+TRAINED_SEEDS = 3    # random sets that are trained, per task
 AGGREGATES = ("example", "token", "dataset")
 SCOPES = ("global", "layer")
 SITES = {"act": ["act"], "paper": ["act", "out"]}
@@ -38,8 +39,8 @@ class Study:
         self.text = arguments.text
         self.names = [self.meta(folder)["name"] for folder in self.tasks]
         # Rows: of the multi-task fine-tune, of neuron-only training, of tests, of the settings table.
-        self.rows = {"original": 0, "units": 400, "detect": 300, "test": 200, "table": 60}
-        self.epochs = {"original": 3, "units": 2}
+        self.rows = {"original": 0, "units": 300, "detect": 300, "test": 150, "table": 60}
+        self.epochs = {"original": 2, "units": 2}
         if self.quick:
             self.rows = {"original": 60, "units": 60, "detect": 40, "test": 20, "table": 10}
             self.epochs = {"original": 1, "units": 1}
@@ -167,7 +168,7 @@ class Study:
         for folder, name in zip(self.tasks, self.names):
             delta = self.train_units(rate, folder, name, "task", self.base_set(name))
             task[name] = self.evaluate(f"evaluated/{name}-task", self.model, self.tasks, "--delta", delta)
-        for seed in range(SEEDS):
+        for seed in range(TRAINED_SEEDS):
             for folder, name in zip(self.tasks, self.names):
                 delta = self.train_units(rate, folder, name, f"random{seed}", self.random_set(name, seed))
                 row = self.evaluate(f"evaluated/{name}-random{seed}", self.model, [folder], "--delta", delta)
@@ -217,8 +218,8 @@ class Study:
         total = lambda limit: sum(rows(count, limit) * size * scale for count, size in tokens_per_row.values())
         evaluation = 0.6 * total(self.rows["test"])  # forward, and generation
         work = 2 * total(self.rows["detect"]) + 2 * self.epochs["original"] * total(self.rows["original"]) \
-            + (1 + SEEDS) * self.epochs["units"] * total(self.rows["units"]) + 12 * total(200) \
-            + (12 + SEEDS + 1) * evaluation + (2 + len(self.names) + 2 * SEEDS) * evaluation \
+            + (1 + TRAINED_SEEDS) * self.epochs["units"] * total(self.rows["units"]) + 12 * total(200) \
+            + (12 + TRAINED_SEEDS + 1) * evaluation + (2 + len(self.names) + 2 * SEEDS) * evaluation \
             + 16 * (1 + SEEDS) * 0.6 * total(self.rows["table"])
         print(f"about {work / rate / 60:.0f} minutes on this machine "
               f"({rate:.0f} tokens/s measured, {work / 1e6:.1f} million tokens of work)", flush=True)
@@ -227,11 +228,12 @@ class Study:
         start = time.time()
         self.estimate()
         settings = self.choose_settings()
-        training = self.training(settings["units"])
         model = self.original(settings["full"])
+        self.detect("original", model)
+        training = self.training(settings["units"])
         deactivation = self.deactivation(model)
         result = {"names": self.names, "types": {self.meta(f)["name"]: self.meta(f)["type"] for f in self.tasks},
-                  "settings": settings, "rows": self.rows, "epochs": self.epochs, "seeds": SEEDS, "top": TOP,
+                  "settings": settings, "rows": self.rows, "epochs": self.epochs, "seeds": SEEDS, "trained_seeds": TRAINED_SEEDS, "top": TOP,
                   "original": self.read("original.run.json")["result"],
                   "training": training, "deactivation": deactivation,
                   "seconds": sum(self.read(stage + ".json")["seconds"] for stage, _ in self.commands),

@@ -95,6 +95,9 @@ class LoadedModel {
 // the checkpoint that is not finite either, if there is one.
 void blame_weights(const Checkpoint& checkpoint, const std::function<void()>& work);
 
+// Sites by name; "paper" is act and out. Throws UsageError for another name.
+std::vector<Site> parse_sites(const std::vector<std::string>& names);
+
 // The template that --template names, for a model folder's tokenizer.
 PromptTemplate find_template(const DataOptions& data, const std::string& model_folder);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 
 #include "base/file.h"
 #include "cli/command.h"
@@ -136,6 +137,22 @@ EncoderOptions LoadedModel::encoder_options(const DataOptions& data) const {
                             data.max_length, context));
   }
   return {data.max_length > 0 ? data.max_length : context, end_of_sequence_};
+}
+
+std::vector<Site> parse_sites(const std::vector<std::string>& names) {
+  std::set<Site> sites;
+  for (const std::string& name : names) {
+    if (name == "paper") {
+      sites.insert({Site::kAct, Site::kOut});
+      continue;
+    }
+    try {
+      sites.insert(parse_site(name));
+    } catch (const Error& error) {
+      throw UsageError(std::string(error.what()) + ", and the preset paper");
+    }
+  }
+  return {sites.begin(), sites.end()};
 }
 
 void blame_weights(const Checkpoint& checkpoint, const std::function<void()>& work) {

@@ -27,26 +27,11 @@ struct Options {
   std::uint64_t seed = 0;
 };
 
-std::set<Site> parse_sites(const std::vector<std::string>& names) {
-  std::set<Site> sites;
-  for (const std::string& name : names) {
-    if (name == "paper") {
-      sites.insert({Site::kAct, Site::kOut});
-    } else {
-      try {
-        sites.insert(parse_site(name));
-      } catch (const Error& error) {
-        throw UsageError(std::string(error.what()) + ", and the preset paper");
-      }
-    }
-  }
-  return sites;
-}
-
 ScoreOptions score_options(const Options& options) {
   ScoreOptions result;
   result.method = options.method;
-  result.sites = parse_sites(options.sites);
+  const std::vector<Site> sites = parse_sites(options.sites);
+  result.sites = {sites.begin(), sites.end()};
   result.aggregate = options.aggregate.empty() ? default_aggregate(options.method)
                                                : parse_aggregate(options.aggregate);
   if (options.positions != "all" && options.positions != "own") {

@@ -2,9 +2,9 @@
 
 #include "base/file.h"
 #include "cli/command.h"
-#include "cli/variant.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/evaluate/variant.h"
 
 namespace taskneuron::cli {
 
@@ -26,12 +26,12 @@ struct Options {
 
 std::vector<Variant> make_variants(const Options& options, const LoadedModel& model) {
   std::vector<Variant> variants;
-  if (options.sets.empty()) variants.push_back(original_variant(model));
+  if (options.sets.empty()) variants.push_back(original_variant(model.decoder()));
   for (const std::string& path : options.sets) {
     const NeuronSet set = load_set(path);
     require_fit(set, model.checkpoint().config(), model.checkpoint().hash(),
                 options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
-    variants.push_back(set_variant(model, set, parse_mode(options.mode), path));
+    variants.push_back(set_variant(model.decoder(), set, parse_mode(options.mode), path));
   }
   return variants;
 }

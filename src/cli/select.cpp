@@ -25,12 +25,6 @@ struct Options {
   std::string out;
 };
 
-std::vector<Site> parse_sites(const std::vector<std::string>& names) {
-  std::vector<Site> sites;
-  for (const std::string& name : names) sites.push_back(parse_site(name));
-  return sites;
-}
-
 SiteRelevance relevance_of(const Options& options, const Scores& scores) {
   const Aggregate aggregate =
       parse_aggregate(options.aggregate.empty() ? scores.info.aggregate : options.aggregate);

@@ -28,8 +28,10 @@ std::int64_t peak_of(const MemoryModel& model, const BatchDemand& demand, Pass p
       shape.longest = std::max(shape.longest, length + demand.shared_tokens);
     }
     std::int64_t bytes = model.pass(pass, shape);
-    if (demand.new_tokens > 0)
-      bytes += model.cache(shape.rows + shape.examples * demand.new_tokens);
+    if (demand.new_tokens > 0) {
+      bytes +=
+          model.cache(shape.rows + shape.examples * (demand.new_tokens + demand.shared_tokens));
+    }
     peak = std::max(peak, bytes);
   }
   return peak;

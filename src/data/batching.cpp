@@ -42,7 +42,8 @@ Segment& append_answer(Batch& batch, const AnswerExample& example, std::int64_t 
   return segment;
 }
 
-void append_ranked(RankingBatch& result, const RankedExample& example,
+// Appends a prompt from token `begin` on, with its labels as branches.
+void append_ranked(RankingBatch& result, const RankedExample& example, std::int64_t begin,
                    std::int64_t end_of_sequence) {
   Batch& batch = result.batch;
   const auto number = static_cast<int>(batch.examples++);
@@ -52,7 +53,7 @@ void append_ranked(RankingBatch& result, const RankedExample& example,
 
   const std::int64_t trunk = size_of(example.trunk);
   const std::int64_t first_row = batch.tokens();
-  Segment segment = append_segment(batch, example.trunk, 0, trunk);
+  Segment segment = append_segment(batch, example.trunk, begin, trunk);
   batch.segments.pop_back();
   for (std::int64_t i = 0; i < labels; ++i) {
     const RankedExample::Label& label = example.labels[static_cast<std::size_t>(i)];
@@ -66,7 +67,7 @@ void append_ranked(RankingBatch& result, const RankedExample& example,
       batch.positions.push_back(trunk + k);
     }
     const auto row_before = [&](std::int64_t k) {
-      return k == 0 ? first_row + trunk - 1 : branch_row + k - 1;
+      return k == 0 ? first_row + trunk - begin - 1 : branch_row + k - 1;
     };
     for (std::int64_t k = length - label.scored_tokens; k < length; ++k) {
       batch.targets.push_back(
@@ -77,11 +78,26 @@ void append_ranked(RankingBatch& result, const RankedExample& example,
     }
   }
   segment.end = batch.tokens();
-  segment.logit_rows = segment.end - first_row - trunk + 1;
+  segment.logit_rows = segment.end - first_row - (trunk - begin) + 1;
   segment.example = number;
+  segment.prefix = begin > 0 ? 0 : -1;
   batch.segments.push_back(segment);
   batch.sequences += labels + 1;
 }
+
+// What texts have in common at their start, as they are added; at most `limit` tokens of each.
+struct CommonPrefix {
+  const std::vector<std::int64_t>* first = nullptr;
+  std::int64_t tokens = 0;
+
+  void add(const std::vector<std::int64_t>& ids, std::int64_t limit) {
+    limit = std::max<std::int64_t>(0, limit);
+    tokens = first == nullptr ? limit : std::min(tokens, limit);
+    if (first == nullptr) first = &ids;
+    tokens =
+        std::mismatch(first->begin(), first->begin() + tokens, ids.begin()).first - first->begin();
+  }
+};
 
 }  // namespace
 
@@ -156,22 +172,30 @@ Batch behind_prefix_batch(const std::vector<const AnswerExample*>& examples,
 }
 
 std::int64_t shared_prefix_tokens(const std::vector<AnswerExample>& examples) {
-  if (examples.empty()) return 0;
-  const std::vector<std::int64_t>& first = examples.front().ids;
-  std::int64_t shared = size_of(first);
+  CommonPrefix prefix;
   for (const AnswerExample& example : examples) {
-    const std::int64_t limit = size_of(example.ids) - example.answer_tokens - 1;
-    shared = std::max<std::int64_t>(0, std::min(shared, limit));
-    shared = std::mismatch(first.begin(), first.begin() + shared, example.ids.begin()).first -
-             first.begin();
+    prefix.add(example.ids, size_of(example.ids) - example.answer_tokens - 1);
   }
-  return shared;
+  return prefix.tokens;
+}
+
+std::int64_t shared_prefix_tokens(const std::vector<RankedExample>& examples) {
+  CommonPrefix prefix;
+  for (const RankedExample& example : examples) {
+    prefix.add(example.trunk, size_of(example.trunk) - 1);
+  }
+  return prefix.tokens;
 }
 
 RankingBatch ranking_batch(const std::vector<const RankedExample*>& examples,
-                           std::int64_t end_of_sequence) {
+                           std::int64_t end_of_sequence, std::int64_t prefix_tokens) {
   RankingBatch result;
-  for (const RankedExample* example : examples) append_ranked(result, *example, end_of_sequence);
+  if (prefix_tokens > 0) {
+    append_segment(result.batch, examples.front()->trunk, 0, prefix_tokens);
+  }
+  for (const RankedExample* example : examples) {
+    append_ranked(result, *example, prefix_tokens, end_of_sequence);
+  }
   return result;
 }
 

@@ -90,6 +90,7 @@ void TaskEvaluation::encode_rows(const Task& task) {
       truncated_ += answers_.back().truncated ? 1 : 0;
     }
   }
+  prefix_ = ranks ? shared_prefix_tokens(ranked_) : shared_prefix_tokens(answers_);
 }
 
 std::int64_t TaskEvaluation::examples() const { return static_cast<std::int64_t>(rows_.size()); }
@@ -98,7 +99,7 @@ void TaskEvaluation::run_ranking(const Decoder& decoder, NeuronHook& hook,
                                  const std::vector<std::int64_t>& members,
                                  TaskResult& result) const {
   const RankingBatch ranking =
-      ranking_batch(choose(ranked_, members), encoder_.options().end_of_sequence);
+      ranking_batch(choose(ranked_, members), encoder_.options().end_of_sequence, prefix_);
   const std::vector<double> nll = sequence_nll(decoder, ranking.batch, hook);
   for (std::size_t i = 0; i < members.size(); ++i) {
     const auto row = static_cast<std::size_t>(members[i]);
@@ -126,7 +127,7 @@ void TaskEvaluation::run_ranking(const Decoder& decoder, NeuronHook& hook,
 
 void TaskEvaluation::run_loss(const Decoder& decoder, NeuronHook& hook,
                               const std::vector<std::int64_t>& members, TaskResult& result) const {
-  const Batch batch = answer_batch(choose(answers_, members));
+  const Batch batch = shared_prefix_batch(choose(answers_, members), prefix_);
   const std::vector<double> nll = sequence_nll(decoder, batch, hook);
   for (std::size_t i = 0; i < members.size(); ++i) {
     const auto row = static_cast<std::size_t>(members[i]);
@@ -136,12 +137,12 @@ void TaskEvaluation::run_loss(const Decoder& decoder, NeuronHook& hook,
   }
 }
 
-// Tokens that each row adds to its batch.
+// Tokens that each row adds to its batch, beside the prefix.
 std::vector<std::int64_t> TaskEvaluation::lengths() const {
   std::vector<std::int64_t> lengths;
-  for (const RankedExample& example : ranked_) lengths.push_back(ranking_tokens(example));
+  for (const RankedExample& example : ranked_) lengths.push_back(ranking_tokens(example) - prefix_);
   for (const AnswerExample& example : answers_) {
-    lengths.push_back(static_cast<std::int64_t>(example.ids.size()));
+    lengths.push_back(static_cast<std::int64_t>(example.ids.size()) - prefix_);
   }
   return lengths;
 }
@@ -149,6 +150,7 @@ std::vector<std::int64_t> TaskEvaluation::lengths() const {
 BatchDemand TaskEvaluation::demand() const {
   BatchDemand demand;
   demand.lengths = lengths();
+  demand.shared_tokens = prefix_;
   for (const RankedExample& example : ranked_) {
     const auto trunk = static_cast<std::int64_t>(example.trunk.size());
     demand.logit_rows = std::max(demand.logit_rows, ranking_tokens(example) - trunk + 1);

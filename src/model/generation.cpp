@@ -1,5 +1,7 @@
 #include "taskneuron/model/generation.h"
 
+#include <algorithm>
+
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
 
@@ -7,13 +9,14 @@ namespace taskneuron {
 
 namespace {
 
-// Tokens behind what is cached of their sequence; logits at the last of each segment.
+// Tokens [begin, end) behind what is cached of their sequence; logits at the last of each segment.
 void append_tokens(Batch& batch, std::int64_t sequence, std::int64_t position,
-                   const std::vector<std::int64_t>& ids) {
+                   std::vector<std::int64_t>::const_iterator begin,
+                   std::vector<std::int64_t>::const_iterator end) {
   Segment& segment = batch.segments.emplace_back();
   segment.begin = batch.tokens();
-  for (const std::int64_t id : ids) {
-    batch.ids.push_back(id);
+  for (auto id = begin; id != end; ++id) {
+    batch.ids.push_back(*id);
     batch.positions.push_back(position++);
   }
   segment.end = batch.tokens();
@@ -34,6 +37,26 @@ std::vector<std::int64_t> most_likely(const Decoder& decoder, const Batch& batch
   return {ids, ids + best.numel()};
 }
 
+// Runs what all prompts start with once and gives every sequence its keys and values; how many
+// tokens that were.
+std::int64_t run_shared_prefix(const Decoder& decoder, NeuronHook& hook,
+                               const std::vector<std::vector<std::int64_t>>& prompts,
+                               KeyValueCache& cache) {
+  if (prompts.size() < 2) return 0;
+  std::int64_t tokens = static_cast<std::int64_t>(prompts.front().size()) - 1;
+  for (const auto& prompt : prompts) {
+    tokens = std::min(tokens, static_cast<std::int64_t>(prompt.size()) - 1);
+    tokens = std::mismatch(prompt.begin(), prompt.begin() + tokens, prompts.front().begin()).first -
+             prompt.begin();
+  }
+  if (tokens == 0) return 0;
+  Batch batch;
+  append_tokens(batch, 0, 0, prompts.front().begin(), prompts.front().begin() + tokens);
+  decoder.features(batch, hook, &cache);
+  for (std::size_t i = 1; i < prompts.size(); ++i) cache.copy(0, static_cast<std::int64_t>(i));
+  return tokens;
+}
+
 }  // namespace
 
 std::vector<std::vector<std::int64_t>> generate(
@@ -44,11 +67,12 @@ std::vector<std::vector<std::int64_t>> generate(
   KeyValueCache cache(count, decoder.config().layers);
   std::vector<std::vector<std::int64_t>> outputs(prompts.size());
   std::vector<std::int64_t> active;
+  for (const auto& prompt : prompts) TN_CHECK(!prompt.empty());
+  const std::int64_t shared = run_shared_prefix(decoder, hook, prompts, cache);
   Batch batch;
   for (std::int64_t i = 0; i < count; ++i) {
     const auto& prompt = prompts[static_cast<std::size_t>(i)];
-    TN_CHECK(!prompt.empty());
-    append_tokens(batch, i, 0, prompt);
+    append_tokens(batch, i, shared, prompt.begin() + shared, prompt.end());
     active.push_back(i);
   }
   for (std::int64_t step = 0; step < options.max_new_tokens && !active.empty(); ++step) {
@@ -62,7 +86,8 @@ std::vector<std::vector<std::int64_t>> generate(
       if (options.stop && options.stop(outputs[sequence])) continue;
       const auto position =
           static_cast<std::int64_t>(prompts[sequence].size() + outputs[sequence].size()) - 1;
-      append_tokens(batch, active[k], position, {next[k]});
+      append_tokens(batch, active[k], position, outputs[sequence].end() - 1,
+                    outputs[sequence].end());
       still_active.push_back(active[k]);
     }
     active = std::move(still_active);

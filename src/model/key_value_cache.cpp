@@ -35,6 +35,13 @@ void KeyValueCache::append(std::int64_t sequence, std::int64_t layer, const at::
   entry.tokens = needed;
 }
 
+void KeyValueCache::copy(std::int64_t from, std::int64_t to) {
+  for (std::int64_t l = 0; l < layers_; ++l) {
+    TN_CHECK(entry(to, l).tokens == 0);
+    append(to, l, keys(from, l), values(from, l));
+  }
+}
+
 at::Tensor KeyValueCache::keys(std::int64_t sequence, std::int64_t layer) const {
   const Entry& found = entry(sequence, layer);
   return found.keys.defined() ? found.keys.narrow(0, 0, found.tokens) : at::Tensor();

@@ -153,6 +153,10 @@ RandomKind parse_random_kind(const std::string& name) {
   throw UsageError(fmt::format("random kind '{}' is unknown; use matched or uniform", name));
 }
 
+const char* random_kind_name(RandomKind kind) {
+  return kind == RandomKind::kMatched ? "matched" : "uniform";
+}
+
 NeuronSet random_set(const NeuronSet& like, RandomKind kind, std::uint64_t seed) {
   NeuronSet set = like;
   for (auto& item : set.sites) {
@@ -182,8 +186,7 @@ NeuronSet random_set(const NeuronSet& like, RandomKind kind, std::uint64_t seed)
       first += shape.units();
     }
   }
-  set.from = {{"random", kind == RandomKind::kMatched ? "matched" : "uniform"},
-              {"seed", std::to_string(seed)}};
+  set.from = {{"random", random_kind_name(kind)}, {"seed", std::to_string(seed)}};
   return set;
 }
 

@@ -30,10 +30,13 @@ class Generation : public ::testing::TestWithParam<std::string> {};
 TEST_P(Generation, WithCacheEqualsWithout) {
   const Decoder decoder(Checkpoint(test::fixtures() / "hf_parity" / GetParam()), {});
   NeuronHook none;
-  const std::vector<Ids> prompts = {{5, 17, 40}, {1, 2, 3, 4, 9, 8, 7}, {60}};
-  const auto outputs = generate(decoder, none, prompts, {12, 96, nullptr});
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    EXPECT_EQ(outputs[i], generate_slowly(decoder, prompts[i], 12, 96)) << i;
+  const std::vector<Ids> different = {{5, 17, 40}, {1, 2, 3, 4, 9, 8, 7}, {60}};
+  const std::vector<Ids> alike = {{5, 17, 40, 2}, {5, 17, 40, 7, 9}, {5, 17, 40}, {5, 17, 40, 2}};
+  for (const auto& prompts : {different, alike}) {
+    const auto outputs = generate(decoder, none, prompts, {12, 96, nullptr});
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      EXPECT_EQ(outputs[i], generate_slowly(decoder, prompts[i], 12, 96)) << i;
+    }
   }
 }
 

@@ -42,8 +42,9 @@ Batch behind_prefix_batch(const std::vector<const AnswerExample*>& examples,
                           std::int64_t prefix_tokens);
 
 // Longest prefix that all examples share and that ends before the first row that predicts an answer
-// token.
+// token (or a label's).
 std::int64_t shared_prefix_tokens(const std::vector<AnswerExample>& examples);
+std::int64_t shared_prefix_tokens(const std::vector<RankedExample>& examples);
 
 // Prompts that run once with all their labels as branches. Sequences are numbered label by label,
 // example by example, and one more per example reads the gold answer's end-of-sequence.
@@ -52,10 +53,11 @@ struct RankingBatch {
   std::vector<std::int64_t> first_sequence;  // of each example; its labels follow in order
   std::vector<std::int64_t> end_sequence;    // of each example's end-of-sequence
 };
+// The first `prefix_tokens` tokens, equal in all examples, run once.
 RankingBatch ranking_batch(const std::vector<const RankedExample*>& examples,
-                           std::int64_t end_of_sequence);
+                           std::int64_t end_of_sequence, std::int64_t prefix_tokens = 0);
 
-// Tokens that ranking_batch runs for an example.
+// Tokens that ranking_batch runs for an example, prefix included.
 std::int64_t ranking_tokens(const RankedExample& example);
 
 }  // namespace taskneuron

@@ -61,7 +61,8 @@ struct EvaluationOptions {
   std::int64_t max_new_tokens = 0;  // 0: as many as the longest answer of the train split has
 };
 
-// A split encoded once, to be evaluated under any number of hooks and models of one tokenizer.
+// A split encoded once, to be evaluated under any number of hooks and models of one tokenizer. What
+// its prompts have in common runs once per batch.
 class TaskEvaluation {
  public:
   // Encodes. Throws Error as ExampleEncoder does, and for ranking a generation task.
@@ -71,6 +72,7 @@ class TaskEvaluation {
 
   std::int64_t examples() const;
   std::int64_t truncated() const { return truncated_; }
+  TaskType type() const { return type_; }
 
   // What run() will put through the model, for fit_batches().
   BatchDemand demand() const;
@@ -101,6 +103,7 @@ class TaskEvaluation {
   StopRule stop_;
   std::int64_t max_new_tokens_;
   std::int64_t truncated_ = 0;
+  std::int64_t prefix_ = 0;  // tokens that all rows share at their start
   std::vector<TaskRow> rows_;
   std::vector<RankedExample> ranked_;               // when ranking
   std::vector<AnswerExample> answers_;              // otherwise

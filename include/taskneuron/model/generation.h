@@ -15,9 +15,10 @@ struct GenerationOptions {
   std::function<bool(const std::vector<std::int64_t>&)> stop;
 };
 
-// Greedy continuations of prompts, all decoded side by side with keys and values kept. Ties go to
-// the lowest id. A continuation ends before end-of-sequence, after the token that `stop` answers
-// to, or at max_new_tokens. REQUIRES prompts that are not empty.
+// Greedy continuations of prompts, all decoded side by side with keys and values kept; what
+// they all start with runs once. Ties go to the lowest id. A continuation ends before
+// end-of-sequence, after the token that `stop` answers to, or at max_new_tokens. REQUIRES prompts
+// that are not empty.
 std::vector<std::vector<std::int64_t>> generate(
     const Decoder& decoder, NeuronHook& hook, const std::vector<std::vector<std::int64_t>>& prompts,
     const GenerationOptions& options);

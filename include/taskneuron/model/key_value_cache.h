@@ -16,6 +16,8 @@ class KeyValueCache {
   // keys, values: [tokens, kv_heads, head_dim], appended in order.
   void append(std::int64_t sequence, std::int64_t layer, const at::Tensor& keys,
               const at::Tensor& values);
+  // Gives `to`, which must be empty, what `from` holds.
+  void copy(std::int64_t from, std::int64_t to);
   // Views [tokens so far, kv_heads, head_dim]. Undefined before the first append.
   at::Tensor keys(std::int64_t sequence, std::int64_t layer) const;
   at::Tensor values(std::int64_t sequence, std::int64_t layer) const;

@@ -40,6 +40,7 @@ enum class RandomKind {
 
 // "matched" or "uniform". Throws UsageError for anything else.
 RandomKind parse_random_kind(const std::string& name);
+const char* random_kind_name(RandomKind kind);
 
 // As many units as `like` has, drawn from all units of the model.
 NeuronSet random_set(const NeuronSet& like, RandomKind kind, std::uint64_t seed);

@@ -1,10 +1,10 @@
-#include "cli/variant.h"
+#include "taskneuron/evaluate/variant.h"
 
 #include <fmt/format.h>
 
 #include "taskneuron/base/error.h"
 
-namespace taskneuron::cli {
+namespace taskneuron {
 
 const char* const kModeHelp =
     "activation: ω of the set's units is zero; parameter: their parameters are; "
@@ -27,13 +27,13 @@ Mode parse_mode(const std::string& text) {
       fmt::format("--mode '{}' is unknown; use activation, parameter or scale=NUMBER", text));
 }
 
-Variant original_variant(const LoadedModel& model) {
-  return {"", std::make_unique<NeuronHook>(), nullptr, &model.decoder()};
+Variant original_variant(const Decoder& decoder) {
+  return {"", std::make_unique<NeuronHook>(), nullptr, &decoder};
 }
 
-Variant set_variant(const LoadedModel& model, const NeuronSet& set, const Mode& mode,
+Variant set_variant(const Decoder& decoder, const NeuronSet& set, const Mode& mode,
                     std::string name) {
-  Variant variant = original_variant(model);
+  Variant variant = original_variant(decoder);
   variant.name = std::move(name);
   if (!mode.parameter) {
     variant.hook = std::make_unique<SetHook>(set, mode.factor);
@@ -46,4 +46,4 @@ Variant set_variant(const LoadedModel& model, const NeuronSet& set, const Mode& 
   return variant;
 }
 
-}  // namespace taskneuron::cli
+}  // namespace taskneuron

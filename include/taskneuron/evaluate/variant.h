@@ -3,9 +3,10 @@
 #include <memory>
 #include <string>
 
-#include "cli/command.h"
+#include "taskneuron/model/decoder.h"
+#include "taskneuron/neuron/neuron_set.h"
 
-namespace taskneuron::cli {
+namespace taskneuron {
 
 // How a set's units are changed.
 struct Mode {
@@ -16,7 +17,9 @@ struct Mode {
 // "activation", "parameter" or "scale=NUMBER". Throws UsageError for anything else.
 Mode parse_mode(const std::string& text);
 
-// A model to evaluate: as it is, or with a set of units changed. Borrows the loaded model.
+extern const char* const kModeHelp;
+
+// A model to evaluate: as it is, or with a set of units changed. Borrows the decoder.
 struct Variant {
   std::string name;
   std::unique_ptr<NeuronHook> hook;
@@ -24,10 +27,8 @@ struct Variant {
   const Decoder* decoder = nullptr;
 };
 
-Variant original_variant(const LoadedModel& model);
-Variant set_variant(const LoadedModel& model, const NeuronSet& set, const Mode& mode,
+Variant original_variant(const Decoder& decoder);
+Variant set_variant(const Decoder& decoder, const NeuronSet& set, const Mode& mode,
                     std::string name);
 
-extern const char* const kModeHelp;
-
-}  // namespace taskneuron::cli
+}  // namespace taskneuron

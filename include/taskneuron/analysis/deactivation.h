@@ -1,0 +1,125 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "taskneuron/base/resampling.h"
+#include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/evaluate/variant.h"
+#include "taskneuron/neuron/selection.h"
+
+namespace taskneuron {
+
+// Question 1 of the method: what a task loses when its own units are off, beside what it loses when
+// as many random ones are, and when another task's are.
+
+// The set of one task and the random sets that it is compared with, by kind and seed.
+struct TaskSets {
+  std::string task;
+  NeuronSet own;
+  std::map<RandomKind, std::vector<NeuronSet>> random;
+};
+
+// One dose and one way of switching off. Borrows the sets.
+struct Condition {
+  std::string top;  // as the user wrote it
+  std::string mode_name;
+  Mode mode;
+  const std::vector<TaskSets>* sets = nullptr;
+};
+
+// One evaluation of a task, with what paired tests need of its examples.
+struct Measurement {
+  double value = 0;
+  double standard_error = 0;
+  double loss = 0;
+  std::vector<double> scores;  // by example
+  std::vector<double> losses;
+};
+
+// A difference in the task's metric and in its loss, each with its paired bootstrap over examples.
+struct Contrast {
+  BootstrapResult value;
+  BootstrapResult loss;
+};
+
+struct RandomRows {
+  std::vector<Measurement> by_seed;
+  Contrast own_minus_random;  // random: the mean over seeds, example by example
+};
+
+struct ConditionRows {
+  // By set: this task under every task's units off. Only its own where others were not asked for.
+  std::vector<std::optional<Measurement>> off;
+  std::map<RandomKind, RandomRows> random;
+  Contrast own_minus_original;
+};
+
+struct DeactivatedTask {
+  std::string task;
+  std::string split;
+  std::string metric;
+  std::int64_t examples = 0;
+  std::int64_t truncated = 0;
+  Measurement original;
+  std::size_t own = 0;  // the set of this task
+  std::vector<ConditionRows> conditions;
+
+  const Measurement& own_off(std::size_t condition) const {
+    return *conditions[condition].off[own];
+  }
+};
+
+enum class OtherTasks { kLeaveOut, kSwitchOff };
+
+// How many evaluations deactivate() makes of one task.
+std::int64_t deactivation_runs(const std::vector<Condition>& conditions, const std::string& task,
+                               OtherTasks others);
+
+// Evaluates a task as the model is and under every condition. All conditions name the same tasks in
+// the same order. Throws Error if there is no set of this task.
+DeactivatedTask deactivate(const Decoder& decoder, const TaskEvaluation& evaluation,
+                           const std::string& task, const std::vector<Condition>& conditions,
+                           OtherTasks others, std::uint64_t seed, const BatchLimits& limits,
+                           const EvaluationProgress& progress);
+
+// The mean over all tasks that share a metric.
+struct AverageRows {
+  struct Random {
+    double value = 0, value_deviation = 0;  // mean and standard deviation over seeds
+    double loss = 0, loss_deviation = 0;
+    Contrast own_minus_random;  // examples redrawn within each task
+  };
+  std::string metric;
+  std::int64_t tasks = 0;
+  double original = 0, original_loss = 0;
+  double own = 0, own_loss = 0;
+  std::map<RandomKind, Random> random;
+};
+std::vector<AverageRows> average_rows(const std::vector<DeactivatedTask>& tasks,
+                                      std::size_t condition, std::uint64_t seed);
+
+// Entry (i, j): change of task j when the units of task i are off, both in the order of `tasks`.
+struct CrossMatrix {
+  std::vector<std::vector<double>> value;  // off − original
+  std::vector<std::vector<double>> loss;
+  DiagonalTest value_test;  // of the drop (original − off)
+  DiagonalTest loss_test;   // of the rise
+};
+// Nothing for fewer than two tasks or where others' units were left out.
+std::optional<CrossMatrix> cross_matrix(const std::vector<DeactivatedTask>& tasks,
+                                        const std::vector<TaskSets>& sets, std::size_t condition,
+                                        std::uint64_t seed);
+
+// How far two conditions (activation and parameter, which are one function) lie apart on own sets.
+struct Agreement {
+  double largest_loss_difference = 0;  // of any example, nats
+  std::int64_t different_scores = 0;   // examples
+  std::int64_t examples = 0;
+};
+Agreement agreement(const std::vector<DeactivatedTask>& tasks, std::size_t a, std::size_t b);
+
+}  // namespace taskneuron

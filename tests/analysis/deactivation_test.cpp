@@ -1,0 +1,106 @@
+#include "taskneuron/analysis/deactivation.h"
+
+#include "support/task_on_model.h"
+#include "taskneuron/base/statistics.h"
+
+namespace taskneuron {
+namespace {
+
+NeuronSet every_third_unit(const ModelConfig& config, std::int64_t first) {
+  NeuronSet set;
+  const SiteShape shape = site_shape(config, Site::kAct);
+  set.sites[Site::kAct].width = shape.width;
+  for (std::int64_t l = 0; l < shape.layers; ++l) {
+    auto& units = set.sites[Site::kAct].units.emplace_back();
+    for (std::int64_t unit = first; unit < shape.width; unit += 3) units.push_back(unit);
+  }
+  return set;
+}
+
+// Two tasks (one split under two names) with sets of their own, in two modes.
+class Deactivation : public ::testing::Test {
+ protected:
+  Deactivation() : fixture_(test::end_to_end("llama", "test")) {
+    const ModelConfig& config = fixture_.checkpoint.config();
+    for (const char* name : {"a", "b"}) {
+      TaskSets& sets = sets_.emplace_back();
+      sets.task = name;
+      sets.own = every_third_unit(config, name[0] - 'a');
+      for (std::uint64_t seed = 0; seed < 3; ++seed) {
+        sets.random[RandomKind::kMatched].push_back(
+            random_set(sets.own, RandomKind::kMatched, seed));
+      }
+    }
+    for (const char* mode : {"activation", "parameter"}) {
+      conditions_.push_back({"33%", mode, parse_mode(mode), &sets_});
+    }
+  }
+
+  DeactivatedTask run(const std::string& task, OtherTasks others) {
+    const TaskEvaluation evaluation(fixture_.task, "test", fixture_.rows, fixture_.encoder, {});
+    std::int64_t examples = 0;
+    DeactivatedTask result =
+        deactivate(fixture_.decoder, evaluation, task, conditions_, others, 7, {},
+                   [&](std::int64_t done, std::int64_t) { examples += done; });
+    EXPECT_EQ(examples, deactivation_runs(conditions_, task, others) * evaluation.examples());
+    return result;
+  }
+
+  test::TaskOnModel fixture_;
+  std::vector<TaskSets> sets_;
+  std::vector<Condition> conditions_;
+};
+
+TEST_F(Deactivation, RowsAreThoseOfSeparateEvaluations) {
+  const DeactivatedTask task = run("b", OtherTasks::kSwitchOff);
+  NeuronHook none;
+  EXPECT_EQ(task.original.loss, fixture_.evaluate(none).loss);
+  for (std::size_t i = 0; i < 2; ++i) {
+    SetHook hook(sets_[i].own, 0);
+    const TaskResult alone = fixture_.evaluate(hook);
+    EXPECT_EQ(task.conditions[0].off[i]->loss, alone.loss);
+    EXPECT_EQ(task.conditions[0].off[i]->value, alone.value);
+  }
+  EXPECT_EQ(task.own, 1);
+  const RandomRows& random = task.conditions[0].random.at(RandomKind::kMatched);
+  ASSERT_EQ(random.by_seed.size(), 3);
+  double mean_loss = 0;
+  for (const Measurement& row : random.by_seed) mean_loss += row.loss / 3;
+  EXPECT_NEAR(random.own_minus_random.loss.difference, task.own_off(0).loss - mean_loss, 1e-9);
+  EXPECT_NEAR(task.conditions[0].own_minus_original.loss.difference,
+              task.own_off(0).loss - task.original.loss, 1e-9);
+}
+
+TEST_F(Deactivation, ActivationAndParameterAgree) {
+  const std::vector<DeactivatedTask> tasks = {run("a", OtherTasks::kLeaveOut)};
+  EXPECT_FALSE(tasks[0].conditions[0].off[1].has_value());
+  const Agreement found = agreement(tasks, 0, 1);
+  EXPECT_LT(found.largest_loss_difference, 1e-5);
+  EXPECT_EQ(found.different_scores, 0);
+  EXPECT_EQ(found.examples, tasks[0].examples);
+}
+
+TEST_F(Deactivation, MatrixAndAverageTakeEveryTask) {
+  const std::vector<DeactivatedTask> tasks = {run("b", OtherTasks::kSwitchOff),
+                                              run("a", OtherTasks::kSwitchOff)};
+  const auto matrix = cross_matrix(tasks, sets_, 0, 7);
+  ASSERT_TRUE(matrix.has_value());
+  // Rows are in the order of the tasks, not of the sets.
+  EXPECT_NEAR(matrix->loss[0][0], tasks[0].own_off(0).loss - tasks[0].original.loss, 1e-12);
+  EXPECT_NEAR(matrix->loss[0][1], tasks[1].conditions[0].off[1]->loss - tasks[1].original.loss,
+              1e-12);
+  const std::vector<AverageRows> averages = average_rows(tasks, 0, 7);
+  ASSERT_EQ(averages.size(), 1);
+  EXPECT_EQ(averages[0].tasks, 2);
+  EXPECT_NEAR(averages[0].own_loss, (tasks[0].own_off(0).loss + tasks[1].own_off(0).loss) / 2,
+              1e-12);
+  EXPECT_FALSE(cross_matrix({tasks[0]}, sets_, 0, 7).has_value());
+}
+
+TEST_F(Deactivation, ATaskWithoutASetIsRefused) {
+  EXPECT_NE(test::error_of([&] { run("c", OtherTasks::kSwitchOff); }).find("no score file"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace taskneuron
