@@ -29,6 +29,7 @@ void add_select(CLI::App& app);
 void add_merge(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_ablate(CLI::App& app);
+void add_fidelity(CLI::App& app);
 void add_tasks(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_train(CLI::App& app);

@@ -84,6 +84,7 @@ int run(int argc, char** argv) {
   add_merge(app);
   add_compare(app);
   add_ablate(app);
+  add_fidelity(app);
   add_tasks(app);
   add_convert(app);
   add_train(app);

@@ -53,9 +53,9 @@ std::vector<double> flatten(const SiteRelevance& relevance) {
 
 }  // namespace
 
-SetComparison compare_sets(const NeuronSet& a, const NeuronSet& b) {
+SetComparison compare_sets(const NeuronSet& a, const NeuronSet& b, Chance chance) {
   SetComparison result;
-  std::vector<double> chance = {1.0};
+  std::vector<double> chances = {1.0};  // by number of common units
   if (a.sites.size() != b.sites.size()) throw Error("the sets to compare are of different sites");
   for (const auto& [site, units] : a.sites) {
     const auto other = b.sites.find(site);
@@ -75,7 +75,8 @@ SetComparison compare_sets(const NeuronSet& a, const NeuronSet& b) {
       result.common += static_cast<std::int64_t>(common.size());
       result.expected_common += static_cast<double>(first) * static_cast<double>(second) /
                                 static_cast<double>(units.width);
-      chance = convolve(chance, hypergeometric(units.width, first, second));
+      if (chance == Chance::kLeaveOut) continue;
+      chances = convolve(chances, hypergeometric(units.width, first, second));
     }
   }
   const auto jaccard = [&](double common) {
@@ -83,8 +84,9 @@ SetComparison compare_sets(const NeuronSet& a, const NeuronSet& b) {
     return all > 0 ? common / all : 0;
   };
   result.jaccard = jaccard(static_cast<double>(result.common));
-  for (std::size_t i = 0; i < chance.size(); ++i) {
-    result.expected_jaccard += chance[i] * jaccard(static_cast<double>(i));
+  if (chance == Chance::kLeaveOut) return result;
+  for (std::size_t i = 0; i < chances.size(); ++i) {
+    result.expected_jaccard += chances[i] * jaccard(static_cast<double>(i));
   }
   return result;
 }

@@ -18,8 +18,11 @@ struct SetComparison {
   // Σ over the null's distribution of |common| / |union|, exact.
   double expected_jaccard = 0;
 };
+// Whether the exact expectation is formed too: its cost grows with the product of the sizes.
+enum class Chance { kExpected, kLeaveOut };
 // Throws Error unless both have the same sites and shapes.
-SetComparison compare_sets(const NeuronSet& a, const NeuronSet& b);
+SetComparison compare_sets(const NeuronSet& a, const NeuronSet& b,
+                           Chance chance = Chance::kExpected);
 
 // How alike two tasks' relevance is over all units of their common sites.
 struct ScoreComparison {

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <vector>
+
+#include "taskneuron/model/decoder.h"
+
+namespace taskneuron {
+
+// One unit of one site.
+struct SiteUnit {
+  Site site = Site::kAct;
+  std::int64_t layer = 0;
+  std::int64_t unit = 0;
+};
+
+// What a batch loses when single units are off: the exact answer that relevance approximates.
+struct LossChanges {
+  at::Tensor nll;     // float32 [targets], nothing off
+  at::Tensor change;  // float64 [examples, units]: example loss with the unit off − without
+};
+
+// One pass per unit over the layers from the unit's on. REQUIRES units in ascending order of layers
+// and a batch that uses no cache. after_unit is called after each.
+LossChanges unit_loss_changes(const Decoder& decoder, const Batch& batch,
+                              const std::vector<SiteUnit>& units,
+                              const std::function<void()>& after_unit);
+
+// Mean answer loss of each example of a batch, float64 [examples], from its targets' nll.
+at::Tensor example_losses(const Batch& batch, const at::Tensor& nll);
+
+}  // namespace taskneuron
