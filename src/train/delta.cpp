@@ -143,9 +143,10 @@ std::map<std::string, at::Tensor> apply_deltas(const Checkpoint& base,
   std::map<std::string, at::Tensor> result;
   for (const std::string& name : names) {
     const at::Tensor stored = base.tensor(name);
-    at::Tensor sum = stored.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-    at::Tensor exact = sum.clone();
-    at::Tensor touched = at::zeros(sum.sizes(), at::kInt);
+    at::Tensor exact = stored.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+    // Changes are added up before the weights, so that opposite ones cancel to the last bit.
+    at::Tensor change = at::zeros(exact.sizes(), at::kFloat);
+    at::Tensor touched = at::zeros(exact.sizes(), at::kInt);
     bool wide = stored.scalar_type() == at::kFloat;
     for (const ScaledDelta& one : deltas) {
       const auto found = one.delta.tensors.find(name);
@@ -153,13 +154,13 @@ std::map<std::string, at::Tensor> apply_deltas(const Checkpoint& base,
       const TrainedTensor& tensor = found->second;
       const at::Tensor value = tensor.value.to(at::kFloat);
       const at::Tensor before = stored.index_select(tensor.axis, tensor.units).to(at::kFloat);
-      sum.index_add_(tensor.axis, tensor.units, (value - before) * one.scale);
+      change.index_add_(tensor.axis, tensor.units, (value - before) * one.scale);
       exact.index_copy_(tensor.axis, tensor.units, value);
       touched.index_add_(tensor.axis, tensor.units,
                          at::full(value.sizes(), one.scale == 1 ? 1 : 2, at::kInt));
       wide = wide || tensor.value.scalar_type() == at::kFloat || one.scale != 1;
     }
-    const at::Tensor merged = at::where(touched == 1, exact, sum);
+    const at::Tensor merged = at::where(touched == 1, exact, stored.to(at::kFloat) + change);
     result[name] = wide ? merged : merged.to(stored.scalar_type());
   }
   return result;

@@ -184,7 +184,12 @@ TrainingRunResult Run::run() {
   if (resumed) progress_(0);
   while (state_.step < trainer_.steps() && !state_.stopped) {
     const std::int64_t number = state_.step + 1;
-    take_step(number, steps);
+    try {
+      take_step(number, steps);
+    } catch (const NonFiniteError&) {
+      save_checkpoint();  // the weights before this step are good
+      throw;
+    }
     const bool last = number == trainer_.steps();
     const bool due = options_.evaluate_every > 0 && options_.validation != nullptr &&
                      (number % options_.evaluate_every == 0 || last);
