@@ -110,6 +110,11 @@ class Bench:
             part = part.replace(folder, name)
         return os.path.basename(part) if part == self.python else part
 
+    def run(self, command):
+        """Measures it; the folder that the last training run made must be gone."""
+        shutil.rmtree(self.temporary("trained"), ignore_errors=True)
+        return measure.run(command)
+
     def side_by_side(self, case, commands):
         """commands: name -> command. Adds one result with medians over rounds."""
         print(f"\n{case}", flush=True)
@@ -117,7 +122,7 @@ class Bench:
         outputs = {}
         for _ in range(self.rounds):
             for name, command in commands.items():
-                output, peak, _ = measure.run(command)
+                output, peak, _ = self.run(command)
                 rates[name].append(output["tokens_per_second"])
                 outputs[name] = output
                 peaks[name].append(peak)
@@ -260,6 +265,94 @@ class Bench:
             entry["inspect_seconds"] = seconds
             print(f"  inspect: {seconds:.2f} s" + (" (wanted: under 1)" if wanted else ""), flush=True)
 
+    def train(self):
+        """Neurons alone, against PyTorch that masks whole gradients; how cost grows with their share."""
+        model, task = self.model("gpt2-124M"), self.task("gpt2-task", 256, 96, 160, 8)
+        sets = self.neuron_sets(model, task, ("1%", "10%", "30%", "50%", "100%"))
+        few, many = (16, 32) if self.quick else (32, 128)
+        ids = self.ids(model, task, few)
+        for dtype, wanted in (("bfloat16", {"plain": "at least 2.5", "tuned": "at least 1.5"}), ("float32", {})):
+            limit = many if dtype == "bfloat16" else few
+            commands = {"taskneuron": self.trained(model, task, limit, "--set", sets["10%"], "--dtype", dtype)}
+            if self.python:
+                commands[f"PyTorch plain, {few} texts"] = self.train_peer("plain", model, ids, sets["10%"])
+                commands[f"PyTorch tuned, {few} texts"] = self.train_peer("tuned", model, ids, sets["10%"],
+                                                                          "--dtype", dtype)
+            entry = self.side_by_side(f"train the top 10% of neurons, gpt2-124M shape, {dtype}", commands)
+            for kind in ("plain", "tuned"):
+                self.ratio(entry, f"times {kind}", "taskneuron", f"PyTorch {kind}, {few} texts", wanted.get(kind))
+        self.train_agreement(entry, model, task, sets["10%"])
+        self.train_growth(model, task, sets, many)
+        self.train_llama()
+
+    def neuron_sets(self, model, task, tops):
+        """The top shares of a detection on a few texts, as set files."""
+        measure.run(self.detect(model, task, "--limit", "8"))
+        sets = {}
+        for top in tops:
+            sets[top] = self.temporary(f"{os.path.basename(model)}-{top[:-1]}.json")
+            subprocess.run([self.program, "select", self.temporary("ours.safetensors"), "--top", top, "--out", sets[top],
+                            "--quiet"], check=True, stdout=subprocess.DEVNULL)
+        return sets
+
+    def trained(self, model, task, limit, *flags, batch=16, epochs=1):
+        return [self.program, "train", model, "--task", task, "--limit", str(limit), "--batch", str(batch),
+                "--epochs", str(epochs), "--schedule", "constant", "--lr", "1e-4", "--clip", "0", "--weight-decay", "0",
+                "--evaluate", "none", "--save", "delta", "--out", self.temporary("trained"), "--json", "--quiet", *flags]
+
+    def train_peer(self, kind, model, ids, neurons, *flags):
+        return [self.python, os.path.join(ROOT, "bench/peers/train.py"), kind, model, ids, neurons, *flags]
+
+    def train_agreement(self, entry, model, task, neurons):
+        """The losses of three steps, each over all of 16 texts, in float32."""
+        if not self.python:
+            return
+        self.run(self.trained(model, task, 16, "--set", neurons, "--dtype", "float32", epochs=3))
+        with open(os.path.join(self.temporary("trained"), "train.jsonl")) as file:
+            ours = [json.loads(line)["loss"] for line in file]
+        theirs, _, _ = measure.run(self.train_peer("plain", model, self.ids(model, task, 16), neurons, "--steps", "3"))
+        distance = max(abs(a - b) / abs(b) for a, b in zip(ours, theirs["losses"]))
+        entry.setdefault("agreement", []).append({"with": "plain (float32), losses of three steps", "distance": distance})
+        print(f"  losses of three steps against plain: relative distance {distance:.1e}", flush=True)
+
+    def train_growth(self, model, task, sets, limit):
+        runs = {f"top {top}": ["--set", path] for top, path in sets.items()}
+        runs["the whole FFN"] = ["--ffn"]
+        entry = {"case": "training more and more neurons, gpt2-124M shape, bfloat16", "growth": []}
+        print(f"\n{entry['case']}", flush=True)
+        rates, outputs, peaks = {name: [] for name in runs}, {}, {}
+        for _ in range(self.rounds):
+            for name, flags in runs.items():
+                outputs[name], peaks[name], _ = self.run(self.trained(model, task, limit // 2, *flags))
+                rates[name].append(outputs[name]["tokens_per_second"])
+        whole = outputs["the whole FFN"]["gradient_and_optimizer_bytes"]
+        for name in runs:
+            row = {"what": name, "trained_values": outputs[name]["trained_values"],
+                   "tokens_per_second": statistics.median(rates[name]),
+                   "bytes": outputs[name]["gradient_and_optimizer_bytes"], "peak": peaks[name]}
+            row["share"] = row["bytes"] / whole
+            entry["growth"].append(row)
+            print(f"  {name:<14} {row['tokens_per_second']:7.0f} tokens/s   gradient and optimizer "
+                  f"{row['bytes'] / 2**20:6.0f} MiB = {row['share']:.3f} of the whole FFN's   peak {row['peak'] / 2**20:.0f} MiB",
+                  flush=True)
+        for top in ("1%", "10%", "30%", "50%"):
+            share = next(row["share"] for row in entry["growth"] if row["what"] == f"top {top}")
+            entry.setdefault("ratios", []).append(
+                {"name": f"gradient and optimizer memory at {top}, in parts of that share of the whole FFN's",
+                 "value": share / (float(top[:-1]) / 100), "wanted": "at most 1.1"})
+        self.results.append(entry)
+
+    def train_llama(self):
+        if self.quick:
+            return
+        model, task = self.model("llama-1.1B"), self.task("llama-task", 8, 128, 128, 8)
+        neurons = self.neuron_sets(model, task, ("10%",))["10%"]
+        rounds, self.rounds = self.rounds, 1
+        self.side_by_side("one training step, llama-1.1B shape, top 10%, 8 texts of 128 tokens, bfloat16 "
+                          "(wanted: at most 8 GiB beyond the mapped weights)",
+                          {"taskneuron": self.trained(model, task, 8, "--set", neurons, batch=8)})
+        self.rounds = rounds
+
     def generation(self):
         command = [self.tool("generation"), os.path.join(EXAMPLES, "models/mini"), os.path.join(EXAMPLES, "tasks/e2e")]
         output, _, _ = measure.run(command)
@@ -300,7 +393,7 @@ class Bench:
         self.results.append({"case": "kernels", "rows": rows})
 
 
-CASES = ["gpt2", "mini", "ranking", "sharing", "memory", "llama", "generation", "tokenizer", "kernels"]
+CASES = ["gpt2", "mini", "ranking", "sharing", "memory", "llama", "train", "generation", "tokenizer", "kernels"]
 
 
 def processor():
@@ -327,6 +420,12 @@ def markdown(report):
                              f"| `{run['command']}` |" if run["tokens_per_second"] >= 100 else
                              f"| {name} | {run['tokens_per_second']:.1f} | {run['peak_anonymous_bytes'] / 2**20:.0f} MiB "
                              f"| `{run['command']}` |")
+            lines.append("")
+        elif "growth" in entry:
+            lines += ["| trained | values | tokens/s | gradient and optimizer | of the whole FFN's | peak |",
+                      "|---|---:|---:|---:|---:|---:|"]
+            lines += [f"| {r['what']} | {r['trained_values']} | {r['tokens_per_second']:.0f} | {r['bytes'] / 2**20:.0f} MiB | "
+                      f"{r['share']:.3f} | {r['peak'] / 2**20:.0f} MiB |" for r in entry["growth"]]
             lines.append("")
         elif entry["case"] == "kernels":
             lines += ["`BUILD/bench/bench_kernels`; loops:0 is LibTorch's operations for the same.", "",

@@ -13,24 +13,11 @@ EXAMPLES holds the token ids (bench_examples writes it), so tokenizing costs the
 OUT receives the relevance [layers, width] in float32, little-endian. Prints one line of JSON; the
 seconds are those of the scoring loop, without loading the model.
 """
-import argparse
-import json
 import time
 
 import torch
-from torch.nn import functional as F
 
-from models import load
-
-
-def pad(rows):
-    longest = max(len(row) for row in rows)
-    ids = torch.zeros(len(rows), longest, dtype=torch.long)
-    mask = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.tensor(row)
-        mask[i, : len(row)] = True
-    return ids, mask
+from common import arguments, plain_loss, prepare, report, tuned_loss
 
 
 def plain(model, examples):
@@ -44,18 +31,9 @@ def plain(model, examples):
         block.act.register_forward_hook(keep)
     relevance = None
     for begin in range(0, len(examples), 8):
-        batch = examples[begin : begin + 8]
-        ids, mask = pad([e["ids"] for e in batch])
-        labels = torch.full_like(ids, -100)
-        for i, e in enumerate(batch):
-            end = len(e["ids"])
-            labels[i, end - e["answer"] : end] = ids[i, end - e["answer"] : end]
         seen.clear()
         model.zero_grad(set_to_none=True)
-        logits = model.head(model(ids, mask))
-        loss = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(),
-                               ignore_index=-100, reduction="none").view(len(batch), -1)
-        (loss.sum(1) / (labels != -100).sum(1)).sum().backward()
+        plain_loss(model, examples[begin : begin + 8]).backward()
         scores = torch.stack([(a * a.grad).sum(1).abs().sum(0) for a in seen])
         relevance = scores if relevance is None else relevance + scores
     return relevance
@@ -75,20 +53,9 @@ def tuned(model, examples):
     relevance = 0
     order = sorted(examples, key=lambda e: len(e["ids"]))
     for begin in range(0, len(order), 16):
-        batch = order[begin : begin + 16]
-        ids, _ = pad([e["ids"][:-1] for e in batch])  # right padding: a causal mask hides it
         seen.clear()
-        hidden = model(ids)
-        rows, columns, targets, weights = [], [], [], []
-        for i, e in enumerate(batch):
-            for position in range(len(e["ids"]) - e["answer"], len(e["ids"])):
-                rows.append(i)
-                columns.append(position - 1)
-                targets.append(e["ids"][position])
-                weights.append(1 / e["answer"])
-        logits = model.head(hidden[rows, columns]).float()
-        loss = F.cross_entropy(logits, torch.tensor(targets), reduction="none")
-        gradients = torch.autograd.grad((loss * torch.tensor(weights)).sum(), seen)
+        loss = tuned_loss(model, order[begin : begin + 16])
+        gradients = torch.autograd.grad(loss, seen)
         relevance = relevance + torch.stack([
             (a.detach() * g).sum(1, dtype=torch.float32).abs().sum(0)
             for a, g in zip(seen, gradients)])
@@ -96,27 +63,14 @@ def tuned(model, examples):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["plain", "tuned"])
-    parser.add_argument("model")
-    parser.add_argument("examples")
-    parser.add_argument("out")
-    parser.add_argument("--dtype", default="")
-    parser.add_argument("--threads", type=int, default=0)
-    options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    with open(options.examples) as file:
-        examples = json.load(file)
-    dtype = getattr(torch, options.dtype or ("float32" if options.kind == "plain" else "bfloat16"))
-    model = load(options.model, dtype, fused_gelu=options.kind == "tuned")
+    options = arguments("out").parse_args()
+    model, examples = prepare(options)
     start = time.monotonic()
     relevance = (plain if options.kind == "plain" else tuned)(model, examples)
     seconds = time.monotonic() - start
     with open(options.out, "wb") as file:
         file.write(relevance.detach().float().contiguous().numpy().tobytes())
-    tokens = sum(len(e["ids"]) for e in examples)
-    print(json.dumps({"tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds}))
+    report(sum(len(e["ids"]) for e in examples), seconds)
 
 
 if __name__ == "__main__":

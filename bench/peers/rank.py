@@ -8,22 +8,11 @@ tuned: bfloat16, batches of 32 of similar length, no gradients, the head at labe
 EXAMPLES: token ids from `bench_examples --labels`. OUT receives the log-probabilities, float32,
 example by example. Prints one line of JSON; tokens are those of the prompts, once.
 """
-import argparse
-import json
 import time
 
 import torch
 
-from models import load
-
-
-def pad(rows):
-    ids = torch.zeros(len(rows), max(len(row) for row in rows), dtype=torch.long)
-    mask = torch.zeros_like(ids, dtype=torch.bool)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.tensor(row)
-        mask[i, : len(row)] = True
-    return ids, mask
+from common import arguments, pad, prepare, report
 
 
 def plain(model, texts):
@@ -59,16 +48,8 @@ def tuned(model, texts):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["plain", "tuned"])
-    parser.add_argument("model")
-    parser.add_argument("examples")
-    parser.add_argument("out")
-    options = parser.parse_args()
-    with open(options.examples) as file:
-        examples = json.load(file)
-    dtype = torch.float32 if options.kind == "plain" else torch.bfloat16
-    model = load(options.model, dtype, fused_gelu=options.kind == "tuned")
+    options = arguments("out").parse_args()
+    model, examples = prepare(options)
     texts = [{"ids": e["trunk"] + label["ids"], "scored": label["scored"]}
              for e in examples for label in e["labels"]]
     start = time.monotonic()
@@ -77,8 +58,7 @@ def main():
     seconds = time.monotonic() - start
     with open(options.out, "wb") as file:
         file.write(torch.tensor(result).numpy().tobytes())
-    tokens = sum(len(e["trunk"]) for e in examples)
-    print(json.dumps({"tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds}))
+    report(sum(len(e["trunk"]) for e in examples), seconds)
 
 
 if __name__ == "__main__":
