@@ -22,12 +22,12 @@ cat <<EOF
 
 How to read it. "none" is the model as it is; "random" switches off as many units of every layer as
 the task's own set has, five times over (± is the spread over the five); "its own" switches off the
-task's top 10%, and "of ..." the other task's. The loss is the mean answer loss in nats: it says how
-sure the model is of the right answer. Units matter for a task where "its own" loses far more than
-"random", and they are specific to it where "its own" loses more than the other task's units do.
+task's top 10%. "its own − random" is the difference with its 95% interval, p how often chance alone
+gives as much. The two matrices show what each task loses with each task's units off; units are
+specific where the diagonal stands out (with two tasks no test can show it: see docs/results for
+twelve). The loss is the mean answer loss in nats: it says how sure the model is of the right answer.
 This model has 9 million parameters and guesses on both tasks, so its accuracy is near chance with
-and without its neurons (± there is the standard error): read the loss, and expect accuracy to speak
-in models that can do the task.
+and without its neurons: read the loss, and expect accuracy to speak in models that can do the task.
 
 Score files: $out (docs/formats/scores.md). Next: taskneuron select --help, taskneuron evaluate --help.
 EOF

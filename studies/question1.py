@@ -162,18 +162,35 @@ class Study:
                           self.rows["test"], *flags, output=self.path(stage + ".json"))
         return {row["task"]: row for row in answer["result"]["results"] if "task" in row}
 
+    def predict(self, name, folders, *flags):
+        """Scores and losses of every test example, by task."""
+        path = self.path("predicted", name + ".jsonl")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self.run(f"predicted/{name}.run", "evaluate", self.model, *self.task_flags(*folders), "--limit",
+                 self.rows["test"], "--predictions", path, *flags, output=path)
+        found = {}
+        with open(path) as file:
+            for row in map(json.loads, file):
+                score = float(row["correct"]) if "correct" in row else row["score"]
+                task = found.setdefault(row["task"], {"scores": [], "losses": []})
+                task["scores"].append(score)
+                task["losses"].append(row["loss"])
+        return found
+
     def training(self, rate):
         zero = self.evaluate("evaluated/zero-shot", self.model, self.tasks)
-        task, random = {}, {}
+        matrix, task, random = {}, {}, {}
         for folder, name in zip(self.tasks, self.names):
             delta = self.train_units(rate, folder, name, "task", self.base_set(name))
-            task[name] = self.evaluate(f"evaluated/{name}-task", self.model, self.tasks, "--delta", delta)
+            matrix[name] = self.evaluate(f"evaluated/{name}-task", self.model, self.tasks, "--delta", delta)
+            task.update(self.predict(f"{name}-task", [folder], "--delta", delta))
         for seed in range(TRAINED_SEEDS):
             for folder, name in zip(self.tasks, self.names):
                 delta = self.train_units(rate, folder, name, f"random{seed}", self.random_set(name, seed))
-                row = self.evaluate(f"evaluated/{name}-random{seed}", self.model, [folder], "--delta", delta)
+                row = self.predict(f"{name}-random{seed}", [folder], "--delta", delta)
                 random.setdefault(name, []).append(row[name])
-        return {"zero": zero, "task": task, "random": random}
+        return {"zero": zero, "matrix": matrix,
+                "examples": {"zero": self.predict("zero-shot", self.tasks), "task": task, "random": random}}
 
     def ablate(self, stage, model, scores, rows, *flags):
         return self.run(stage, "ablate", model, *self.task_flags(), "--limit", rows,
