@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -85,8 +85,8 @@ std::int64_t AnonymousPeak::bytes() const { return peak_; }
 std::int64_t parse_bytes(const std::string& text, const std::string& flag) {
   std::istringstream in(text);
   double value = 0;
-  std::string unit;
-  in >> value >> unit;
+  std::string unit, rest;
+  in >> value >> unit >> rest;
   std::transform(unit.begin(), unit.end(), unit.begin(), [](char c) {
     return static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   });
@@ -96,7 +96,7 @@ std::int64_t parse_bytes(const std::string& text, const std::string& flag) {
   if (unit == "M" || unit == "MB" || unit == "MIB") factor = 1LL << 20;
   if (unit == "G" || unit == "GB" || unit == "GIB") factor = 1LL << 30;
   if (unit == "T" || unit == "TB" || unit == "TIB") factor = 1LL << 40;
-  if (factor == 0 || !(value > 0) || value * factor > 9e18) {
+  if (factor == 0 || !rest.empty() || !(value > 0) || value * factor > 9e18) {
     throw UsageError(
         fmt::format("{} '{}' is not an amount of memory; write 800M or 1.5G", flag, text));
   }

@@ -9,9 +9,6 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "base/torch_compat.h"
-#include "taskneuron/base/error.h"
-
 namespace taskneuron {
 
 namespace {

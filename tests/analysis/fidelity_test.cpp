@@ -59,9 +59,8 @@ TEST(LossAudit, ReportsTheTrueChangeOfTheAuditedUnits) {
   EXPECT_GT(audit.signed_pearson, 0.9);
   // The largest set: what it loses is what the model loses with it off.
   const SetAudit& set = audit.sets.back();
-  SetHook hook(select_top(site_relevance(taylor, {}, Aggregate::kExample), set.percent,
-                          Scope::kGlobal),
-               0);
+  SetHook hook(
+      select_top(site_relevance(taylor, {}, Aggregate::kExample), set.percent, Scope::kGlobal), 0);
   NeuronHook none;
   const double off = fixture.evaluate(hook, Scoring::kLoss).loss;
   EXPECT_NEAR(set.change, off - fixture.evaluate(none, Scoring::kLoss).loss, 1e-5);
@@ -71,8 +70,8 @@ TEST(LossAudit, ReportsTheTrueChangeOfTheAuditedUnits) {
 TEST(Stability, EqualExamplesChooseEqualSets) {
   const test::TaskOnModel fixture = test::end_to_end("gpt2");
   const std::vector<AnswerExample> same(8, fixture.examples.front());
-  const Stability stability = audit_stability(fixture.checkpoint, fixture.decoder, same,
-                                              small_options(), kNoProgress);
+  const Stability stability =
+      audit_stability(fixture.checkpoint, fixture.decoder, same, small_options(), kNoProgress);
   EXPECT_NEAR(stability.half_jaccard, 1, 1e-9);
   EXPECT_EQ(stability.stable_from, 2);
   ASSERT_EQ(stability.curve.size(), 4);
@@ -81,8 +80,8 @@ TEST(Stability, EqualExamplesChooseEqualSets) {
 
 TEST(Stability, DifferentExamplesMoveTheSet) {
   const test::TaskOnModel fixture = test::end_to_end("gpt2");
-  const Stability stability = audit_stability(fixture.checkpoint, fixture.decoder,
-                                              fixture.examples, small_options(), kNoProgress);
+  const Stability stability = audit_stability(fixture.checkpoint, fixture.decoder, fixture.examples,
+                                              small_options(), kNoProgress);
   EXPECT_LT(stability.curve.front().with_all, 1);
   EXPECT_EQ(stability.curve.back().with_all, 1);
   EXPECT_FALSE(stability.curve.back().disjoint.has_value());

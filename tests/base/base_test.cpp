@@ -10,6 +10,7 @@
 #include "taskneuron/base/memory.h"
 #include "taskneuron/base/random.h"
 #include "taskneuron/base/statistics.h"
+#include "taskneuron/base/tensor_pool.h"
 
 namespace taskneuron {
 namespace {
@@ -96,10 +97,24 @@ TEST(Memory, AmountsAreReadAndWritten) {
   EXPECT_EQ(parse_bytes("1.5 GiB", "--memory"), 3LL << 29);
   EXPECT_EQ(parse_bytes("4096", "--memory"), 4096);
   EXPECT_EQ(format_bytes(3LL << 29), "1.50 GiB");
-  for (const char* wrong : {"", "lots", "-1G", "5 parsecs", "1e30T", "nan"}) {
+  for (const char* wrong : {"", "lots", "-1G", "5 parsecs", "1e30T", "nan", "1G x"}) {
     EXPECT_NE(test::error_of([&] { parse_bytes(wrong, "--memory"); }).find("--memory"),
               std::string::npos);
   }
+}
+
+TEST(TensorPool, KeepsBlocksForTensorsOfAboutTheirSize) {
+  use_tensor_pool();
+  at::Tensor first = at::empty({(8 << 20) - 4096}, at::kByte);
+  const void* const block = first.data_ptr();
+  at::Tensor small = at::zeros({100}, at::kByte);  // not the pool's
+  first = at::Tensor();
+#if !defined(__SANITIZE_ADDRESS__)
+  EXPECT_EQ(at::empty({(8 << 20) - 9000}, at::kByte).data_ptr(), block);
+#endif
+  at::Tensor larger = at::ones({16 << 20}, at::kByte);
+  EXPECT_NE(larger.data_ptr(), block);
+  EXPECT_EQ(larger.sum().item<std::int64_t>() + small.sum().item<std::int64_t>(), 16 << 20);
 }
 
 TEST(Memory, PeakSeesWhatIsTouched) {

@@ -195,7 +195,6 @@ inline V magnitude_of(V v) {
   return v < 0 ? -v : v;
 }
 
-inline FloatLanes narrow(FloatLanes v) { return v; }
 // The sums are float32 whatever the model computes in.
 inline void add_to(float* target, FloatLanes v, std::int64_t count) {
   for_lanes<float>(count, [&](auto lanes, std::int64_t, std::int64_t part) {
