@@ -19,8 +19,6 @@ import time
 import question1_page
 
 TOP = "10%"
-SEEDS = 5            # random sets that are switched off, per task
-TRAINED_SEEDS = 3    # random sets that are trained, per task
 AGGREGATES = ("example", "token", "dataset")
 SCOPES = ("global", "layer")
 SITES = {"act": ["act"], "paper": ["act", "out"]}
@@ -41,9 +39,14 @@ class Study:
         # Rows: of the multi-task fine-tune, of neuron-only training, of tests, of the settings table.
         self.rows = {"original": 0, "units": 300, "detect": 300, "test": 150, "table": 60}
         self.epochs = {"original": 2, "units": 2}
+        self.seeds = 5          # random sets that are switched off, per task and kind
+        self.trained_seeds = 3  # random sets that are trained, per task
+        self.rates = {"full": ["3e-4", "1e-3", "2e-3"], "units": ["1e-3", "3e-3", "1e-2"]}
         if self.quick:
-            self.rows = {"original": 60, "units": 60, "detect": 40, "test": 20, "table": 10}
+            self.rows = {"original": 16, "units": 16, "detect": 8, "test": 6, "table": 4}
             self.epochs = {"original": 1, "units": 1}
+            self.seeds, self.trained_seeds = 2, 1
+            self.rates = {"full": ["1e-3"], "units": ["1e-3", "3e-3"]}
         os.makedirs(self.folder, exist_ok=True)
         self.commands = []
 
@@ -103,16 +106,16 @@ class Study:
         return min(losses, key=losses.get), losses
 
     def choose_settings(self):
-        rows = 30 if self.quick else 200
+        rows = 8 if self.quick else 200
         small = ["--limit", rows, "--epochs", 1, "--validation-limit", 60]
         full, full_losses = self.choose(
-            "full", ["3e-4", "1e-3", "2e-3"],
+            "full", self.rates["full"],
             ["train", self.model, *self.task_flags(), "--full", "--warmup-steps", 20, *small])
-        some = [self.tasks[i] for i in (0, len(self.tasks) // 3, 2 * len(self.tasks) // 3)]
+        some = sorted({self.tasks[i] for i in (0, len(self.tasks) // 3, 2 * len(self.tasks) // 3)})
         units, sums = None, {}
         for folder, name in ((f, self.meta(f)["name"]) for f in some):
             _, losses = self.choose(
-                f"units-{name}", ["1e-3", "3e-3", "1e-2"],
+                f"units-{name}", self.rates["units"],
                 ["train", self.model, *self.task_flags(folder), "--set", self.base_set(name), *small])
             for rate, loss in losses.items():
                 sums[rate] = sums.get(rate, 0) + loss / len(some)
@@ -184,7 +187,7 @@ class Study:
             delta = self.train_units(rate, folder, name, "task", self.base_set(name))
             matrix[name] = self.evaluate(f"evaluated/{name}-task", self.model, self.tasks, "--delta", delta)
             task.update(self.predict(f"{name}-task", [folder], "--delta", delta))
-        for seed in range(TRAINED_SEEDS):
+        for seed in range(self.trained_seeds):
             for folder, name in zip(self.tasks, self.names):
                 delta = self.train_units(rate, folder, name, f"random{seed}", self.random_set(name, seed))
                 row = self.predict(f"{name}-random{seed}", [folder], "--delta", delta)
@@ -201,11 +204,11 @@ class Study:
         scores = self.detect("original", model)
         text = ["--text", self.text, "--text-tokens", 20000] if self.text else []
         main = self.ablate("ablated/main", model, scores, self.rows["test"], "--site", "act", "--top", TOP,
-                           "--random-seeds", SEEDS, "--random-kind", "matched", "--random-kind", "uniform",
+                           "--random-seeds", self.seeds, "--random-kind", "matched", "--random-kind", "uniform",
                            *text)
         doses = self.ablate("ablated/doses", model, scores, self.rows["table"], "--site", "act",
                             "--top", "1%", "--top", "3%", "--top", "10%", "--top", "30%",
-                            "--own-only", "--random-seeds", SEEDS)
+                            "--own-only", "--random-seeds", self.seeds)
         table = {}
         for aggregate in AGGREGATES:
             for scope in SCOPES:
@@ -214,7 +217,7 @@ class Study:
                     table[f"{aggregate} {scope} {site}"] = self.ablate(
                         f"ablated/{aggregate}-{scope}-{site}", model, scores, self.rows["table"],
                         "--aggregate", aggregate, "--scope", scope, *flags, "--top", TOP, "--own-only",
-                        "--random-seeds", SEEDS)
+                        "--random-seeds", self.seeds)
         return {"main": main, "doses": doses, "table": table}
 
     # ---- the whole ----
@@ -235,9 +238,9 @@ class Study:
         total = lambda limit: sum(rows(count, limit) * size * scale for count, size in tokens_per_row.values())
         evaluation = 0.6 * total(self.rows["test"])  # forward, and generation
         work = 2 * total(self.rows["detect"]) + 2 * self.epochs["original"] * total(self.rows["original"]) \
-            + (1 + TRAINED_SEEDS) * self.epochs["units"] * total(self.rows["units"]) + 12 * total(200) \
-            + (12 + TRAINED_SEEDS + 1) * evaluation + (2 + len(self.names) + 2 * SEEDS) * evaluation \
-            + 16 * (1 + SEEDS) * 0.6 * total(self.rows["table"])
+            + (1 + self.trained_seeds) * self.epochs["units"] * total(self.rows["units"]) + 12 * total(200) \
+            + (12 + self.trained_seeds + 1) * evaluation + (2 + len(self.names) + 2 * self.seeds) * evaluation \
+            + 16 * (1 + self.seeds) * 0.6 * total(self.rows["table"])
         print(f"about {work / rate / 60:.0f} minutes on this machine "
               f"({rate:.0f} tokens/s measured, {work / 1e6:.1f} million tokens of work)", flush=True)
 
@@ -250,7 +253,8 @@ class Study:
         training = self.training(settings["units"])
         deactivation = self.deactivation(model)
         result = {"names": self.names, "types": {self.meta(f)["name"]: self.meta(f)["type"] for f in self.tasks},
-                  "settings": settings, "rows": self.rows, "epochs": self.epochs, "seeds": SEEDS, "trained_seeds": TRAINED_SEEDS, "top": TOP,
+                  "settings": settings, "rows": self.rows, "epochs": self.epochs, "seeds": self.seeds,
+                  "trained_seeds": self.trained_seeds, "top": TOP,
                   "original": self.read("original.run.json")["result"],
                   "training": training, "deactivation": deactivation,
                   "seconds": sum(self.read(stage + ".json")["seconds"] for stage, _ in self.commands),

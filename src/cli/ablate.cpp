@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/file.h"
 #include "taskneuron/base/error.h"
@@ -90,6 +91,10 @@ class TextEvaluation {
         window_(model.encoder_options(options.data).max_tokens) {
     const auto tokens = static_cast<std::int64_t>(ids_.size());
     if (options.text_tokens > 0) ids_.resize(std::min(tokens, options.text_tokens));
+    if (ids_.size() < 2) {
+      throw Error(
+          fmt::format("{}: a text of fewer than two tokens has no perplexity", options.text));
+    }
     limits_ =
         options.data.fit(model.checkpoint(), decoder_, perplexity_demand(size(), window_)).limits;
   }
@@ -174,6 +179,8 @@ void run(const Options& options) {
   const LoadedModel model(options.model);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
   const std::vector<std::vector<TaskSets>> doses = make_doses(options, model);
+  std::optional<TextEvaluation> text;
+  if (!options.text.empty()) text.emplace(options, model);
   AblateReport report;
   report.first_seed = options.seed;
   for (std::size_t i = 0; i < doses.size(); ++i) {
@@ -185,7 +192,7 @@ void run(const Options& options) {
     for (const std::string& folder : options.data.tasks) {
       report.tasks.push_back(ablate_task(options, model, encoder, folder, report.conditions));
     }
-    if (!options.text.empty()) TextEvaluation(options, model).run(report);
+    if (text) text->run(report);
   });
   if (!options.common.json) return report.print();
   OutputJson json = {{"model", model.folder()},
