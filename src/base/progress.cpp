@@ -41,6 +41,19 @@ Progress::Progress(std::string title, std::int64_t total)
       start_(std::chrono::steady_clock::now()),
       last_draw_(start_) {}
 
+namespace {
+constexpr double kShares = 1e6;  // a whole in steps
+}
+
+Progress::Progress(std::string title)
+    : Progress(std::move(title), static_cast<std::int64_t>(kShares)) {}
+
+void Progress::advance_share(double share, std::int64_t tokens) {
+  const auto before = static_cast<std::int64_t>(shares_ * kShares);
+  shares_ += share;
+  advance(static_cast<std::int64_t>(shares_ * kShares) - before, tokens);
+}
+
 Progress::~Progress() {
   if (drawn_) fmt::print(stderr, "\r\033[K");
 }

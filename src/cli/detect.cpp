@@ -45,15 +45,9 @@ ScoreOptions score_options(const Options& options) {
 }
 
 Scores score_task(const LoadedModel& model, const EncodedTask& task, const ScoreOptions& options) {
-  constexpr double kSteps = 1e6;  // the bar counts millionths
-  Progress bar(fmt::format("detect {}", task.task.name), static_cast<std::int64_t>(kSteps));
-  double done = 0;
+  Progress bar(fmt::format("detect {}", task.task.name));
   return score_units(model.checkpoint(), model.decoder(), task.examples, options,
-                     [&](double share, std::int64_t tokens) {
-                       const auto before = static_cast<std::int64_t>(done * kSteps);
-                       done += share;
-                       bar.advance(static_cast<std::int64_t>(done * kSteps) - before, tokens);
-                     });
+                     [&](double share, std::int64_t tokens) { bar.advance_share(share, tokens); });
 }
 
 // One score file per task.

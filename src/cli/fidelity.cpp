@@ -49,19 +49,6 @@ struct TaskFidelity {
   Stability stability;
 };
 
-// Runs one of the audits under a bar that counts millionths.
-template <typename Audit>
-auto with_bar(const std::string& title, const Audit& audit) {
-  constexpr double kSteps = 1e6;
-  Progress bar(title, static_cast<std::int64_t>(kSteps));
-  double done = 0;
-  return audit([&](double share, std::int64_t tokens) {
-    const auto before = static_cast<std::int64_t>(done * kSteps);
-    done += share;
-    bar.advance(static_cast<std::int64_t>(done * kSteps) - before, tokens);
-  });
-}
-
 std::string suggestion(const Stability& stability, const Options& options) {
   if (stability.stable_from) {
     return fmt::format("the top {} set is stable to {} from {} examples on", options.top,
@@ -162,14 +149,16 @@ TaskFidelity audit_task(const Options& options, FidelityOptions fidelity, const 
   fidelity.scoring.recompute = plan.recompute;
   TaskFidelity found;
   found.task = task.task.name;
-  found.loss = with_bar(fmt::format("fidelity {}", found.task), [&](const ScoreProgress& progress) {
-    return audit_loss(model.checkpoint(), model.decoder(), task.examples, fidelity, progress);
-  });
-  found.stability =
-      with_bar(fmt::format("stability {}", found.task), [&](const ScoreProgress& progress) {
-        return audit_stability(model.checkpoint(), model.decoder(), task.examples, fidelity,
-                               progress);
-      });
+  {
+    Progress bar(fmt::format("stability {}", found.task));
+    found.stability = audit_stability(
+        model.checkpoint(), model.decoder(), task.examples, fidelity,
+        [&](double share, std::int64_t tokens) { bar.advance_share(share, tokens); });
+  }
+  Progress bar(fmt::format("fidelity {}", found.task));
+  found.loss =
+      audit_loss(model.checkpoint(), model.decoder(), task.examples, fidelity,
+                 [&](double share, std::int64_t tokens) { bar.advance_share(share, tokens); });
   return found;
 }
 

@@ -22,12 +22,16 @@ class Progress {
  public:
   // total: steps (of any kind) that will be reported.
   Progress(std::string title, std::int64_t total);
+  // Of work whose steps are reported as shares of the whole.
+  explicit Progress(std::string title);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
   // Reports `steps` more steps done, which processed `tokens` tokens.
   void advance(std::int64_t steps, std::int64_t tokens = 0);
+  // The same for shares, which add up to 1.
+  void advance_share(double share, std::int64_t tokens);
 
  private:
   void draw();
@@ -35,6 +39,7 @@ class Progress {
   std::string title_;
   std::int64_t total_;
   std::int64_t done_ = 0;
+  double shares_ = 0;
   std::int64_t tokens_ = 0;
   bool enabled_;
   bool drawn_ = false;
