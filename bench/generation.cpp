@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
   }
   NeuronHook none;
   const GenerationOptions options{kTokens, -1,
-                                  nullptr};  // always 32 tokens, so that both do the same
+                                  0, nullptr};  // always 32 tokens, so that both do the same
   const double together =
       bench::median_seconds(3, [&] { generate(decoder, none, prompts, options); });
   const double alone = bench::median_seconds(3, [&] {

@@ -37,13 +37,13 @@ class Study:
         self.text = arguments.text
         self.names = [self.meta(folder)["name"] for folder in self.tasks]
         # Rows: of the multi-task fine-tune, of neuron-only training, of tests, of the settings table.
-        self.rows = {"original": 0, "units": 300, "detect": 300, "test": 150, "table": 60}
+        self.rows = {"original": 0, "units": 300, "detect": 300, "test": 150, "doses": 60, "table": 30}
         self.epochs = {"original": 2, "units": 2}
         self.seeds = 5          # random sets that are switched off, per task and kind
         self.trained_seeds = 3  # random sets that are trained, per task
         self.rates = {"full": ["3e-4", "1e-3", "2e-3"], "units": ["1e-3", "3e-3", "1e-2"]}
         if self.quick:
-            self.rows = {"original": 16, "units": 16, "detect": 8, "test": 6, "table": 4}
+            self.rows = {"original": 16, "units": 16, "detect": 8, "test": 6, "doses": 4, "table": 4}
             self.epochs = {"original": 1, "units": 1}
             self.seeds, self.trained_seeds = 2, 1
             self.rates = {"full": ["1e-3"], "units": ["1e-3", "3e-3"]}
@@ -206,7 +206,7 @@ class Study:
         main = self.ablate("ablated/main", model, scores, self.rows["test"], "--site", "act", "--top", TOP,
                            "--random-seeds", self.seeds, "--random-kind", "matched", "--random-kind", "uniform",
                            *text)
-        doses = self.ablate("ablated/doses", model, scores, self.rows["table"], "--site", "act",
+        doses = self.ablate("ablated/doses", model, scores, self.rows["doses"], "--site", "act",
                             "--top", "1%", "--top", "3%", "--top", "10%", "--top", "30%",
                             "--own-only", "--random-seeds", self.seeds)
         table = {}
@@ -240,7 +240,8 @@ class Study:
         work = 2 * total(self.rows["detect"]) + 2 * self.epochs["original"] * total(self.rows["original"]) \
             + (1 + self.trained_seeds) * self.epochs["units"] * total(self.rows["units"]) + 12 * total(200) \
             + (12 + self.trained_seeds + 1) * evaluation + (2 + len(self.names) + 2 * self.seeds) * evaluation \
-            + 16 * (1 + self.seeds) * 0.6 * total(self.rows["table"])
+            + 4 * (1 + self.seeds) * 0.6 * total(self.rows["doses"]) \
+            + 12 * (2 + self.seeds) * 0.6 * total(self.rows["table"])
         print(f"about {work / rate / 60:.0f} minutes on this machine "
               f"({rate:.0f} tokens/s measured, {work / 1e6:.1f} million tokens of work)", flush=True)
 

@@ -172,8 +172,8 @@ def settings(result):
         f"- Neuron-only training: {result['epochs']['units']} epochs over {rows['units']} rows of the task, top "
         f"{result['top']} of `act` units detected on the base model; {result['trained_seeds']} layer-matched random sets.",
         f"- Relevance: {rows['detect']} training rows of each task, `--site paper` (the tables say which part they use).",
-        f"- Tests: the first {rows['test']} test rows of each task ({rows['table']} for the doses and the table of "
-        f"settings); {result['seeds']} random sets of each kind, seeds 0-{result['seeds'] - 1}.",
+        f"- Tests: the first {rows['test']} test rows of each task ({rows['doses']} for the doses, {rows['table']} for the table "
+        f"of settings); {result['seeds']} random sets of each kind, seeds 0-{result['seeds'] - 1}.",
         f"- Wall time of all stages: {result['seconds'] / 60:.0f} minutes on {result['threads']} cores.", ""]
 
 

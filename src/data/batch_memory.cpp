@@ -37,6 +37,20 @@ std::int64_t peak_of(const MemoryModel& model, const BatchDemand& demand, Pass p
   return peak;
 }
 
+// How many texts may grow side by side in `spare` bytes: one new token at a time is little work,
+// and most of a pass is then the reading of weights.
+std::int64_t texts_side_by_side(const MemoryModel& model, const BatchDemand& demand,
+                                std::int64_t spare, std::int64_t* bytes) {
+  constexpr std::int64_t kMost = 64;
+  const std::int64_t longest = *std::max_element(demand.lengths.begin(), demand.lengths.end());
+  // A cache that grows holds up to twice what it needs.
+  const std::int64_t each = 2 * model.cache(longest + demand.shared_tokens + demand.new_tokens);
+  const std::int64_t count =
+      std::clamp<std::int64_t>(spare / std::max<std::int64_t>(each, 1), 0, kMost);
+  *bytes = count * each;
+  return count;
+}
+
 }  // namespace
 
 BatchMemory fit_batches(const Checkpoint& checkpoint, const DecoderOptions& options,
@@ -52,7 +66,13 @@ BatchMemory fit_batches(const Checkpoint& checkpoint, const DecoderOptions& opti
     BatchLimits limits = wanted;
     while (true) {
       const std::int64_t bytes = predicted(pass, limits);
-      if (bytes <= budget) return {limits, pass == Pass::kRecomputed, bytes};
+      if (bytes <= budget) {
+        std::int64_t caches = 0;
+        if (demand.new_tokens > 0 && wanted.max_examples == 0 && !demand.lengths.empty()) {
+          limits.side_by_side = texts_side_by_side(model, demand, budget - bytes, &caches);
+        }
+        return {limits, pass == Pass::kRecomputed, bytes + caches};
+      }
       if (limits.max_tokens <= 1) break;  // one example per batch, whatever its length
       limits.max_tokens /= 2;
     }

@@ -60,6 +60,7 @@ void TaskEvaluation::encode_prompts(const Task& task) {
 }
 
 void TaskEvaluation::run_generation(const Decoder& decoder, NeuronHook& hook,
+                                    const BatchLimits& limits,
                                     const std::vector<std::int64_t>& members,
                                     TaskResult& result) const {
   const Tokenizer& tokenizer = encoder_.tokenizer();
@@ -69,6 +70,7 @@ void TaskEvaluation::run_generation(const Decoder& decoder, NeuronHook& hook,
   }
   GenerationOptions options;
   options.max_new_tokens = max_new_tokens_;
+  options.prompt_tokens = limits.side_by_side > 0 ? limits.max_tokens : 0;
   options.end_of_sequence = encoder_.options().end_of_sequence;
   options.stop = [&](const std::vector<std::int64_t>& ids) {
     bool stopped = false;

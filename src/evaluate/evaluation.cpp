@@ -172,16 +172,25 @@ TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const B
   result.truncated = truncated_;
   result.predictions.resize(rows_.size());
   const std::vector<std::int64_t> lengths = this->lengths();
+  const bool generates = scoring_ == Scoring::kGenerate;
   for (const auto& members : group_by_length(lengths, limits)) {
     if (ranked_.empty()) {
       run_loss(decoder, hook, members, result);
-      if (scoring_ == Scoring::kGenerate) run_generation(decoder, hook, members, result);
     } else {
       run_ranking(decoder, hook, members, result);
     }
     std::int64_t tokens = 0;
     for (const std::int64_t member : members) tokens += lengths[static_cast<std::size_t>(member)];
-    progress(static_cast<std::int64_t>(members.size()), tokens);
+    // An example is done when its text is.
+    progress(generates ? 0 : static_cast<std::int64_t>(members.size()), tokens);
+  }
+  if (generates) {
+    BatchLimits texts = limits;
+    if (limits.side_by_side > 0) texts.max_examples = limits.side_by_side;
+    for (const auto& members : group_by_length(lengths, texts)) {
+      run_generation(decoder, hook, limits, members, result);
+      progress(static_cast<std::int64_t>(members.size()), 0);
+    }
   }
   std::vector<double> scores, losses;
   for (std::size_t row = 0; row < rows_.size(); ++row) {

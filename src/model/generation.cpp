@@ -69,20 +69,29 @@ std::vector<std::vector<std::int64_t>> generate(
   std::vector<std::int64_t> active;
   for (const auto& prompt : prompts) TN_CHECK(!prompt.empty());
   const std::int64_t shared = run_shared_prefix(decoder, hook, prompts, cache);
+  std::vector<std::int64_t> next;  // of every active text
   Batch batch;
-  for (std::int64_t i = 0; i < count; ++i) {
+  const auto run_batch = [&] {
+    const std::vector<std::int64_t> found = most_likely(decoder, batch, hook, cache);
+    next.insert(next.end(), found.begin(), found.end());
+    batch = Batch();
+  };
+  for (std::int64_t i = 0; i < count && options.max_new_tokens > 0; ++i) {
     const auto& prompt = prompts[static_cast<std::size_t>(i)];
+    const std::int64_t tokens = batch.tokens() + static_cast<std::int64_t>(prompt.size()) - shared;
+    const bool full = options.prompt_tokens > 0 && tokens > options.prompt_tokens;
+    if (full && batch.tokens() > 0) run_batch();
     append_tokens(batch, i, shared, prompt.begin() + shared, prompt.end());
     active.push_back(i);
   }
-  for (std::int64_t step = 0; step < options.max_new_tokens && !active.empty(); ++step) {
-    const std::vector<std::int64_t> next = most_likely(decoder, batch, hook, cache);
+  if (batch.tokens() > 0) run_batch();
+  for (std::int64_t step = 1; !active.empty(); ++step) {
     std::vector<std::int64_t> still_active;
-    batch = Batch();
     for (std::size_t k = 0; k < active.size(); ++k) {
       const auto sequence = static_cast<std::size_t>(active[k]);
       if (next[k] == options.end_of_sequence) continue;
       outputs[sequence].push_back(next[k]);
+      if (step == options.max_new_tokens) continue;
       if (options.stop && options.stop(outputs[sequence])) continue;
       const auto position =
           static_cast<std::int64_t>(prompts[sequence].size() + outputs[sequence].size()) - 1;
@@ -91,6 +100,8 @@ std::vector<std::vector<std::int64_t>> generate(
       still_active.push_back(active[k]);
     }
     active = std::move(still_active);
+    next.clear();
+    if (!active.empty()) run_batch();
   }
   return outputs;
 }

@@ -33,9 +33,11 @@ TEST_P(Generation, WithCacheEqualsWithout) {
   const std::vector<Ids> different = {{5, 17, 40}, {1, 2, 3, 4, 9, 8, 7}, {60}};
   const std::vector<Ids> alike = {{5, 17, 40, 2}, {5, 17, 40, 7, 9}, {5, 17, 40}, {5, 17, 40, 2}};
   for (const auto& prompts : {different, alike}) {
-    const auto outputs = generate(decoder, none, prompts, {12, 96, nullptr});
-    for (std::size_t i = 0; i < prompts.size(); ++i) {
-      EXPECT_EQ(outputs[i], generate_slowly(decoder, prompts[i], 12, 96)) << i;
+    for (const std::int64_t at_once : {0, 1, 6}) {
+      const auto outputs = generate(decoder, none, prompts, {12, 96, at_once, nullptr});
+      for (std::size_t i = 0; i < prompts.size(); ++i) {
+        EXPECT_EQ(outputs[i], generate_slowly(decoder, prompts[i], 12, 96)) << i;
+      }
     }
   }
 }
@@ -56,9 +58,9 @@ TEST(GenerationOfMini, BatchedEqualsOneByOne) {
   for (const TaskRow& row : load_split(load_task(test::examples() / "tasks/e2e"), "test", 24)) {
     prompts.push_back(encoder.encode_prompt(row, 32, "row", nullptr));
   }
-  const auto together = generate(decoder, none, prompts, {24, 0, nullptr});
+  const auto together = generate(decoder, none, prompts, {24, 0, 0, nullptr});
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    EXPECT_EQ(generate(decoder, none, {prompts[i]}, {24, 0, nullptr})[0], together[i]) << i;
+    EXPECT_EQ(generate(decoder, none, {prompts[i]}, {24, 0, 0, nullptr})[0], together[i]) << i;
   }
 }
 
@@ -67,8 +69,8 @@ TEST(GenerationOfMini, StopsWhereItIsTold) {
   const Decoder decoder(Checkpoint(folder), {});
   NeuronHook none;
   const auto stop = [](const Ids& ids) { return ids.size() == 3; };
-  EXPECT_EQ(generate(decoder, none, {{5, 6, 7}}, {24, 0, stop})[0].size(), 3u);
-  EXPECT_EQ(generate(decoder, none, {{5, 6, 7}}, {2, 0, stop})[0].size(), 2u);
+  EXPECT_EQ(generate(decoder, none, {{5, 6, 7}}, {24, 0, 0, stop})[0].size(), 3u);
+  EXPECT_EQ(generate(decoder, none, {{5, 6, 7}}, {2, 0, 0, stop})[0].size(), 2u);
 }
 
 }  // namespace

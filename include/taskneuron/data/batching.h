@@ -12,6 +12,9 @@ namespace taskneuron {
 struct BatchLimits {
   std::int64_t max_examples = 0;  // 0: as many as max_tokens allows
   std::int64_t max_tokens = 4096;
+  // Texts that are generated side by side, whatever the length of their prompts (which still run
+  // max_tokens at a time); 0: those of one forward pass.
+  std::int64_t side_by_side = 0;
 };
 
 // Groups examples of similar length: numbers of examples, each group within the limits. The order

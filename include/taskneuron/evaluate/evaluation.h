@@ -87,7 +87,7 @@ class TaskEvaluation {
                    const std::vector<std::int64_t>& members, TaskResult& result) const;
   void run_loss(const Decoder& decoder, NeuronHook& hook, const std::vector<std::int64_t>& members,
                 TaskResult& result) const;
-  void run_generation(const Decoder& decoder, NeuronHook& hook,
+  void run_generation(const Decoder& decoder, NeuronHook& hook, const BatchLimits& limits,
                       const std::vector<std::int64_t>& members, TaskResult& result) const;
   void encode_rows(const Task& task);
   void encode_prompts(const Task& task);

@@ -11,6 +11,7 @@ namespace taskneuron {
 struct GenerationOptions {
   std::int64_t max_new_tokens = 0;
   std::int64_t end_of_sequence = 0;
+  std::int64_t prompt_tokens = 0;  // of prompts that run in one pass, at least one; 0: all
   // Whether to stop after these generated ids (a blank line, say); may be empty.
   std::function<bool(const std::vector<std::int64_t>&)> stop;
 };
