@@ -269,7 +269,7 @@ class Bench:
         """Neurons alone, against PyTorch that masks whole gradients; how cost grows with their share."""
         model, task = self.model("gpt2-124M"), self.task("gpt2-task", 256, 96, 160, 8)
         sets = self.neuron_sets(model, task, ("1%", "10%", "30%", "50%", "100%"))
-        few, many = (16, 32) if self.quick else (32, 128)
+        few, many = (16, 32) if self.quick else (16, 64)
         ids = self.ids(model, task, few)
         for dtype, wanted in (("bfloat16", {"plain": "at least 2.5", "tuned": "at least 1.5"}), ("float32", {})):
             limit = many if dtype == "bfloat16" else few
@@ -323,7 +323,7 @@ class Bench:
         rates, outputs, peaks = {name: [] for name in runs}, {}, {}
         for _ in range(self.rounds):
             for name, flags in runs.items():
-                outputs[name], peaks[name], _ = self.run(self.trained(model, task, limit // 2, *flags))
+                outputs[name], peaks[name], _ = self.run(self.trained(model, task, limit, *flags))
                 rates[name].append(outputs[name]["tokens_per_second"])
         whole = outputs["the whole FFN"]["gradient_and_optimizer_bytes"]
         for name in runs:

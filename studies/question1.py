@@ -65,6 +65,8 @@ class Study:
     def shown(self, command):
         names = {self.program: "taskneuron", self.model: "MODEL", self.folder: "WORK",
                  os.path.dirname(self.tasks[0]): "TASKS"}
+        if self.text:
+            names[self.text] = "TEXT"
         text = " ".join(command)
         for long, short in sorted(names.items(), key=lambda item: -len(item[0])):
             text = text.replace(long, short)
@@ -236,12 +238,16 @@ class Study:
         scale = per_row / tokens_per_row[folder][1]
         rows = lambda count, limit: min(count, limit) if limit else count
         total = lambda limit: sum(rows(count, limit) * size * scale for count, size in tokens_per_row.values())
-        evaluation = 0.6 * total(self.rows["test"])  # forward, and generation
+        # Forward alone where labels are ranked; a text that grows token by token costs more.
+        evaluated = lambda limit: sum(rows(count, limit) * size * scale * (1.8 if self.meta(task)["type"] == "generation"
+                                                                           else 0.6)
+                                      for task, (count, size) in tokens_per_row.items())
+        evaluation = evaluated(self.rows["test"])
         work = 2 * total(self.rows["detect"]) + 2 * self.epochs["original"] * total(self.rows["original"]) \
             + (1 + self.trained_seeds) * self.epochs["units"] * total(self.rows["units"]) + 12 * total(200) \
             + (12 + self.trained_seeds + 1) * evaluation + (2 + len(self.names) + 2 * self.seeds) * evaluation \
-            + 4 * (1 + self.seeds) * 0.6 * total(self.rows["doses"]) \
-            + 12 * (2 + self.seeds) * 0.6 * total(self.rows["table"])
+            + 4 * (1 + self.seeds) * evaluated(self.rows["doses"]) \
+            + 12 * (2 + self.seeds) * evaluated(self.rows["table"])
         print(f"about {work / rate / 60:.0f} minutes on this machine "
               f"({rate:.0f} tokens/s measured, {work / 1e6:.1f} million tokens of work)", flush=True)
 

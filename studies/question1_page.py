@@ -174,7 +174,7 @@ def settings(result):
         f"- Relevance: {rows['detect']} training rows of each task, `--site paper` (the tables say which part they use).",
         f"- Tests: the first {rows['test']} test rows of each task ({rows['doses']} for the doses, {rows['table']} for the table "
         f"of settings); {result['seeds']} random sets of each kind, seeds 0-{result['seeds'] - 1}.",
-        f"- Wall time of all stages: {result['seconds'] / 60:.0f} minutes on {result['threads']} cores.", ""]
+        f"- The times of all stages add up to {result['seconds'] / 60:.0f} minutes on {result['threads']} cores.", ""]
 
 
 def commands(result):
@@ -204,7 +204,7 @@ def measured(result, folder):
            "in loss.", ""] + settings_table(result)
         + ["## Units trained, from the base model", ""] + training(result)
         + ["### Every training against every task", ""] + training_matrices(result, folder)
-        + ["## Commands", "", "MODEL is shared/models/mini, TASKS shared/data/paper, WORK a folder for results.", ""]
+        + ["## Commands", "", "One of each kind; TEXT is the unrelated text.", ""]
         + commands(result))
 
 
