@@ -40,7 +40,7 @@ class Study:
         self.rows = {"original": 0, "units": 300, "detect": 300, "test": 150, "doses": 60, "table": 30}
         self.epochs = {"original": 2, "units": 2}
         self.seeds = 5          # random sets that are switched off, per task and kind
-        self.trained_seeds = 3  # random sets that are trained, per task
+        self.trained_seeds = 5  # random sets that are trained, per task
         self.rates = {"full": ["3e-4", "1e-3", "2e-3"], "units": ["1e-3", "3e-3", "1e-2"]}
         if self.quick:
             self.rows = {"original": 16, "units": 16, "detect": 8, "test": 6, "doses": 4, "table": 4}
