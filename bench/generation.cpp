@@ -22,8 +22,8 @@ int main(int argc, char** argv) {
     prompts.push_back(encoder.encode_prompt(row, kTokens, argv[2], nullptr));
   }
   NeuronHook none;
-  const GenerationOptions options{kTokens, -1,
-                                  0, nullptr};  // always 32 tokens, so that both do the same
+  const GenerationOptions options{kTokens, -1, 0,
+                                  nullptr};  // always 32 tokens, so that both do the same
   const double together =
       bench::median_seconds(3, [&] { generate(decoder, none, prompts, options); });
   const double alone = bench::median_seconds(3, [&] {
