@@ -1,7 +1,9 @@
 # Everything comes from the system's packages; nothing is downloaded.
 find_package(Torch REQUIRED)
 find_package(fmt REQUIRED)
-find_package(dnnl REQUIRED)
+# Not by oneDNN's own package file: Debian 12's demands OpenCL, which nothing here uses.
+find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.hpp REQUIRED)
+find_library(DNNL_LIBRARY dnnl REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(PkgConfig REQUIRED)

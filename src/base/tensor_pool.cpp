@@ -9,6 +9,8 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "base/torch_compat.h"
+
 namespace taskneuron {
 
 namespace {
@@ -89,8 +91,8 @@ void release(void* data) {
   if (data != nullptr && !pool().give_back(data)) c10::free_cpu(data);
 }
 
-struct PoolAllocator : c10::Allocator {
-  c10::DataPtr allocate(std::size_t bytes) const override {
+struct PoolAllocator : AnyAllocator {
+  c10::DataPtr take(std::size_t bytes) const override {
     void* data = bytes < kSmallest ? c10::alloc_cpu(bytes) : pool().take(bytes);
     return {data, data, &release, c10::Device(c10::kCPU)};
   }

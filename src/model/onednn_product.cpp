@@ -1,10 +1,10 @@
 #include "model/onednn_product.h"
 
 #include <mutex>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
 
 #include "base/torch_compat.h"
+#include "model/onednn_compat.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -83,11 +83,11 @@ Product make_product(const Key& key, const memory::desc& a, const memory::desc& 
     sum.append_sum(1.0f);
     attributes.set_post_ops(sum);
   }
-  const memory::desc bias({1, key.columns}, key.type, memory::format_tag::ab);
-  const dnnl::matmul::desc operation =
-      key.bias ? dnnl::matmul::desc(a, b, bias, out) : dnnl::matmul::desc(a, b, out);
+  const memory::desc bias = key.bias
+                                ? memory::desc({1, key.columns}, key.type, memory::format_tag::ab)
+                                : memory::desc();
   Product product;
-  product.description = dnnl::matmul::primitive_desc(operation, attributes, engine());
+  product.description = describe_matmul(engine(), a, b, bias, out, attributes);
   product.primitive = dnnl::matmul(product.description);
   return product;
 }
@@ -120,8 +120,7 @@ const memory& packed_matrix(const at::Tensor& b, PackedMatrix& packed) {
   const memory::desc any({b.size(0), b.size(1)}, type_of(b), memory::format_tag::any);
   const memory::desc a({kTypicalRows, b.size(0)}, type_of(b), memory::format_tag::ab);
   const memory::desc out({kTypicalRows, b.size(1)}, type_of(b), memory::format_tag::ab);
-  const memory::desc layout =
-      dnnl::matmul::primitive_desc(dnnl::matmul::desc(a, any, out), engine()).weights_desc();
+  const memory::desc layout = describe_matmul(engine(), a, any, {}, out).weights_desc();
   content.storage =
       at::empty({static_cast<std::int64_t>(layout.get_size())}, at::TensorOptions(at::kByte));
   content.memory = wrap(layout, content.storage);
