@@ -83,9 +83,8 @@ Product make_product(const Key& key, const memory::desc& a, const memory::desc& 
     sum.append_sum(1.0f);
     attributes.set_post_ops(sum);
   }
-  const memory::desc bias = key.bias
-                                ? memory::desc({1, key.columns}, key.type, memory::format_tag::ab)
-                                : memory::desc();
+  const memory::desc bias =
+      key.bias ? memory::desc({1, key.columns}, key.type, memory::format_tag::ab) : memory::desc();
   Product product;
   product.description = describe_matmul(engine(), a, b, bias, out, attributes);
   product.primitive = dnnl::matmul(product.description);
