@@ -96,14 +96,16 @@ class Compiled:
         return self.forwards[key]
 
 
-def arguments(*names):
-    """MODEL EXAMPLES, `names`, --family, --dtype and --threads."""
+def arguments(*names, **more):
+    """MODEL EXAMPLES, `names`, --family, --dtype, --threads, and `more` flags with their defaults."""
     parser = argparse.ArgumentParser()
     for name in ("model", "examples", *names):
         parser.add_argument(name)
     parser.add_argument("--family", choices=["own", "transformers"], default="own")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--threads", type=int, default=0)
+    for name, value in more.items():
+        parser.add_argument("--" + name, type=type(value), default=value)
     return parser.parse_args()
 
 

@@ -76,6 +76,27 @@ class Tapped(nn.Module):
         return activation if self.carrier is None else Tap.apply(activation, self.carrier)
 
 
+class Prompt:
+    """Keys and values of one text, layer by layer, for rows that go on behind it."""
+
+    def __init__(self):
+        self.layers = []
+        self.full = False
+        self.next = 0
+
+    @property
+    def tokens(self):
+        return self.layers[0][0].size(2) if self.full else 0
+
+    def join(self, k, v):
+        if not self.full:
+            self.layers.append((k, v))
+            return k, v
+        before = [t.expand(k.size(0), -1, -1, -1) for t in self.layers[self.next]]
+        self.next += 1
+        return torch.cat((before[0], k), dim=2), torch.cat((before[1], v), dim=2)
+
+
 def attend(q, k, v, mask, how):
     """q, k, v: [batch, heads, tokens, width]; mask is added to the scores, None is causal."""
     if how == "sdpa":
@@ -94,9 +115,11 @@ class Gpt2Block(Tapped):
         self.c_attn, self.c_proj = nn.Linear(d, 3 * d), nn.Linear(d, d)
         self.c_fc, self.act, self.mlp_proj = nn.Linear(d, 4 * d), Gelu(), nn.Linear(4 * d, d)
 
-    def forward(self, x, mask, rotation, how):
+    def forward(self, x, mask, rotation, how, prompt=None):
         q, k, v = self.c_attn(self.ln_1(x)).split(x.size(-1), dim=-1)
         q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
+        if prompt is not None:
+            k, v = prompt.join(k, v)
         x = x + self.c_proj(attend(q, k, v, mask, how))
         return x + self.ffn(self.ln_2(x))
 
@@ -144,11 +167,13 @@ class LlamaBlock(Tapped):
         self.gate, self.up = nn.Linear(d, f, bias=False), nn.Linear(d, f, bias=False)
         self.act, self.down = Neurons(), nn.Linear(f, d, bias=False)
 
-    def forward(self, x, mask, rotation, how):
+    def forward(self, x, mask, rotation, how, prompt=None):
         y = self.input_layernorm(x)
         width = x.size(-1) // self.heads
         q, k, v = (p(y).unflatten(-1, (-1, width)).transpose(1, 2) for p in (self.q, self.k, self.v))
         q, k = rotate(q, rotation), rotate(k, rotation)
+        if prompt is not None:
+            k, v = prompt.join(k, v)
         if self.group > 1:
             k, v = k.repeat_interleave(self.group, 1), v.repeat_interleave(self.group, 1)
         x = x + self.o(attend(q, k, v, mask, how))
@@ -209,6 +234,22 @@ class Decoder(nn.Module):
         rotation = self.rotation(tokens, x.dtype)
         for block in self.blocks:
             x = block(x, mask, rotation, self.attention)
+        return self.norm(x)
+
+    def behind(self, trunk, ids):
+        """What the head multiplies for rows `ids` that go on behind one text, which runs once."""
+        prompt = Prompt()
+        for tokens in (trunk, ids):
+            first, count = prompt.tokens, tokens.size(1)
+            x = self.embedding(tokens)
+            if self.gpt2:
+                x = x + self.position(torch.arange(first, first + count))
+            mask = torch.full((count, first + count), torch.finfo(x.dtype).min, dtype=x.dtype).triu(first + 1)
+            rotation = self.rotation(first + count, x.dtype)
+            rotation = rotation and [t[first:] for t in rotation]
+            for block in self.blocks:
+                x = block(x, mask, rotation, self.attention, prompt)
+            prompt.full = True
         return self.norm(x)
 
 
