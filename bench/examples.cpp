@@ -5,31 +5,13 @@
 
 #include <cstring>
 
+#include "bench/token_ids.h"
 #include "taskneuron/checkpoint/checkpoint.h"
 #include "taskneuron/data/examples.h"
 
-namespace {
-
-using namespace taskneuron;
-
-std::string as_json(const AnswerExample& example) {
-  return fmt::format("{{\"ids\": [{}], \"answer\": {}}}", fmt::join(example.ids, ", "),
-                     example.answer_tokens);
-}
-
-std::string as_json(const RankedExample& example) {
-  std::vector<std::string> labels;
-  for (const RankedExample::Label& label : example.labels) {
-    labels.push_back(fmt::format("{{\"ids\": [{}], \"scored\": {}}}", fmt::join(label.ids, ", "),
-                                 label.scored_tokens));
-  }
-  return fmt::format("{{\"trunk\": [{}], \"labels\": [{}]}}", fmt::join(example.trunk, ", "),
-                     fmt::join(labels, ", "));
-}
-
-}  // namespace
-
 int main(int argc, char** argv) {
+  using namespace taskneuron;
+  using bench::as_json;
   const bool labels = argc == 5 && std::strcmp(argv[4], "--labels") == 0;
   if (argc != 4 && !labels) return 2;
   const Checkpoint checkpoint(argv[1]);

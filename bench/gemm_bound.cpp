@@ -1,6 +1,7 @@
 // How fast detect could be if it were its matrix products alone: the products that one pass over a
 // task's training examples needs, in the same shapes and the same batches, with the engine's own
-// product routine and nothing in between. gemm_bound MODEL TASK DTYPE LIMIT.
+// product routine and nothing in between. A worker (bench/worker.h): gemm_bound MODEL TASK DTYPE
+// LIMIT BATCH_TOKENS.
 //
 // Counted are the products with weight matrices: forward through every layer, backward down to the
 // first FFN's activation, the last layer's tail and the head at answer positions. Attention's
@@ -8,11 +9,10 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <chrono>
 
 #include "base/torch_compat.h"
+#include "bench/worker.h"
 #include "model/matrix_product.h"
-#include "taskneuron/base/compute.h"
 #include "taskneuron/data/batching.h"
 
 namespace {
@@ -111,52 +111,48 @@ class Products {
   mutable std::size_t next_ = 0;
 };
 
+struct Rows {
+  std::int64_t all, answers;
+};
+
+// What each batch of the engine's runs; the last token of a text is only a target.
+std::vector<Rows> batch_rows(const std::vector<AnswerExample>& examples, std::int64_t most_tokens) {
+  std::vector<std::int64_t> lengths;
+  for (const AnswerExample& example : examples) {
+    lengths.push_back(static_cast<std::int64_t>(example.ids.size()));
+  }
+  std::vector<Rows> batches;
+  for (const auto& members : group_by_length(lengths, BatchLimits{0, most_tokens})) {
+    Rows rows{0, 0};
+    for (const std::int64_t e : members) {
+      rows.all += lengths[static_cast<std::size_t>(e)] - 1;
+      rows.answers += examples[static_cast<std::size_t>(e)].answer_tokens;
+    }
+    batches.push_back(rows);
+  }
+  return batches;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) return 2;
-  set_threads(0);
-  const Checkpoint checkpoint(argv[1]);
-  const Tokenizer tokenizer(argv[1]);
-  const at::ScalarType dtype = choose_dtype(argv[3], checkpoint, at::kCPU);
-  const PromptTemplate prompt = PromptTemplate::find("default");
-  const ExampleEncoder encoder(tokenizer, prompt,
-                               {checkpoint.config().max_positions, *tokenizer.end_of_sequence()});
-  std::vector<std::int64_t> lengths, answers;
-  std::int64_t tokens = 0;
-  for (const TaskRow& row : load_split(load_task(argv[2]), "train", std::atoll(argv[4]))) {
-    const AnswerExample example = encoder.encode(row, argv[2]);
-    lengths.push_back(static_cast<std::int64_t>(example.ids.size()));
-    answers.push_back(example.answer_tokens);
-    tokens += lengths.back();
-  }
+  if (argc != 6) return 2;
+  bench::start();
+  const bench::Workload work(argv[1], argv[2], argv[3], std::atoll(argv[4]));
   const at::NoGradGuard no_gradients;
-  const Products products(checkpoint, dtype);
-  products.run(64, 8);  // weights into their layout
-  std::int64_t most_rows = 0, most_answers = 0;
-  const auto batches = group_by_length(lengths, BatchLimits{0, 2048});  // as detect's default
-  for (const auto& members : batches) {
-    std::int64_t rows = 0, answer_rows = 0;
-    for (const std::int64_t e : members) {
-      rows += lengths[static_cast<std::size_t>(e)];
-      answer_rows += answers[static_cast<std::size_t>(e)];
-    }
-    most_rows = std::max(most_rows, rows);
-    most_answers = std::max(most_answers, answer_rows);
+  const Products products(work.checkpoint, work.decoder.options().dtype);
+  const std::vector<Rows> batches = batch_rows(work.examples, std::atoll(argv[5]));
+  Rows most{0, 0};
+  for (const Rows& rows : batches) {
+    most = {std::max(most.all, rows.all), std::max(most.answers, rows.answers)};
   }
-  products.reserve(most_rows, most_answers);
-  double seconds = 0;
-  for (const auto& members : batches) {
-    std::int64_t rows = 0, answer_rows = 0;
-    for (const std::int64_t e : members) {
-      rows += lengths[static_cast<std::size_t>(e)] - 1;
-      answer_rows += answers[static_cast<std::size_t>(e)];
-    }
-    const auto start = std::chrono::steady_clock::now();
-    products.run(rows, answer_rows);
-    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
-  fmt::print("{{\"tokens\": {}, \"seconds\": {}, \"tokens_per_second\": {}}}\n", tokens, seconds,
-             static_cast<double>(tokens) / seconds);
+  products.reserve(most.all, most.answers);
+  bench::serve(
+      work.tokens,
+      [&](const std::string&) {
+        for (const Rows& rows : batches) products.run(rows.all, rows.answers);
+        return std::string();
+      },
+      [](const std::string&) {});
   return 0;
 }

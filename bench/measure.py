@@ -1,11 +1,23 @@
-"""Runs a command and watches the memory that is its own: pages of no file (RssAnon)."""
+"""Runs programs and watches the memory that is their own: pages of no file (RssAnon)."""
 import json
 import os
+import select
 import subprocess
-import threading
+import tempfile
 import time
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Failed(RuntimeError):
+    """What was measured did not work; the message is one line."""
+
+
+def environment(threads, more=None):
+    """This environment with as many threads for everyone, and without what holds OpenBLAS back."""
+    result = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+    result.update(OMP_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error", **(more or {}))
+    return result
 
 
 def anonymous_bytes(pid):
@@ -17,23 +29,74 @@ def anonymous_bytes(pid):
         return 0
 
 
-def run(command):
-    """(its JSON output, peak RssAnon in bytes, seconds from start to end)."""
+class Worker:
+    """A program that loads once and then answers commands, a line of JSON each (bench/worker.h,
+    peers/common.py). It waits without taking a processor while others run."""
+
+    def __init__(self, command, env, limit=600):
+        self.command, self.peak, self.buffer = command, 0, b""
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self.errors)
+        self.about = self.answer(limit)
+
+    def ask(self, line, limit=1800):
+        """Seconds, tokens and the like. Throws Failed for an answer that is an error."""
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+        return self.answer(limit)
+
+    def answer(self, limit):
+        end = time.monotonic() + limit
+        while b"\n" not in self.buffer:
+            if select.select([self.process.stdout], [], [], 0.05)[0]:
+                part = os.read(self.process.stdout.fileno(), 65536)
+                if not part:
+                    raise Failed(f"ended: {self.last_error()}")
+                self.buffer += part
+            self.peak = max(self.peak, anonymous_bytes(self.process.pid))
+            if time.monotonic() > end:
+                self.close()
+                raise Failed(f"no answer within {limit} s")
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        values = json.loads(line)
+        if "error" in values:
+            raise Failed(values["error"])
+        return values
+
+    def last_error(self):
+        self.errors.seek(0)
+        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else f"exit code {self.process.wait()}"
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            try:
+                stream.close()
+            except BrokenPipeError:  # what it never read
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def run(command, threads):
+    """(its JSON output, peak RssAnon in bytes, seconds from start to end) of a program that ends."""
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    peak = 0
-    finished = threading.Event()
-
-    def watch():
-        nonlocal peak
-        while not finished.wait(0.02):
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, env=environment(threads), stdout=output, stderr=errors)
+        peak = 0
+        while process.poll() is None:
             peak = max(peak, anonymous_bytes(process.pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    output, errors = process.communicate()
-    finished.set()
-    watcher.join()
-    if process.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}\nexited with {process.returncode}:\n{errors}")
-    return json.loads(output), peak, time.monotonic() - start
+            time.sleep(0.02)
+        seconds = time.monotonic() - start
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode != 0:
+            raise Failed(f"{' '.join(command)}\nexited with {process.returncode}:\n{errors.read().decode()}")
+        return json.loads(output.read()), peak, seconds

@@ -1,16 +1,13 @@
-// Seconds to rank the labels of a classification task: each prompt run once with its labels as
-// branches, against every label with its whole prompt, in one run. ranking MODEL TASK LIMIT OUT;
-// OUT receives the log-probabilities, float32.
+// Log-probabilities of the labels of a classification task, warm and on command: ranking MODEL TASK
+// LIMIT. `run` runs each prompt once with its labels as branches, `run whole` every label with its
+// whole prompt; tokens are those of the prompts, once. `save PATH` writes the log-probabilities,
+// float32, example by example.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
 #include <fstream>
 
 #include "base/torch_compat.h"
-#include "bench/timing.h"
-#include "taskneuron/base/compute.h"
-#include "taskneuron/base/tensor_pool.h"
+#include "bench/worker.h"
 #include "taskneuron/data/batching.h"
 #include "taskneuron/model/decoder.h"
 
@@ -86,9 +83,8 @@ std::vector<std::vector<double>> as_whole_prompts(const Decoder& decoder,
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) return 2;
-  set_threads(0);
-  use_tensor_pool();
+  if (argc != 4) return 2;
+  bench::start();
   const Checkpoint checkpoint(argv[1]);
   const Decoder decoder(checkpoint, {choose_dtype("auto", checkpoint, at::kCPU), at::kCPU});
   const Tokenizer tokenizer(argv[1]);
@@ -96,30 +92,27 @@ int main(int argc, char** argv) {
   const ExampleEncoder encoder(tokenizer, prompt,
                                {checkpoint.config().max_positions, *tokenizer.end_of_sequence()});
   std::vector<RankedExample> examples;
-  double tokens = 0;
+  std::int64_t tokens = 0;
   for (const TaskRow& row : load_split(load_task(argv[2]), "train", std::atoll(argv[3]))) {
     examples.push_back(encoder.encode_labels(row, argv[2]));
-    tokens += static_cast<double>(examples.back().trunk.size());
+    tokens += static_cast<std::int64_t>(examples.back().trunk.size());
   }
-  std::vector<std::vector<double>> one, other;
-  const double branches = bench::median_seconds(3, [&] { one = as_branches(decoder, examples); });
-  const double whole =
-      bench::median_seconds(3, [&] { other = as_whole_prompts(decoder, examples); });
-  double difference = 0;
-  std::ofstream out(argv[4], std::ios::binary);
-  for (std::size_t e = 0; e < one.size(); ++e) {
-    for (std::size_t k = 0; k < one[e].size(); ++k) {
-      difference = std::max(difference, std::abs(one[e][k] - other[e][k]));
-      const auto value = static_cast<float>(one[e][k]);
-      out.write(reinterpret_cast<const char*>(&value), sizeof(value));
-    }
-  }
-  fmt::print(
-      "{{\"examples\": {}, \"labels\": {}, \"trunk_tokens\": {:.1f}, \"seconds\": {}, "
-      "\"tokens_per_second\": {}, "
-      "\"whole_prompt_seconds\": {}, \"ratio\": {}, \"largest_difference\": {}}}\n",
-      examples.size(), examples.front().labels.size(),
-      tokens / static_cast<double>(examples.size()), branches, tokens / branches, whole,
-      whole / branches, difference);
+  std::vector<std::vector<double>> chances;
+  bench::serve(
+      tokens,
+      [&](const std::string& way) {
+        chances =
+            way == "whole" ? as_whole_prompts(decoder, examples) : as_branches(decoder, examples);
+        return std::string();
+      },
+      [&](const std::string& path) {
+        std::ofstream out(path, std::ios::binary);
+        for (const std::vector<double>& labels : chances) {
+          for (const double chance : labels) {
+            const auto value = static_cast<float>(chance);
+            out.write(reinterpret_cast<const char*>(&value), sizeof(value));
+          }
+        }
+      });
   return 0;
 }

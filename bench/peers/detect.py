@@ -1,76 +1,120 @@
-"""Relevance of every FFN neuron, sum over examples of |sum over tokens of gradient * activation|,
-as PyTorch users compute it.
+"""Relevance of every FFN neuron, sum over examples of |sum over tokens of gradient * activation|, as
+PyTorch users compute it. A worker (common.serve): MODEL EXAMPLES [--family] [--dtype] [--threads].
 
-  detect.py plain|tuned MODEL EXAMPLES OUT [--threads N]
+`run kind=plain`: what a first notebook does. Hooks with retain_grad, padded batches of 8 in the order
+of the file, logits at every position, every parameter asks for a gradient.
 
-plain: what a notebook does. float32, hooks with retain_grad, padded batches of 8 in the order of
-       the file, logits at every position, every parameter asks for a gradient.
-tuned: what a skilled user makes of it. bfloat16, frozen parameters, the head at answer positions
-       alone, batches of 16 of similar length, PyTorch's own GELU. --dtype float32 for the same in
-       float32.
+`run kind=tuned ...`, what a skilled user makes of it: frozen parameters, no gradient below the first
+FFN, the head at answer positions alone, PyTorch's own operators, batches made before the clock runs.
+  attention=eager|sdpa
+  batch=N|Nt           rows, or tokens with padding
+  order=sorted|file    by length or as the file has them
+  collect=hooks|tap    gradients of all activations at once, or relevance taken on the way back
+  compile=no|dynamic|static   torch.compile (with collect=tap); static pads lengths to multiples of 32
+  fused=yes|no         PyTorch's own GELU and RMS norm where it has them
+  every=N              only each N-th batch, to try a variant
 
-EXAMPLES holds the token ids (bench_examples writes it), so tokenizing costs the peers nothing.
-OUT receives the relevance [layers, width] in float32, little-endian. Prints one line of JSON; the
-seconds are those of the scoring loop, without loading the model.
+EXAMPLES holds token ids (bench_examples writes them). `save PATH`: relevance [layers, width], float32.
 """
-import time
-
 import torch
 
-from common import arguments, plain_loss, prepare, report, tuned_loss
+from common import Batch, Compiled, arguments, grouped, plain_loss, prepare, serve, tuned_loss, write_floats
+
+DEFAULTS = {"kind": "tuned", "attention": "eager", "batch": "16", "order": "sorted", "collect": "hooks",
+            "compile": "no", "fused": "yes", "every": "1"}
 
 
-def plain(model, examples):
-    seen = []
+class Detector:
+    def __init__(self, model, examples):
+        self.model, self.examples = model, examples
+        self.compiled = Compiled(model)
+        self.batches = {}
+        self.relevance = None
+        self.hooks = []
+        self.seen = []
+        self.carriers = []
 
-    def keep(module, inputs, output):
-        output.retain_grad()
-        seen.append(output)
+    def chosen(self, variant):
+        """The variant's batches, from the second time on without any work."""
+        key = tuple(variant[name] for name in ("batch", "order", "compile", "every"))
+        if key not in self.batches:
+            groups = grouped([len(e["ids"]) for e in self.examples], variant["batch"], variant["order"])
+            every = min(int(variant["every"]), len(groups))
+            multiple = 32 if variant["compile"] == "static" else 1
+            self.batches[key] = [Batch([self.examples[i] for i in group], multiple)
+                                 for group in groups[every // 2 :: every]]
+        return self.batches[key]
 
-    for block in model.blocks:
-        block.act.register_forward_hook(keep)
-    relevance = None
-    for begin in range(0, len(examples), 8):
-        seen.clear()
-        model.zero_grad(set_to_none=True)
-        plain_loss(model, examples[begin : begin + 8]).backward()
-        scores = torch.stack([(a * a.grad).sum(1).abs().sum(0) for a in seen])
-        relevance = scores if relevance is None else relevance + scores
-    return relevance
+    def set_hooks(self, keep):
+        """keep(activation) at every layer, which may return what the model goes on with."""
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks = [] if keep is None else [
+            down.register_forward_pre_hook(lambda module, inputs: keep(inputs[0])) for _, down in self.model.layers()]
 
+    def carry(self, taps):
+        if taps and not self.carriers:
+            self.carriers = [torch.zeros(down.in_features, requires_grad=True) for _, down in self.model.layers()]
+        for i, block in enumerate(self.model.blocks):
+            block.carrier = self.carriers[i] if taps else None
+        for carrier in self.carriers:
+            carrier.grad = None
 
-def tuned(model, examples):
-    model.requires_grad_(False)
-    seen = []
+    def keep_plain(self, activation):
+        activation.retain_grad()
+        self.seen.append(activation)
 
-    def keep(module, inputs, output):
-        if not output.requires_grad:
-            output.requires_grad_()  # nothing below the first FFN needs a gradient
-        seen.append(output)
+    def keep_tuned(self, activation):
+        if not activation.requires_grad:
+            activation.requires_grad_()  # nothing below the first FFN needs a gradient
+        self.seen.append(activation)
 
-    for block in model.blocks:
-        block.act.register_forward_hook(keep)
-    relevance = 0
-    order = sorted(examples, key=lambda e: len(e["ids"]))
-    for begin in range(0, len(order), 16):
-        seen.clear()
-        loss = tuned_loss(model, order[begin : begin + 16])
-        gradients = torch.autograd.grad(loss, seen)
-        relevance = relevance + torch.stack([
-            (a.detach() * g).sum(1, dtype=torch.float32).abs().sum(0)
-            for a, g in zip(seen, gradients)])
-    return relevance
+    def run(self, variant):
+        plain = variant["kind"] == "plain"
+        if plain:
+            variant = dict(variant, attention="eager", batch="8", order="file", fused="no", compile="no")
+        batches = self.chosen(variant)
+        self.model.requires_grad_(plain)
+        self.model.attention = variant["attention"]
+        if hasattr(self.model, "fuse"):
+            self.model.fuse(variant["fused"] == "yes")
+        taps = variant["collect"] == "tap"
+        self.carry(taps)
+        self.set_hooks(None if taps else self.keep_plain if plain else self.keep_tuned)
+        self.relevance = (self.plain if plain else self.tapped if taps else self.tuned)(batches, variant)
+        return sum(batch.tokens for batch in batches), {}
+
+    def plain(self, batches, variant):
+        relevance = 0
+        for batch in batches:
+            self.seen.clear()
+            self.model.zero_grad(set_to_none=True)
+            plain_loss(self.model, batch).backward()
+            relevance = relevance + torch.stack([(a.detach() * a.grad).sum(1).abs().sum(0) for a in self.seen])
+        self.model.zero_grad(set_to_none=True)
+        return relevance
+
+    def tuned(self, batches, variant):
+        relevance = 0
+        for batch in batches:
+            self.seen.clear()
+            gradients = torch.autograd.grad(tuned_loss(self.model, batch), self.seen)
+            relevance = relevance + torch.stack([(a.detach() * g).sum(1, dtype=torch.float32).abs().sum(0)
+                                                 for a, g in zip(self.seen, gradients)])
+        return relevance
+
+    def tapped(self, batches, variant):
+        for batch in batches:
+            tuned_loss(self.model, batch, self.compiled(variant["compile"])).backward()
+        return torch.stack([carrier.grad for carrier in self.carriers])
 
 
 def main():
-    options = arguments("out").parse_args()
+    options = arguments()
     model, examples = prepare(options)
-    start = time.monotonic()
-    relevance = (plain if options.kind == "plain" else tuned)(model, examples)
-    seconds = time.monotonic() - start
-    with open(options.out, "wb") as file:
-        file.write(relevance.detach().float().contiguous().numpy().tobytes())
-    report(sum(len(e["ids"]) for e in examples), seconds)
+    detector = Detector(model, examples)
+    serve(DEFAULTS, detector.run, lambda path: write_floats(path, detector.relevance),
+          family=options.family, transformers=getattr(model, "version", ""))
 
 
 if __name__ == "__main__":

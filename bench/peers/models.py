@@ -1,9 +1,11 @@
-"""GPT-2 and Llama decoders in plain PyTorch, written as Transformers writes them (eager attention,
-one Linear per matrix, padded batches), so that a notebook built on it costs what these cost.
+"""GPT-2 and Llama decoders in plain PyTorch, one Linear per matrix, padded batches.
 
-Two things are left open to the program that uses them: whether GPT-2's activation is Transformers'
-chain of elementwise operations or PyTorch's own operator (`fused_gelu`), and at which positions the
-head runs (the caller multiplies by `head` itself).
+What a skilled user would choose is left open, and may be changed between passes:
+  attention  "eager" (products and a softmax) or "sdpa" (F.scaled_dot_product_attention)
+  fused      whether GPT-2's activation and Llama's norm are PyTorch's own operators or
+             Transformers' chains of elementwise operations
+  carriers   see Tap
+The caller multiplies by `head` itself, at the positions that it wants.
 """
 import json
 import math
@@ -35,50 +37,106 @@ def load_tensors(folder):
     return tensors
 
 
-class NewGelu(nn.Module):
-    """Transformers' NewGELUActivation."""
+class Gelu(nn.Module):
+    """GPT-2's."""
+
+    def __init__(self):
+        super().__init__()
+        self.fused = True
 
     def forward(self, x):
-        inner = math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))
+        if self.fused:
+            return F.gelu(x, approximate="tanh")
+        inner = math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))  # NewGELUActivation
         return 0.5 * x * (1.0 + torch.tanh(inner))
 
 
-class FusedGelu(nn.Module):
-    def forward(self, x):
-        return F.gelu(x, approximate="tanh")
+class Tap(torch.autograd.Function):
+    """The identity, whose backward adds the relevance of this batch, sum over examples of
+    |sum over tokens of gradient * activation|, to the "gradient" of a carrier [width]. One graph
+    without hooks, which torch.compile can take whole."""
+
+    @staticmethod
+    def forward(ctx, activation, carrier):
+        ctx.save_for_backward(activation)
+        return activation.view_as(activation)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (activation,) = ctx.saved_tensors
+        return gradient, (activation * gradient).sum(1, dtype=torch.float32).abs().sum(0)
 
 
-def attend(q, k, v, mask):
-    """q, k, v: [batch, heads, tokens, width]; mask is added to the scores."""
-    scores = torch.matmul(q, k.transpose(-1, -2)) / math.sqrt(q.size(-1)) + mask
-    chances = torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype)
-    return torch.matmul(chances, v).transpose(1, 2).flatten(2)
+class Tapped(nn.Module):
+    """Gives blocks a `tap` for their activations: nothing unless there is a carrier."""
+
+    carrier = None
+
+    def tap(self, activation):
+        return activation if self.carrier is None else Tap.apply(activation, self.carrier)
 
 
-class Gpt2Block(nn.Module):
-    def __init__(self, config, fused_gelu):
+class Prompt:
+    """Keys and values of one text, layer by layer, for rows that go on behind it."""
+
+    def __init__(self):
+        self.layers = []
+        self.full = False
+        self.next = 0
+
+    @property
+    def tokens(self):
+        return self.layers[0][0].size(2) if self.full else 0
+
+    def join(self, k, v):
+        if not self.full:
+            self.layers.append((k, v))
+            return k, v
+        before = [t.expand(k.size(0), -1, -1, -1) for t in self.layers[self.next]]
+        self.next += 1
+        return torch.cat((before[0], k), dim=2), torch.cat((before[1], v), dim=2)
+
+
+def attend(q, k, v, mask, how):
+    """q, k, v: [batch, heads, tokens, width]; mask is added to the scores, None is causal."""
+    if how == "sdpa":
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+    else:
+        scores = torch.matmul(q, k.transpose(-1, -2)) / math.sqrt(q.size(-1)) + mask
+        mixed = torch.matmul(torch.softmax(scores, dim=-1), v)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+class Gpt2Block(Tapped):
+    def __init__(self, config):
         super().__init__()
         d, self.heads = config["n_embd"], config["n_head"]
         self.ln_1, self.ln_2 = nn.LayerNorm(d), nn.LayerNorm(d)
         self.c_attn, self.c_proj = nn.Linear(d, 3 * d), nn.Linear(d, d)
-        self.c_fc, self.act, self.mlp_proj = nn.Linear(d, 4 * d), None, nn.Linear(4 * d, d)
-        self.act = FusedGelu() if fused_gelu else NewGelu()
+        self.c_fc, self.act, self.mlp_proj = nn.Linear(d, 4 * d), Gelu(), nn.Linear(4 * d, d)
 
-    def forward(self, x, mask, rotation):
+    def forward(self, x, mask, rotation, how, prompt=None):
         q, k, v = self.c_attn(self.ln_1(x)).split(x.size(-1), dim=-1)
         q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
-        x = x + self.c_proj(attend(q, k, v, mask))
-        return x + self.mlp_proj(self.act(self.c_fc(self.ln_2(x))))
+        if prompt is not None:
+            k, v = prompt.join(k, v)
+        x = x + self.c_proj(attend(q, k, v, mask, how))
+        return x + self.ffn(self.ln_2(x))
+
+    def ffn(self, x):
+        return self.mlp_proj(self.tap(self.act(self.c_fc(x))))
 
 
 class RmsNorm(nn.Module):
-    """Transformers' LlamaRMSNorm."""
-
     def __init__(self, d, epsilon):
         super().__init__()
         self.weight, self.epsilon = nn.Parameter(torch.ones(d)), epsilon
+        self.fused = True
 
     def forward(self, x):
+        if self.fused and hasattr(F, "rms_norm"):
+            return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+        # LlamaRMSNorm
         wide = x.to(torch.float32)
         wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.epsilon)
         return self.weight * wide.to(x.dtype)
@@ -97,7 +155,7 @@ class Neurons(nn.Module):
         return F.silu(gate) * up
 
 
-class LlamaBlock(nn.Module):
+class LlamaBlock(Tapped):
     def __init__(self, config):
         super().__init__()
         d, f, self.heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
@@ -109,27 +167,32 @@ class LlamaBlock(nn.Module):
         self.gate, self.up = nn.Linear(d, f, bias=False), nn.Linear(d, f, bias=False)
         self.act, self.down = Neurons(), nn.Linear(f, d, bias=False)
 
-    def forward(self, x, mask, rotation):
+    def forward(self, x, mask, rotation, how, prompt=None):
         y = self.input_layernorm(x)
         width = x.size(-1) // self.heads
         q, k, v = (p(y).unflatten(-1, (-1, width)).transpose(1, 2) for p in (self.q, self.k, self.v))
         q, k = rotate(q, rotation), rotate(k, rotation)
+        if prompt is not None:
+            k, v = prompt.join(k, v)
         if self.group > 1:
             k, v = k.repeat_interleave(self.group, 1), v.repeat_interleave(self.group, 1)
-        x = x + self.o(attend(q, k, v, mask))
-        y = self.post_attention_layernorm(x)
-        return x + self.down(self.act(self.gate(y), self.up(y)))
+        x = x + self.o(attend(q, k, v, mask, how))
+        return x + self.ffn(self.post_attention_layernorm(x))
+
+    def ffn(self, x):
+        return self.down(self.tap(self.act(self.gate(x), self.up(x))))
 
 
 class Decoder(nn.Module):
-    def __init__(self, config, fused_gelu):
+    def __init__(self, config):
         super().__init__()
         self.config = config
+        self.attention = "eager"
         self.gpt2 = config["model_type"] == "gpt2"
         if self.gpt2:
             d, layers = config["n_embd"], config["n_layer"]
             self.position = nn.Embedding(config["n_positions"], d)
-            self.blocks = nn.ModuleList(Gpt2Block(config, fused_gelu) for _ in range(layers))
+            self.blocks = nn.ModuleList(Gpt2Block(config) for _ in range(layers))
             self.norm = nn.LayerNorm(d)
         else:
             d, layers = config["hidden_size"], config["num_hidden_layers"]
@@ -146,6 +209,15 @@ class Decoder(nn.Module):
         angles = torch.outer(torch.arange(tokens), torch.cat((frequency, frequency)))
         return angles.cos().to(dtype), angles.sin().to(dtype)
 
+    def fuse(self, fused):
+        for module in self.modules():
+            if isinstance(module, (Gelu, RmsNorm)):
+                module.fused = fused
+
+    def layers(self):
+        """Of each: the FFN's matrices into its neurons, and the one out of them."""
+        return [([b.c_fc], b.mlp_proj) if self.gpt2 else ([b.gate, b.up], b.down) for b in self.blocks]
+
     def forward(self, ids, pad_mask=None):
         """ids: [batch, tokens], padded on the right. Returns what the head multiplies."""
         tokens = ids.size(1)
@@ -153,13 +225,31 @@ class Decoder(nn.Module):
         if self.gpt2:
             x = x + self.position(torch.arange(tokens))
         lowest = torch.finfo(x.dtype).min
-        mask = torch.full((tokens, tokens), lowest, dtype=x.dtype).triu(1)
+        mask = None
+        if self.attention == "eager" or pad_mask is not None:
+            mask = torch.full((tokens, tokens), lowest, dtype=x.dtype).triu(1)
         if pad_mask is not None:
             mask = torch.maximum(mask + (~pad_mask)[:, None, None, :] * lowest,
                                  torch.tensor(lowest, dtype=x.dtype))
         rotation = self.rotation(tokens, x.dtype)
         for block in self.blocks:
-            x = block(x, mask, rotation)
+            x = block(x, mask, rotation, self.attention)
+        return self.norm(x)
+
+    def behind(self, trunk, ids):
+        """What the head multiplies for rows `ids` that go on behind one text, which runs once."""
+        prompt = Prompt()
+        for tokens in (trunk, ids):
+            first, count = prompt.tokens, tokens.size(1)
+            x = self.embedding(tokens)
+            if self.gpt2:
+                x = x + self.position(torch.arange(first, first + count))
+            mask = torch.full((count, first + count), torch.finfo(x.dtype).min, dtype=x.dtype).triu(first + 1)
+            rotation = self.rotation(first + count, x.dtype)
+            rotation = rotation and [t[first:] for t in rotation]
+            for block in self.blocks:
+                x = block(x, mask, rotation, self.attention, prompt)
+            prompt.full = True
         return self.norm(x)
 
 
@@ -189,11 +279,11 @@ def names(config):
     return result
 
 
-def load(folder, dtype, fused_gelu):
+def load(folder, dtype):
     with open(os.path.join(folder, "config.json")) as file:
         config = json.load(file)
     tensors = load_tensors(folder)
-    model = Decoder(config, fused_gelu).to(dtype)
+    model = Decoder(config).to(dtype)
     with torch.no_grad():
         for ours, (theirs, transposed) in names(config).items():
             tensor = tensors[theirs]

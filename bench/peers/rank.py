@@ -1,64 +1,79 @@
-"""Log-probabilities of every label of every example, each label with its whole prompt.
+"""Log-probabilities of every label of every example, as PyTorch users compute them. A worker
+(common.serve): MODEL EXAMPLES [--family] [--dtype] [--threads].
 
-  rank.py plain|tuned MODEL EXAMPLES OUT
+  `run way=whole`   every label with its whole prompt, as evaluation harnesses do; batches sorted by length
+  `run way=shared`  each prompt once, then its labels as a batch behind the prompt's keys and values
+  attention=eager|sdpa, batch=N (rows, way=whole)
 
-plain: float32, padded batches of 8 in the order of the file, logits at every position.
-tuned: bfloat16, batches of 32 of similar length, no gradients, the head at label positions alone.
-
-EXAMPLES: token ids from `bench_examples --labels`. OUT receives the log-probabilities, float32,
-example by example. Prints one line of JSON; tokens are those of the prompts, once.
+EXAMPLES: token ids from `bench_examples --labels`. Tokens are those of the prompts, once. `save PATH`:
+the log-probabilities, float32, example by example. No gradients, the head at label positions alone.
 """
-import time
-
 import torch
 
-from common import arguments, pad, prepare, report
+from common import Batch, arguments, grouped, pad, prepare, serve, write_floats
+
+DEFAULTS = {"way": "whole", "attention": "eager", "batch": "32", "fused": "yes"}
 
 
-def plain(model, texts):
-    result = []
-    for begin in range(0, len(texts), 8):
-        batch = texts[begin : begin + 8]
-        ids, mask = pad([t["ids"] for t in batch])
-        chances = torch.log_softmax(model.head(model(ids, mask)), dim=-1)
-        for i, t in enumerate(batch):
-            end = len(t["ids"])
-            result.append(sum(chances[i, p - 1, t["ids"][p]] for p in range(end - t["scored"], end)).item())
-    return result
+class Ranker:
+    def __init__(self, model, examples):
+        self.model, self.examples = model, examples
+        self.texts = [{"ids": e["trunk"] + label["ids"], "answer": label["scored"]}
+                      for e in examples for label in e["labels"]]
+        self.tokens = sum(len(e["trunk"]) for e in examples)
+        self.batches = {}
+        self.result = None
 
+    def run(self, variant):
+        self.model.attention = variant["attention"]
+        with torch.no_grad():
+            self.result = self.shared() if variant["way"] == "shared" else self.whole(variant["batch"])
+        return self.tokens, {}
 
-def tuned(model, texts):
-    result = [0.0] * len(texts)
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]["ids"]))
-    for begin in range(0, len(order), 32):
-        batch = [(i, texts[i]) for i in order[begin : begin + 32]]
-        ids, _ = pad([t["ids"][:-1] for _, t in batch])
-        hidden = model(ids)
+    def whole(self, size):
+        if size not in self.batches:
+            groups = grouped([len(t["ids"]) for t in self.texts], size, "sorted")
+            self.batches[size] = [(torch.tensor(group), Batch([self.texts[i] for i in group])) for group in groups]
+        result = torch.zeros(len(self.texts))
+        for numbers, batch in self.batches[size]:
+            hidden = self.model(batch.ids)
+            logits = self.model.head(hidden[batch.rows, batch.columns]).float()
+            chances = torch.log_softmax(logits, dim=-1).gather(1, batch.targets[:, None])[:, 0]
+            result.index_add_(0, numbers[batch.rows], chances)
+        return result
+
+    def shared(self):
+        if "shared" not in self.batches:
+            self.batches["shared"] = [self.branches(e) for e in self.examples]
+        result = []
+        for trunk, ids, rows, columns, targets in self.batches["shared"]:
+            hidden = self.model.behind(trunk, ids)
+            logits = self.model.head(hidden[rows, columns]).float()
+            chances = torch.log_softmax(logits, dim=-1).gather(1, targets[:, None])[:, 0]
+            result.append(torch.zeros(len(ids)).index_add_(0, rows, chances))
+        return torch.cat(result)
+
+    @staticmethod
+    def branches(example):
+        """The prompt without its last token, which starts every label's row."""
+        trunk = torch.tensor([example["trunk"][:-1]])
+        texts = [example["trunk"][-1:] + label["ids"] for label in example["labels"]]
+        ids, _ = pad([t[:-1] for t in texts])
         rows, columns, targets = [], [], []
-        for row, (_, t) in enumerate(batch):
-            for p in range(len(t["ids"]) - t["scored"], len(t["ids"])):
+        for row, (text, label) in enumerate(zip(texts, example["labels"])):
+            for position in range(len(text) - label["scored"], len(text)):
                 rows.append(row)
-                columns.append(p - 1)
-                targets.append(t["ids"][p])
-        logits = model.head(hidden[rows, columns]).float()
-        chances = torch.log_softmax(logits, dim=-1)[torch.arange(len(targets)), targets]
-        for value, row in zip(chances.tolist(), rows):
-            result[batch[row][0]] += value
-    return result
+                columns.append(position - 1)
+                targets.append(text[position])
+        return trunk, ids, torch.tensor(rows), torch.tensor(columns), torch.tensor(targets)
 
 
 def main():
-    options = arguments("out").parse_args()
+    options = arguments()
     model, examples = prepare(options)
-    texts = [{"ids": e["trunk"] + label["ids"], "scored": label["scored"]}
-             for e in examples for label in e["labels"]]
-    start = time.monotonic()
-    with torch.no_grad():
-        result = (plain if options.kind == "plain" else tuned)(model, texts)
-    seconds = time.monotonic() - start
-    with open(options.out, "wb") as file:
-        file.write(torch.tensor(result).numpy().tobytes())
-    report(sum(len(e["trunk"]) for e in examples), seconds)
+    ranker = Ranker(model, examples)
+    serve(DEFAULTS, ranker.run, lambda path: write_floats(path, ranker.result), family=options.family,
+          transformers=getattr(model, "version", ""))
 
 
 if __name__ == "__main__":
