@@ -9,8 +9,11 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <memory>
+#include <mutex>
 
 #include "base/torch_compat.h"
+#include "base/workers.h"
 #include "bench/worker.h"
 #include "model/matrix_product.h"
 #include "taskneuron/data/batching.h"
@@ -43,6 +46,23 @@ std::vector<Matrix> matrices(const ModelConfig& c) {
   return result;
 }
 
+// Inputs of one thread's products, from several buffers in turn: no product of a real pass finds
+// its input left in the cache by the product before.
+class Inputs {
+ public:
+  Inputs(std::int64_t values, at::ScalarType dtype) {
+    for (at::Tensor& buffer : buffers_) buffer = at::randn({values}, at::kFloat).to(dtype);
+  }
+  at::Tensor operator()(std::int64_t rows, std::int64_t width) {
+    const at::Tensor& buffer = buffers_[next_++ % buffers_.size()];
+    return buffer.narrow(0, 0, rows * width).view({rows, width});
+  }
+
+ private:
+  std::array<at::Tensor, 8> buffers_;
+  std::size_t next_ = 0;
+};
+
 class Products {
  public:
   Products(const Checkpoint& checkpoint, at::ScalarType dtype)
@@ -56,14 +76,13 @@ class Products {
     head_ = weight(config_.vocabulary, config_.hidden);
   }
 
-  // Makes inputs as large as products of so many rows need.
-  void reserve(std::int64_t rows, std::int64_t answer_rows) const {
+  // Values of the largest input that products of so many rows need.
+  std::int64_t largest(std::int64_t rows, std::int64_t answer_rows) const {
     const std::int64_t widest = std::max(config_.ffn_width, 3 * config_.hidden);
-    const std::int64_t most = std::max(rows * widest, answer_rows * config_.vocabulary);
-    for (std::size_t i = 0; i < inputs_.size(); ++i) input(most, 1);
+    return std::max(padded_rows(rows) * widest, padded_rows(answer_rows) * config_.vocabulary);
   }
 
-  void run(std::int64_t rows, std::int64_t answer_rows) const {
+  void run(std::int64_t rows, std::int64_t answer_rows, Inputs& input) const {
     const std::vector<Matrix> shapes = matrices(config_);
     for (std::int64_t l = 0; l < config_.layers; ++l) {
       const bool last = l + 1 == config_.layers;
@@ -91,24 +110,11 @@ class Products {
     if (packs_) result.packed = std::make_shared<PackedWeights>();
     return result;
   }
-  // One of several buffers in turn, made before anything is measured: no product of a real pass
-  // finds its input left in the cache by the product before.
-  at::Tensor input(std::int64_t rows, std::int64_t width) const {
-    const std::int64_t needed = rows * width;
-    at::Tensor& buffer = inputs_[next_++ % inputs_.size()];
-    if (!buffer.defined() || buffer.numel() < needed) {
-      buffer = at::randn({needed}, at::kFloat).to(dtype_);
-    }
-    return buffer.narrow(0, 0, needed).view({rows, width});
-  }
-
   ModelConfig config_;
   at::ScalarType dtype_;
   bool packs_;
   std::vector<Linear> weights_;
   Linear head_;
-  mutable std::array<at::Tensor, 8> inputs_;
-  mutable std::size_t next_ = 0;
 };
 
 struct Rows {
@@ -122,7 +128,7 @@ std::vector<Rows> batch_rows(const std::vector<AnswerExample>& examples, std::in
     lengths.push_back(static_cast<std::int64_t>(example.ids.size()));
   }
   std::vector<Rows> batches;
-  for (const auto& members : group_by_length(lengths, BatchLimits{0, most_tokens})) {
+  for (const auto& members : even_groups(lengths, BatchLimits{0, most_tokens})) {
     Rows rows{0, 0};
     for (const std::int64_t e : members) {
       rows.all += lengths[static_cast<std::size_t>(e)] - 1;
@@ -146,11 +152,30 @@ int main(int argc, char** argv) {
   for (const Rows& rows : batches) {
     most = {std::max(most.all, rows.all), std::max(most.answers, rows.answers)};
   }
-  products.reserve(most.all, most.answers);
+  // As the engine runs batches: one to a thread.
+  std::vector<std::unique_ptr<Inputs>> idle;
+  for (int i = 0; i < at::get_num_threads(); ++i) {
+    idle.push_back(std::make_unique<Inputs>(products.largest(most.all, most.answers),
+                                            work.decoder.options().dtype));
+  }
+  std::mutex taking;
+  const auto run_batch = [&](std::int64_t i) {
+    std::unique_ptr<Inputs> inputs;
+    {
+      const std::lock_guard<std::mutex> lock(taking);
+      inputs = std::move(idle.back());
+      idle.pop_back();
+    }
+    const Rows& rows = batches[static_cast<std::size_t>(i)];
+    products.run(rows.all, rows.answers, *inputs);
+    const std::lock_guard<std::mutex> lock(taking);
+    idle.push_back(std::move(inputs));
+  };
   bench::serve(
       work.tokens,
       [&](const std::string&) {
-        for (const Rows& rows : batches) products.run(rows.all, rows.answers);
+        run_side_by_side(static_cast<std::int64_t>(batches.size()), at::get_num_threads(),
+                         run_batch, [](std::int64_t) {});
         return std::string();
       },
       [](const std::string&) {});

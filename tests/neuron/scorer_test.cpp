@@ -116,11 +116,16 @@ TEST(BatchMemory, ShrinksBatchesThenRecomputesThenSaysWhatIsNeeded) {
   const BatchMemory all = fit(1LL << 40);
   EXPECT_EQ(all.limits.max_tokens, 4096);
   EXPECT_FALSE(all.recompute);
-  // Sixteen short examples: between the least and the most there are smaller batches first.
-  const BatchMemory less = fit(all.predicted - 1);
+  EXPECT_EQ(all.limits.workers, at::get_num_threads());
+  // Sixteen short examples: between the least and the most there are fewer passes at a time first,
+  // then smaller batches.
+  BatchMemory one = all;
+  while (one.limits.workers > 1) one = fit(one.predicted - 1);
+  EXPECT_EQ(one.limits.max_tokens, 4096);
+  const BatchMemory less = fit(one.predicted - 1);
   EXPECT_LT(less.limits.max_tokens, 4096);
   EXPECT_FALSE(less.recompute);
-  EXPECT_LT(less.predicted, all.predicted);
+  EXPECT_LT(less.predicted, one.predicted);
   bool recomputed = false;
   std::string message;
   for (std::int64_t budget = less.predicted; message.empty(); budget -= 64 << 10) {

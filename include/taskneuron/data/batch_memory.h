@@ -26,8 +26,9 @@ struct BatchMemory {
   std::int64_t predicted = 0;  // peak of this process's anonymous memory, bytes
 };
 
-// The batches closest to `wanted` whose peak fits `budget`: smaller ones first, then layers run
-// again in the backward pass. Where there is room, as many at a time as there are threads. Throws UsageError saying how much the longest example needs when even
+// The batches closest to `wanted` whose peak fits `budget`: as many at a time as there are
+// threads where there is room; to save memory fewer at a time, then smaller ones, then layers run
+// again in the backward pass. Throws UsageError saying how much the longest example needs when even
 // that alone does not fit. Call with the model loaded: what it holds counts.
 BatchMemory fit_batches(const Checkpoint& checkpoint, const DecoderOptions& options,
                         const BatchDemand& demand, const BatchLimits& wanted, std::int64_t budget);
