@@ -27,7 +27,8 @@ void check_goldens(const std::filesystem::path& folder, const std::filesystem::p
     const auto found = tokenizer.encode(text, SpecialTokens::kLeaveOut);
     const auto found_special = tokenizer.encode(text, SpecialTokens::kAdd);
     const auto decoded = tokenizer.decode(special);
-    const bool right = found == ids && found_special == special && decoded == row.at("decoded").get<std::string>();
+    const bool right =
+        found == ids && found_special == special && decoded == row.at("decoded").get<std::string>();
     if (right || ++wrong > 5) continue;
     ADD_FAILURE() << golden << ":" << count + 1 << " " << Json(text) << "\n  expected "
                   << shown(ids) << "\n  found    " << shown(found) << "\n  special  "
