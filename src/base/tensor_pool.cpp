@@ -18,11 +18,12 @@ namespace {
 constexpr std::size_t kSlack = 16 << 20;
 constexpr std::size_t kSmallest = 256 << 10;  // smaller tensors are malloc's business
 
-// Sizes in steps of a sixteenth of their power of two: batches of nearly the same length ask for
-// the same blocks. What is added is never touched, so it takes no memory.
+// Sizes in steps of a quarter of their power of two: batches of nearly the same length ask for the
+// same blocks. What is added is rarely touched, so it takes little memory; finer steps fault twice
+// as many pages in.
 std::size_t rounded_size(std::size_t bytes) {
   std::size_t step = 4096;
-  while (step * 32 <= bytes) step *= 2;
+  while (step * 8 <= bytes) step *= 2;
   return (bytes + step - 1) / step * step;
 }
 
@@ -33,7 +34,7 @@ class Pool {
     const std::lock_guard<std::mutex> lock(mutex_);
     void* block = nullptr;
     const auto found = free_.lower_bound(size);
-    if (found != free_.end() && found->first <= size + size / 2) {
+    if (found != free_.end() && found->first <= 2 * size) {
       block = found->second;
       size = found->first;
       cached_ -= size;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/torch_compat.h"
 #include "model/memory.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/memory.h"
@@ -71,7 +72,14 @@ BatchMemory fit_batches(const Checkpoint& checkpoint, const DecoderOptions& opti
         if (demand.new_tokens > 0 && wanted.max_examples == 0 && !demand.lengths.empty()) {
           limits.side_by_side = texts_side_by_side(model, demand, budget - bytes, &caches);
         }
-        return {limits, pass == Pass::kRecomputed, bytes + caches};
+        if (pass == Pass::kRecomputed || demand.trains_weights) {
+          return {limits, pass == Pass::kRecomputed, bytes + caches};
+        }
+        // Passes side by side are faster than one on all threads (base/workers.h).
+        const std::int64_t each = bytes + caches - held;
+        limits.workers = std::clamp<std::int64_t>((budget - held) / std::max<std::int64_t>(each, 1),
+                                                  1, at::get_num_threads());
+        return {limits, false, held + limits.workers * each};
       }
       if (limits.max_tokens <= 1) break;  // one example per batch, whatever its length
       limits.max_tokens /= 2;

@@ -9,8 +9,9 @@ namespace taskneuron {
 
 namespace {
 
-std::int64_t size_of(const std::vector<std::int64_t>& ids) {
-  return static_cast<std::int64_t>(ids.size());
+template <typename Value>
+std::int64_t size_of(const std::vector<Value>& values) {
+  return static_cast<std::int64_t>(values.size());
 }
 
 // Appends ids[begin, end) as a new segment whose positions start at `begin`.
@@ -122,6 +123,23 @@ std::vector<std::vector<std::int64_t>> group_by_length(const std::vector<std::in
     groups.back().push_back(example);
     tokens += length;
   }
+  return groups;
+}
+
+std::vector<std::vector<std::int64_t>> even_groups(const std::vector<std::int64_t>& lengths,
+                                                   const BatchLimits& limits) {
+  constexpr std::int64_t kEnoughTokens = 512;
+  std::vector<std::vector<std::int64_t>> groups = group_by_length(lengths, limits);
+  if (limits.max_examples == 0 && !lengths.empty()) {
+    const std::int64_t total = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+    const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+    const std::int64_t even = (size_of(groups) + kEvenGroups - 1) / kEvenGroups * kEvenGroups;
+    BatchLimits smaller = limits;
+    // A group may fall short of its limit by less than one example.
+    smaller.max_tokens = std::min(limits.max_tokens, total / even + longest);
+    if (total / even >= kEnoughTokens) groups = group_by_length(lengths, smaller);
+  }
+  std::reverse(groups.begin(), groups.end());
   return groups;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/torch_compat.h"
+#include "base/workers.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/statistics.h"
 
@@ -173,24 +174,40 @@ TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const B
   result.predictions.resize(rows_.size());
   const std::vector<std::int64_t> lengths = this->lengths();
   const bool generates = scoring_ == Scoring::kGenerate;
-  for (const auto& members : group_by_length(lengths, limits)) {
-    if (ranked_.empty()) {
-      run_loss(decoder, hook, members, result);
-    } else {
-      run_ranking(decoder, hook, members, result);
-    }
-    std::int64_t tokens = 0;
-    for (const std::int64_t member : members) tokens += lengths[static_cast<std::size_t>(member)];
-    // An example is done when its text is.
-    progress(generates ? 0 : static_cast<std::int64_t>(members.size()), tokens);
-  }
+  // Each group fills the predictions of its own rows.
+  const auto over = [&](const std::vector<std::vector<std::int64_t>>& groups, const auto& work,
+                        const auto& report) {
+    run_side_by_side(
+        static_cast<std::int64_t>(groups.size()), limits.workers,
+        [&](std::int64_t i) { work(groups[static_cast<std::size_t>(i)]); },
+        [&](std::int64_t i) { report(groups[static_cast<std::size_t>(i)]); });
+  };
+  over(
+      even_groups(lengths, limits),
+      [&](const std::vector<std::int64_t>& members) {
+        if (ranked_.empty()) {
+          run_loss(decoder, hook, members, result);
+        } else {
+          run_ranking(decoder, hook, members, result);
+        }
+      },
+      [&](const std::vector<std::int64_t>& members) {
+        std::int64_t tokens = 0;
+        for (const std::int64_t row : members) tokens += lengths[static_cast<std::size_t>(row)];
+        // An example is done when its text is.
+        progress(generates ? 0 : static_cast<std::int64_t>(members.size()), tokens);
+      });
   if (generates) {
     BatchLimits texts = limits;
     if (limits.side_by_side > 0) texts.max_examples = limits.side_by_side;
-    for (const auto& members : group_by_length(lengths, texts)) {
-      run_generation(decoder, hook, limits, members, result);
-      progress(static_cast<std::int64_t>(members.size()), 0);
-    }
+    over(
+        group_by_length(lengths, texts),
+        [&](const std::vector<std::int64_t>& members) {
+          run_generation(decoder, hook, limits, members, result);
+        },
+        [&](const std::vector<std::int64_t>& members) {
+          progress(static_cast<std::int64_t>(members.size()), 0);
+        });
   }
   std::vector<double> scores, losses;
   for (std::size_t row = 0; row < rows_.size(); ++row) {
@@ -248,17 +265,26 @@ PerplexityResult evaluate_perplexity(const Decoder& decoder, NeuronHook& hook,
   PerplexityResult result;
   std::vector<double> window_loss;
   double total = 0;
-  for (const auto& members : group_by_length(lengths, limits)) {
-    const Batch batch = answer_batch(choose(windows, members));
-    const std::vector<double> nll = sequence_nll(decoder, batch, hook);
+  const auto groups = even_groups(lengths, limits);
+  std::vector<std::vector<double>> nll(groups.size());
+  const auto work = [&](std::int64_t g) {
+    const auto group = static_cast<std::size_t>(g);
+    nll[group] = sequence_nll(decoder, answer_batch(choose(windows, groups[group])), hook);
+  };
+  const auto finish = [&](std::int64_t g) {
+    const std::vector<std::int64_t>& members = groups[static_cast<std::size_t>(g)];
+    std::int64_t tokens = 0;
     for (std::size_t i = 0; i < members.size(); ++i) {
       const std::int64_t predicted = windows[static_cast<std::size_t>(members[i])].answer_tokens;
-      window_loss.push_back(nll[i] / static_cast<double>(predicted));
-      total += nll[i];
-      result.tokens += predicted;
+      const double loss = nll[static_cast<std::size_t>(g)][i];
+      window_loss.push_back(loss / static_cast<double>(predicted));
+      total += loss;
+      tokens += predicted;
     }
-    progress(static_cast<std::int64_t>(members.size()), batch.tokens());
-  }
+    result.tokens += tokens;
+    progress(static_cast<std::int64_t>(members.size()), tokens);
+  };
+  run_side_by_side(static_cast<std::int64_t>(groups.size()), limits.workers, work, finish);
   result.windows = static_cast<std::int64_t>(windows.size());
   result.loss = total / static_cast<double>(result.tokens);
   result.perplexity = std::exp(result.loss);

@@ -2,6 +2,7 @@
 
 #include "base/torch_compat.h"
 #include "model/kernels/dispatch.h"
+#include "model/matrix_product.h"
 #include "model/operations.h"
 
 namespace taskneuron {
@@ -82,7 +83,7 @@ kernels::Activation<T> activation_arguments(const at::Tensor& up, const at::Tens
 
 at::Tensor fused_value(const at::Tensor& up, const at::Tensor& gate, const at::Tensor& scale,
                        Activation activation) {
-  at::Tensor result = at::empty_like(up);
+  at::Tensor result = empty_rows(up.size(0), up.size(1), up.options());
   kernels::for_type_of(up, [&](auto zero) {
     using T = decltype(zero);
     kernels::Activation<T> arguments = activation_arguments<T>(up, gate, scale, activation);
@@ -104,9 +105,10 @@ FusedGradients fused_backward(const at::Tensor& gradient, const at::Tensor& up,
                               const at::Tensor& gate, const at::Tensor& scale,
                               Activation activation, bool wants_value) {
   FusedGradients result;
-  result.up = at::empty_like(up);
-  if (gate.defined()) result.gate = at::empty_like(gate);
-  if (wants_value) result.value = at::empty_like(up);
+  const auto make = [&] { return empty_rows(up.size(0), up.size(1), up.options()); };
+  result.up = make();
+  if (gate.defined()) result.gate = make();
+  if (wants_value) result.value = make();
   kernels::for_type_of(up, [&](auto zero) {
     using T = decltype(zero);
     kernels::Activation<T> arguments = activation_arguments<T>(up, gate, scale, activation);

@@ -2,6 +2,7 @@
 
 #include "base/torch_compat.h"
 #include "model/kernels/dispatch.h"
+#include "model/matrix_product.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -291,7 +292,7 @@ struct FusedAttention : Function<FusedAttention> {
     }
     const ModelConfig& config = *input->config;
     const at::Tensor output =
-        at::empty({call.query_count(), config.heads * config.head_dim}, first.options());
+        empty_rows(call.query_count(), config.heads * config.head_dim, first.options());
     at::Tensor log_sums;
     if (differentiated) {
       log_sums =
@@ -335,7 +336,9 @@ struct FusedAttention : Function<FusedAttention> {
     for (const at::Tensor& projection : call.projections) {
       // Only where queries and keys share rows are there rows that no query writes.
       const bool gaps = fused && call.logit_rows_only;
-      results.push_back(gaps ? at::zeros_like(projection) : at::empty_like(projection));
+      results.push_back(
+          gaps ? at::zeros_like(projection)
+               : empty_rows(projection.size(0), projection.size(1), projection.options()));
     }
     const at::Tensor doutput = gradients[0].contiguous();
     kernels::for_type_of(doutput, [&](auto zero) {

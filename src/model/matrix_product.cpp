@@ -47,7 +47,7 @@ at::Tensor any_product(const at::Tensor& a, const at::Tensor& weight, bool trans
   const at::Tensor b = transposed ? same_type.t() : same_type;
   if (onednn_multiplies(a, b) && (b.stride(0) == 1 || b.stride(1) == 1)) {
     const at::Tensor out =
-        add_to.defined() ? add_to : at::empty({a.size(0), b.size(1)}, a.options());
+        add_to.defined() ? add_to : empty_rows(a.size(0), b.size(1), a.options());
     onednn_product(out, a.contiguous(), b, bias, add_to.defined(), converted ? nullptr : packed);
     return out;
   }
@@ -56,6 +56,11 @@ at::Tensor any_product(const at::Tensor& a, const at::Tensor& weight, bool trans
 }
 
 }  // namespace
+
+at::Tensor empty_rows(std::int64_t rows, std::int64_t width, const at::TensorOptions& options) {
+  if (!options.device().is_cpu()) return at::empty({rows, width}, options);
+  return at::empty({padded_rows(rows), width}, options).resize_({rows, width});
+}
 
 at::Tensor product(const at::Tensor& x, const Linear& weights) {
   return any_product(x, weights.weight, true, weights.bias, {},

@@ -12,10 +12,15 @@ namespace taskneuron {
 // in the layout that the checkpoint has. bfloat16 weights of models that are small beside memory
 // are kept in oneDNN's own layout, once per direction (weights.h: PackedWeights).
 
+// An uninitialised [rows, width] with space for padded_rows() behind it. Products of such tensors
+// run at a number of rows that few others have not run at before: oneDNN makes code for every one.
+at::Tensor empty_rows(std::int64_t rows, std::int64_t width, const at::TensorOptions& options);
+constexpr std::int64_t padded_rows(std::int64_t rows) { return (rows + 63) / 64 * 64; }
+
 // x weightᵀ + bias: [rows, out].
 at::Tensor product(const at::Tensor& x, const Linear& weights);
 // y weight: [rows, in], the gradient of x for a gradient y of the product. add_to: if defined, the
-// result is added to it in place and it is returned.
+// result is added to it in place and it is returned; not a slice, as what lies behind it is lost.
 at::Tensor transposed_product(const at::Tensor& y, const Linear& weights,
                               const at::Tensor& add_to = {});
 

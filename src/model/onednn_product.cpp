@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "base/torch_compat.h"
+#include "model/matrix_product.h"
 #include "model/onednn_compat.h"
 #include "taskneuron/base/error.h"
 
@@ -36,9 +37,16 @@ memory::data_type type_of(const at::Tensor& tensor) {
   return tensor.scalar_type() == at::kFloat ? memory::data_type::f32 : memory::data_type::bf16;
 }
 
-memory::desc describe(const at::Tensor& matrix) {
-  return memory::desc({matrix.size(0), matrix.size(1)}, type_of(matrix),
+memory::desc describe(const at::Tensor& matrix, std::int64_t rows) {
+  return memory::desc({rows, matrix.size(1)}, type_of(matrix),
                       {matrix.stride(0), matrix.stride(1)});
+}
+memory::desc describe(const at::Tensor& matrix) { return describe(matrix, matrix.size(0)); }
+
+bool has_space(const at::Tensor& matrix, std::int64_t rows) {
+  const std::int64_t values = matrix.storage_offset() + rows * matrix.size(1);
+  return static_cast<std::int64_t>(matrix.storage().nbytes()) >=
+         values * static_cast<std::int64_t>(matrix.element_size());
 }
 
 // Products of one shape are made once; what tells them apart is in the key.
@@ -83,9 +91,8 @@ Product make_product(const Key& key, const memory::desc& a, const memory::desc& 
     sum.append_sum(1.0f);
     attributes.set_post_ops(sum);
   }
-  const memory::desc bias = key.bias
-                                ? memory::desc({1, key.columns}, key.type, memory::format_tag::ab)
-                                : memory::desc();
+  const memory::desc bias =
+      key.bias ? memory::desc({1, key.columns}, key.type, memory::format_tag::ab) : memory::desc();
   Product product;
   product.description = describe_matmul(engine(), a, b, bias, out, attributes);
   product.primitive = dnnl::matmul(product.description);
@@ -149,9 +156,10 @@ void onednn_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor
   const memory right = packed != nullptr ? packed_matrix(b, *packed) : wrap(describe(b), b);
   const int layout = packed != nullptr ? 2 : (b.stride(1) == 1 ? 0 : 1);
   const std::int64_t stride = packed != nullptr ? 0 : b.stride(layout);
-  const Key key{a.size(0),  a.size(1),      b.size(1),  stride,
-                type_of(a), bias.defined(), accumulate, layout};
-  const memory::desc left = describe(a), result = describe(out);
+  const std::int64_t padded = padded_rows(a.size(0));
+  const std::int64_t rows = has_space(a, padded) && has_space(out, padded) ? padded : a.size(0);
+  const Key key{rows, a.size(1), b.size(1), stride, type_of(a), bias.defined(), accumulate, layout};
+  const memory::desc left = describe(a, rows), result = describe(out, rows);
   Product& product = find_product(key, left, right.get_desc(), result);
   std::unordered_map<int, memory> arguments = {
       {DNNL_ARG_SRC, wrap(left, a)}, {DNNL_ARG_WEIGHTS, right}, {DNNL_ARG_DST, wrap(result, out)}};

@@ -23,7 +23,8 @@ bool onednn_multiplies(const at::Tensor& a, const at::Tensor& b);
 
 // out := a b + bias, or out += a b where `accumulate`. a [r, k], out [r, c] contiguous; b [k, c]
 // contiguous or transposed; bias [c] or undefined. packed: where b is kept in oneDNN's layout, or
-// null.
+// null. Where a and out have space for padded_rows(r) (matrix_product.h), what lies behind out's
+// rows is overwritten.
 void onednn_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
                     const at::Tensor& bias, bool accumulate, PackedMatrix* packed);
 

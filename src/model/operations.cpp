@@ -131,8 +131,8 @@ struct FusedNorm : Function<FusedNorm> {
                              const NormTraining* training) {
     const bool adds = addend.has_value();
     const std::int64_t rows = x.size(0), width = x.size(1);
-    const at::Tensor sum = adds ? at::empty_like(x) : x;
-    const at::Tensor normalized = at::empty_like(x);
+    const at::Tensor sum = adds ? empty_rows(rows, width, x.options()) : x;
+    const at::Tensor normalized = empty_rows(rows, width, x.options());
     at::Tensor mean;
     const at::TensorOptions wide = x.options().dtype(wide_type(x));
     if (bias.has_value()) mean = at::empty({rows}, wide);
@@ -166,7 +166,7 @@ struct FusedNorm : Function<FusedNorm> {
       add_gradients(*context, saved, gradients[1]);
       const at::Tensor direct = gradients[0].defined() ? gradients[0].contiguous() : at::Tensor();
       const at::Tensor dnormalized = gradients[1].contiguous();
-      dx = at::empty_like(sum);
+      dx = empty_rows(sum.size(0), sum.size(1), sum.options());
       kernels::for_type_of(sum, [&](auto zero) {
         using T = decltype(zero);
         using A = kernels::Accumulator<T>;

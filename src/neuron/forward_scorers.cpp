@@ -9,19 +9,20 @@ namespace {
 
 class ObserveHook : public NeuronHook {
  public:
-  explicit ObserveHook(ScoreRun& run) : run_(run), frequency_(run.options.method == "frequency") {}
+  ObserveHook(const ScoreOptions& options, Relevance& relevance)
+      : options_(options), relevance_(relevance), frequency_(options.method == "frequency") {}
   bool wants_observe(Site site, std::int64_t) const override {
-    return run_.options.sites.count(site) != 0;
+    return options_.sites.count(site) != 0;
   }
   void observe(const SiteView& view) override {
-    run_.relevance.add(view.site, view.layer,
-                       frequency_ ? view.activation_input.gt(0) : view.activation.abs(),
-                       *view.spans);
+    relevance_.add(view.site, view.layer,
+                   frequency_ ? view.activation_input.gt(0) : view.activation.abs(), *view.spans);
   }
   bool wants_all_rows() const override { return true; }
 
  private:
-  ScoreRun& run_;
+  const ScoreOptions& options_;
+  Relevance& relevance_;
   bool frequency_;
 };
 
@@ -29,12 +30,12 @@ class ObserveHook : public NeuronHook {
 
 void add_observed(ScoreRun& run) {
   const at::NoGradGuard no_gradients;
-  for_each_batch(run, [&](const ScoreBatch& batch) {
-    ObserveHook hook(run);
+  for_each_batch(run, [&](ScoreBatch& batch) {
+    ObserveHook hook(run.options, *batch.relevance);
     const at::Tensor features = run.decoder.features(*batch.batch, hook, batch.cache);
     require_finite(run, batch, run.decoder.target_nll(features, *batch.batch));
-    run.positions += batch.batch->tokens();
-    run.progress(
+    batch.positions += batch.batch->tokens();
+    run.report(
         static_cast<double>(batch.members.size()) / static_cast<double>(run.examples.size()),
         batch.batch->tokens());
   });
@@ -48,18 +49,18 @@ void add_ablation(ScoreRun& run) {
       for (std::int64_t unit = 0; unit < width; ++unit) units.push_back({site, l, unit});
     }
   }
-  for_each_batch(run, [&](const ScoreBatch& batch) {
+  for_each_batch(run, [&](ScoreBatch& batch) {
     const double share = static_cast<double>(batch.members.size()) /
                          static_cast<double>(run.examples.size()) /
                          static_cast<double>(units.size());
     const LossChanges changes = unit_loss_changes(
-        run.decoder, *batch.batch, units, [&] { run.progress(share, batch.batch->tokens()); });
+        run.decoder, *batch.batch, units, [&] { run.report(share, batch.batch->tokens()); });
     require_finite(run, batch, changes.nll);
     for (std::int64_t first = 0; first < changes.change.size(1);) {
       const SiteUnit& unit = units[static_cast<std::size_t>(first)];
       const std::int64_t width = site_shape(run.decoder.config(), unit.site).width;
       for (std::int64_t e = 0; e < batch.batch->examples; ++e) {
-        run.relevance.add_example(unit.site, unit.layer, changes.change[e].narrow(0, first, width));
+        batch.relevance->add_example(unit.site, unit.layer, changes.change[e].narrow(0, first, width));
       }
       first += width;
     }

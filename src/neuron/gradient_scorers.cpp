@@ -14,18 +14,21 @@ double share_of(const ScoreRun& run, const ScoreBatch& batch) {
 
 class TaylorHook : public NeuronHook {
  public:
-  explicit TaylorHook(ScoreRun& run)
-      : run_(run), gradient_only_(run.options.method == "gradient") {}
+  TaylorHook(const ScoreOptions& options, Relevance& relevance)
+      : options_(options),
+        relevance_(relevance),
+        gradient_only_(options.method == "gradient") {}
   bool wants_tap(Site site, std::int64_t) const override {
-    return run_.options.sites.count(site) != 0;
+    return options_.sites.count(site) != 0;
   }
   void tap(const SiteView& view) override {
-    run_.relevance.add_products(view.site, view.layer, view.gradient,
-                                gradient_only_ ? at::Tensor() : view.activation, *view.spans);
+    relevance_.add_products(view.site, view.layer, view.gradient,
+                            gradient_only_ ? at::Tensor() : view.activation, *view.spans);
   }
 
  private:
-  ScoreRun& run_;
+  const ScoreOptions& options_;
+  Relevance& relevance_;
   bool gradient_only_;
 };
 
@@ -66,12 +69,12 @@ class PathHook : public NeuronHook {
 }  // namespace
 
 void add_taylor(ScoreRun& run) {
-  for_each_batch(run, [&](const ScoreBatch& batch) {
-    TaylorHook hook(run);
+  for_each_batch(run, [&](ScoreBatch& batch) {
+    TaylorHook hook(run.options, *batch.relevance);
     if (run.options.recompute) {
       recomputed_backward(run.decoder, *batch.batch, hook, batch.cache,
                           [&](const at::Tensor& values) { require_finite(run, batch, values); });
-      run.progress(share_of(run, batch), batch.batch->tokens());
+      run.report(share_of(run, batch), batch.batch->tokens());
       return;
     }
     at::Tensor nll;
@@ -79,7 +82,7 @@ void add_taylor(ScoreRun& run) {
     const at::Tensor loss = run.decoder.target_loss(features, *batch.batch, &nll);
     require_finite(run, batch, nll);
     loss.backward();
-    run.progress(share_of(run, batch), batch.batch->tokens());
+    run.report(share_of(run, batch), batch.batch->tokens());
   });
 }
 
@@ -88,7 +91,7 @@ void add_integrated_gradients(ScoreRun& run) {
   const int steps = run.options.integration_steps;
   const double passes =
       static_cast<double>(layers) * steps * static_cast<double>(run.options.sites.size());
-  for_each_batch(run, [&](const ScoreBatch& batch) {
+  for_each_batch(run, [&](ScoreBatch& batch) {
     NeuronHook none;
     const BatchPlanPtr plan = run.decoder.plan(*batch.batch);
     at::Tensor below;  // hidden states under the layer in question
@@ -109,9 +112,9 @@ void add_integrated_gradients(ScoreRun& run) {
               run.decoder.target_loss(run.decoder.finish(x), *batch.batch, &nll);
           require_finite(run, batch, nll);
           loss.backward();
-          run.progress(share_of(run, batch) / passes, batch.batch->tokens());
+          run.report(share_of(run, batch) / passes, batch.batch->tokens());
         }
-        run.relevance.add(site, l, hook.sum(), hook.spans());
+        batch.relevance->add(site, l, hook.sum(), hook.spans());
       }
       const at::NoGradGuard no_gradients;
       if (l + 1 < layers) below = run.decoder.layer(l, below, plan, none);

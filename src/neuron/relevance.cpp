@@ -21,7 +21,8 @@ void require_apart(const std::vector<RowSpan>& spans) {
 
 }  // namespace
 
-Relevance::Relevance(const std::map<Site, SiteShape>& shapes, Sums sums) : kind_(sums) {
+Relevance::Relevance(const std::map<Site, SiteShape>& shapes, Sums sums)
+    : shapes_(shapes), kind_(sums) {
   for (const auto& [site, shape] : shapes) {
     SiteSums& target = sums_[site];
     target.signed_sum = zeros(shape);
@@ -29,6 +30,19 @@ Relevance::Relevance(const std::map<Site, SiteShape>& shapes, Sums sums) : kind_
     target.example_abs_sum = zeros(shape);
     target.token_abs_sum = zeros(shape);
     target.example_sq_sum = zeros(shape);
+  }
+}
+
+Relevance Relevance::empty_copy() const { return Relevance(shapes_, kind_); }
+
+void Relevance::merge(const Relevance& other) {
+  for (auto& [site, sums] : sums_) {
+    const SiteSums& more = other.sums_.at(site);
+    sums.signed_sum += more.signed_sum;
+    if (kind_ == Sums::kSignedOnly) continue;
+    sums.example_abs_sum += more.example_abs_sum;
+    sums.token_abs_sum += more.token_abs_sum;
+    sums.example_sq_sum += more.example_sq_sum;
   }
 }
 

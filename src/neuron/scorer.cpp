@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "base/torch_compat.h"
+#include "base/workers.h"
 #include "neuron/scorer_support.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
@@ -84,7 +85,7 @@ void require_finite(const ScoreRun& run, const ScoreBatch& batch, const at::Tens
                   batch.members[static_cast<std::size_t>(sequence)] + 1));
 }
 
-void for_each_batch(ScoreRun& run, const std::function<void(const ScoreBatch&)>& step) {
+void for_each_batch(ScoreRun& run, const std::function<void(ScoreBatch&)>& step) {
   const bool shared = shares_prefix(run.options);
   const std::int64_t prefix = shared ? shared_prefix_tokens(run.examples) : 0;
   std::optional<KeyValueCache> cache;
@@ -99,20 +100,31 @@ void for_each_batch(ScoreRun& run, const std::function<void(const ScoreBatch&)>&
   for (const AnswerExample& example : run.examples) {
     lengths.push_back(static_cast<std::int64_t>(example.ids.size()) - prefix);
   }
-  for (const auto& members : group_by_length(lengths, run.options.limits)) {
+  const auto groups = even_groups(lengths, run.options.limits);
+  std::vector<ScoreBatch> batches(groups.size());
+  const auto work = [&](std::int64_t i) {
+    ScoreBatch& batch = batches[static_cast<std::size_t>(i)];
+    batch.members = groups[static_cast<std::size_t>(i)];
     std::vector<const AnswerExample*> chosen;
-    for (const std::int64_t e : members)
+    for (const std::int64_t e : batch.members) {
       chosen.push_back(&run.examples[static_cast<std::size_t>(e)]);
-    ScoreBatch batch;
-    batch.members = members;
+    }
     batch.cache = cache ? &*cache : nullptr;
     batch.batch = std::make_unique<Batch>(cache ? behind_prefix_batch(chosen, prefix)
                                                 : shared_prefix_batch(chosen, prefix));
+    batch.relevance = run.relevance.empty_copy();
     step(batch);
-    for (const AnswerExample* example : chosen) {
-      run.tokens += static_cast<std::int64_t>(example->ids.size());
+  };
+  const auto finish = [&](std::int64_t i) {
+    ScoreBatch batch = std::move(batches[static_cast<std::size_t>(i)]);
+    run.relevance.merge(*batch.relevance);
+    run.positions += batch.positions;
+    for (const std::int64_t e : batch.members) {
+      run.tokens += static_cast<std::int64_t>(run.examples[static_cast<std::size_t>(e)].ids.size());
     }
-  }
+  };
+  run_side_by_side(static_cast<std::int64_t>(groups.size()), run.options.limits.workers, work,
+                   finish);
 }
 
 BatchDemand score_demand(const std::vector<AnswerExample>& examples, const ScoreOptions& options) {
@@ -146,7 +158,9 @@ Scores score_units(const Checkpoint& checkpoint, const Decoder& decoder,
   const bool signed_only = options.aggregate == Aggregate::kDataset && shares_prefix(options);
   ScoreRun run{checkpoint, decoder,
                examples,   options,
-               progress,   Relevance(shapes, signed_only ? Sums::kSignedOnly : Sums::kAll)};
+               progress,   Relevance(shapes, signed_only ? Sums::kSignedOnly : Sums::kAll),
+               0,          0,
+               {}};
   method.add(run);
 
   Scores scores;

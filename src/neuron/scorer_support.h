@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -9,7 +10,7 @@
 
 namespace taskneuron {
 
-// What every scorer works with. add_* functions fill `relevance`.
+// What every scorer works with. add_* functions fill `relevance`, `tokens` and `positions`.
 struct ScoreRun {
   const Checkpoint& checkpoint;
   const Decoder& decoder;
@@ -19,18 +20,29 @@ struct ScoreRun {
   Relevance relevance;
   std::int64_t tokens = 0;     // run forward, as prompts and answers count once
   std::int64_t positions = 0;  // observed rows, for methods that divide by them
+  std::mutex reporting;
+
+  // Tells `progress`; batches may call it side by side.
+  void report(double share, std::int64_t ran_tokens) {
+    const std::lock_guard<std::mutex> lock(reporting);
+    progress(share, ran_tokens);
+  }
 };
 
-// One forward pass's worth of examples. The batch stays where it is: graphs point to it.
+// One forward pass's worth of examples and what it adds to the run. The batch stays where it is:
+// graphs point to it.
 struct ScoreBatch {
   std::vector<std::int64_t> members;  // numbers of examples
   std::unique_ptr<Batch> batch;
   KeyValueCache* cache = nullptr;
+  std::optional<Relevance> relevance;
+  std::int64_t positions = 0;
 };
 
-// Cuts the run into batches (with the prefix shared where options allow) and calls step for each.
-// passes: how many times step runs the batch, for progress.
-void for_each_batch(ScoreRun& run, const std::function<void(const ScoreBatch&)>& step);
+// Cuts the run into batches (with the prefix shared where options allow) and calls step for each,
+// several side by side where the limits have workers. What steps leave in their batches is added to
+// the run in the order of the batches.
+void for_each_batch(ScoreRun& run, const std::function<void(ScoreBatch&)>& step);
 
 // Whether the shared prefix is run apart from the examples.
 bool shares_prefix(const ScoreOptions& options);

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "model/attention.h"
+#include "model/batch_plan.h"
 #include "model/feed_forward.h"
 #include "model/loss.h"
 #include "model/matrix_product.h"
@@ -164,6 +166,52 @@ TEST_P(Loops, WholeModelsAgreeWithLibTorchsOperations) {
             },
             2e-5);
       }
+    }
+  }
+}
+
+// Attention in bfloat16 rounds probabilities and their gradients before they are multiplied, so the
+// oracle is float32 on the same rounded projections, and the bound that of PyTorch's own bfloat16.
+TEST_P(Loops, AttentionInBfloat16) {
+  at::manual_seed(6);
+  for (const std::int64_t head_dim : {16, 64, 80}) {
+    ModelConfig config;
+    config.heads = 4;
+    config.kv_heads = 2;
+    config.head_dim = head_dim;
+    config.attention_scale = 0.7 / std::sqrt(static_cast<double>(head_dim));
+    config.qkv = QkvLayout::kSeparate;
+    Batch batch = test::answer_batch({{std::vector<std::int64_t>(70, 1), 2},
+                                      {std::vector<std::int64_t>(24, 1), 2},
+                                      {std::vector<std::int64_t>(3, 1), 2}});
+    config.vocabulary = 2;
+    config.max_positions = 100;
+    const std::int64_t rows = batch.tokens();
+    const std::vector<at::Tensor> wide = {random(rows, 4 * head_dim, at::kBFloat16).to(at::kFloat),
+                                          random(rows, 2 * head_dim, at::kBFloat16).to(at::kFloat),
+                                          random(rows, 2 * head_dim, at::kBFloat16).to(at::kFloat)};
+    const at::Tensor direction = random(rows, 4 * head_dim, at::kBFloat16).to(at::kFloat);
+    const auto run = [&](at::ScalarType type) {
+      const BatchPlanPtr plan = make_plan(batch, config, {type, at::kCPU});
+      AttentionInput input;
+      input.config = &config;
+      std::vector<at::Tensor> results;
+      for (const at::Tensor& one : wide) {
+        input.projections.push_back(one.to(type).clone().requires_grad_());
+      }
+      const std::vector<at::Tensor> leaves = input.projections;
+      const at::Tensor output = packed_attention(input, plan);
+      output.backward(direction.to(type));
+      results.push_back(output.detach().to(at::kFloat));
+      for (const at::Tensor& leaf : leaves) results.push_back(leaf.grad().to(at::kFloat));
+      return results;
+    };
+    const std::vector<at::Tensor> halves = run(at::kBFloat16), floats = run(at::kFloat);
+    for (std::size_t i = 0; i < floats.size(); ++i) {
+      SCOPED_TRACE(i);
+      const double error = (halves[i] - floats[i]).norm().item<double>();
+      EXPECT_TRUE(error <= 6e-3 * floats[i].norm().item<double>())
+          << error / floats[i].norm().item<double>();
     }
   }
 }

@@ -27,7 +27,7 @@ struct BatchMemory {
 };
 
 // The batches closest to `wanted` whose peak fits `budget`: smaller ones first, then layers run
-// again in the backward pass. Throws UsageError saying how much the longest example needs when even
+// again in the backward pass. Where there is room, as many at a time as there are threads. Throws UsageError saying how much the longest example needs when even
 // that alone does not fit. Call with the model loaded: what it holds counts.
 BatchMemory fit_batches(const Checkpoint& checkpoint, const DecoderOptions& options,
                         const BatchDemand& demand, const BatchLimits& wanted, std::int64_t budget);

@@ -15,12 +15,20 @@ struct BatchLimits {
   // Texts that are generated side by side, whatever the length of their prompts (which still run
   // max_tokens at a time); 0: those of one forward pass.
   std::int64_t side_by_side = 0;
+  std::int64_t workers = 1;  // forward passes that run at a time, each on its share of the threads
 };
 
 // Groups examples of similar length: numbers of examples, each group within the limits. The order
 // of equal lengths is kept.
 std::vector<std::vector<std::int64_t>> group_by_length(const std::vector<std::int64_t>& lengths,
                                                        const BatchLimits& limits);
+
+// The same groups made smaller and of even size where that gives workers equal shares: a multiple of
+// kEvenGroups, if each still holds enough tokens to be worth a pass. What is in a group depends on
+// the limits' sizes alone, never on the number of workers or threads. Longest examples first.
+constexpr std::int64_t kEvenGroups = 8;
+std::vector<std::vector<std::int64_t>> even_groups(const std::vector<std::int64_t>& lengths,
+                                                   const BatchLimits& limits);
 
 // Examples side by side; the last token of each is only a target. Weights make the batch's loss the
 // sum of the examples' mean losses. Sequence = example = position in `examples`.

@@ -14,7 +14,7 @@ namespace taskneuron {
 // signed sum is exact then.
 enum class Sums { kAll, kSignedOnly };
 
-// Running sums of one task's relevance, float64. Not thread-safe; one per process, merged at the
+// Running sums of one task's relevance, float64. Not thread-safe; one per thread, merged at the
 // end. Within an example sums are float32 in row order; over examples float64.
 class Relevance {
  public:
@@ -32,6 +32,11 @@ class Relevance {
   // Adds one example's value per unit directly: [width].
   void add_example(Site site, std::int64_t layer, const at::Tensor& value);
 
+  // The same sites and sums, all zero.
+  Relevance empty_copy() const;
+  // Adds the other's sums, which are of the same sites.
+  void merge(const Relevance& other);
+
   // Moves the sums out; counts and info are the caller's to fill.
   std::map<Site, SiteSums> take() { return std::move(sums_); }
 
@@ -39,6 +44,7 @@ class Relevance {
   void add_rows(Site site, std::int64_t layer, const at::Tensor& signed_values,
                 const at::Tensor& absolute_values);
 
+  std::map<Site, SiteShape> shapes_;
   Sums kind_;
   std::map<Site, SiteSums> sums_;
 };

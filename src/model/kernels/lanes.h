@@ -61,6 +61,18 @@ inline FloatLanes load(const Bfloat16* p) {
   return reinterpret_cast<FloatLanes>(words);
 }
 
+template <typename T>
+inline Accumulator<T> widen(T value) {
+  return value;
+}
+template <>
+inline float widen<Bfloat16>(Bfloat16 value) {
+  const std::uint32_t word = static_cast<std::uint32_t>(value.bits) << 16;
+  float result;
+  std::memcpy(&result, &word, sizeof(result));
+  return result;
+}
+
 inline void store(float* p, FloatLanes v) { std::memcpy(p, &v, sizeof(v)); }
 inline void store(double* p, DoubleLanes v) { std::memcpy(p, &v, sizeof(v)); }
 // Rounds to nearest, ties to even; a NaN stays one.

@@ -172,14 +172,16 @@ const char* instruction_set();
 // Another one from now on, if this processor has its instructions: for tests and measurements.
 bool use_instruction_set(const char* name);
 
-// Queries that attention handles at a time.
+// Queries that attention handles at a time; even, as it may take them in pairs.
 constexpr std::int64_t kQueryBlock = 24;
-// Counts as attention's accumulators and scratch space pad them: whole lanes of every type.
+// Counts as attention's accumulators pad them: whole lanes of every type.
 constexpr std::int64_t padded(std::int64_t count) { return (count + 15) / 16 * 16; }
-// Values of scratch space that attention over this many keys needs.
+// Accumulators of scratch space that attention over this many keys needs: four matrices of keys or
+// values, three of a block's rows and four of its scores (attention_loops.h, Workspace), each
+// padded so that its pairs are whole lanes.
 constexpr std::int64_t attention_scratch(std::int64_t keys, std::int64_t head_dim) {
-  return 4 * padded(keys) * padded(head_dim) + 3 * kQueryBlock * padded(head_dim) +
-         2 * kQueryBlock * padded(keys);
+  const std::int64_t rows = (keys + 31) / 32 * 32, width = (head_dim + 31) / 32 * 32;
+  return 4 * rows * width + 3 * kQueryBlock * width + 4 * kQueryBlock * rows;
 }
 
 }  // namespace taskneuron::kernels
