@@ -32,7 +32,7 @@ def detect_case(bench, name, model, task, limit, wanted):
         output, cold = bench.cold(command)
         arguments = [model, task, dtype, str(limit), str(output["batch_tokens"])]
         job = variants.Job("detect.py", [model, ids], [dtype], few(bench, DETECT_GRID), few(bench, DETECT_MORE),
-                           plain={"kind": "plain"}, trial={"every": "3"})
+                           plain={"kind": "plain"}, trial={"every": "3"}, shards=True)
         bench.compare(f"{name}, {dtype}", [bench.tool("detect"), *arguments], job, dtype, asked,
                       products=[bench.tool("gemm_bound"), *arguments], cold=cold)
 
@@ -137,7 +137,7 @@ def llama(bench):
     output, cold = bench.cold(bench.detect(model, task))
     arguments = [model, task, "bfloat16", "8", str(output["batch_tokens"])]
     grid = [{"attention": attention, "batch": "8"} for attention in ("eager", "sdpa")]
-    job = variants.Job("detect.py", [model, bench.ids("ids.json", model, task, 8)], ["bfloat16"], grid)
+    job = variants.Job("detect.py", [model, bench.ids("ids.json", model, task, 8)], ["bfloat16"], grid, trial={})
     finalists, bench.finalists = bench.finalists, 1  # copies of the weights stand side by side
     bench.compare("detect, llama-1.1B shape, 8 texts of 128 tokens, bfloat16", [bench.tool("detect"), *arguments], job,
                   "bfloat16", {}, products=[bench.tool("gemm_bound"), *arguments], cold=cold)

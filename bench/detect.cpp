@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   bench::start();
   const bench::Workload work(argv[1], argv[2], argv[3], std::atoll(argv[4]));
   ScoreOptions options;
-  options.limits = {0, std::atoll(argv[5])};
+  options.limits = bench::planned(work, score_demand(work.examples, options), std::atoll(argv[5]));
   Scores scores;
   bench::serve(
       work.tokens,

@@ -1,7 +1,7 @@
 // How fast detect could be if it were its matrix products alone: the products that one pass over a
-// task's training examples needs, in the same shapes and the same batches, with the engine's own
-// product routine and nothing in between. A worker (bench/worker.h): gemm_bound MODEL TASK DTYPE
-// LIMIT BATCH_TOKENS.
+// task's training examples needs, in the same shapes and the same batches, as many of them side by
+// side, with the engine's own product routine and nothing in between. A worker (bench/worker.h):
+// gemm_bound MODEL TASK DTYPE LIMIT BATCH_TOKENS.
 //
 // Counted are the products with weight matrices: forward through every layer, backward down to the
 // first FFN's activation, the last layer's tail and the head at answer positions. Attention's
@@ -9,11 +9,15 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <memory>
+#include <mutex>
 
 #include "base/torch_compat.h"
+#include "base/workers.h"
 #include "bench/worker.h"
 #include "model/matrix_product.h"
 #include "taskneuron/data/batching.h"
+#include "taskneuron/neuron/scorer.h"
 
 namespace {
 
@@ -43,6 +47,23 @@ std::vector<Matrix> matrices(const ModelConfig& c) {
   return result;
 }
 
+// Several buffers in turn, made before anything is measured: no product of a real pass finds its
+// input left in the cache by the product before.
+class Inputs {
+ public:
+  Inputs(std::int64_t values, at::ScalarType dtype) {
+    for (at::Tensor& buffer : buffers_) buffer = at::randn({values}, at::kFloat).to(dtype);
+  }
+  at::Tensor operator()(std::int64_t rows, std::int64_t width) {
+    const at::Tensor& buffer = buffers_[next_++ % buffers_.size()];
+    return buffer.narrow(0, 0, rows * width).view({rows, width});
+  }
+
+ private:
+  std::array<at::Tensor, 8> buffers_;
+  std::size_t next_ = 0;
+};
+
 class Products {
  public:
   Products(const Checkpoint& checkpoint, at::ScalarType dtype)
@@ -56,14 +77,13 @@ class Products {
     head_ = weight(config_.vocabulary, config_.hidden);
   }
 
-  // Makes inputs as large as products of so many rows need.
-  void reserve(std::int64_t rows, std::int64_t answer_rows) const {
+  // Values of the largest input of such a batch.
+  std::int64_t most_values(std::int64_t rows, std::int64_t answer_rows) const {
     const std::int64_t widest = std::max(config_.ffn_width, 3 * config_.hidden);
-    const std::int64_t most = std::max(rows * widest, answer_rows * config_.vocabulary);
-    for (std::size_t i = 0; i < inputs_.size(); ++i) input(most, 1);
+    return std::max(rows * widest, answer_rows * config_.vocabulary);
   }
 
-  void run(std::int64_t rows, std::int64_t answer_rows) const {
+  void run(std::int64_t rows, std::int64_t answer_rows, Inputs& input) const {
     const std::vector<Matrix> shapes = matrices(config_);
     for (std::int64_t l = 0; l < config_.layers; ++l) {
       const bool last = l + 1 == config_.layers;
@@ -91,24 +111,35 @@ class Products {
     if (packs_) result.packed = std::make_shared<PackedWeights>();
     return result;
   }
-  // One of several buffers in turn, made before anything is measured: no product of a real pass
-  // finds its input left in the cache by the product before.
-  at::Tensor input(std::int64_t rows, std::int64_t width) const {
-    const std::int64_t needed = rows * width;
-    at::Tensor& buffer = inputs_[next_++ % inputs_.size()];
-    if (!buffer.defined() || buffer.numel() < needed) {
-      buffer = at::randn({needed}, at::kFloat).to(dtype_);
-    }
-    return buffer.narrow(0, 0, needed).view({rows, width});
-  }
-
   ModelConfig config_;
   at::ScalarType dtype_;
   bool packs_;
   std::vector<Linear> weights_;
   Linear head_;
-  mutable std::array<at::Tensor, 8> inputs_;
-  mutable std::size_t next_ = 0;
+};
+
+// Inputs for as many batches as run at a time.
+class InputPool {
+ public:
+  InputPool(std::int64_t count, std::int64_t values, at::ScalarType dtype) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      free_.push_back(std::make_unique<Inputs>(values, dtype));
+    }
+  }
+  std::unique_ptr<Inputs> take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::unique_ptr<Inputs> inputs = std::move(free_.back());
+    free_.pop_back();
+    return inputs;
+  }
+  void give(std::unique_ptr<Inputs> inputs) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    free_.push_back(std::move(inputs));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Inputs>> free_;
 };
 
 struct Rows {
@@ -116,13 +147,14 @@ struct Rows {
 };
 
 // What each batch of the engine's runs; the last token of a text is only a target.
-std::vector<Rows> batch_rows(const std::vector<AnswerExample>& examples, std::int64_t most_tokens) {
+std::vector<Rows> batch_rows(const std::vector<AnswerExample>& examples,
+                             const BatchLimits& limits) {
   std::vector<std::int64_t> lengths;
   for (const AnswerExample& example : examples) {
     lengths.push_back(static_cast<std::int64_t>(example.ids.size()));
   }
   std::vector<Rows> batches;
-  for (const auto& members : group_by_length(lengths, BatchLimits{0, most_tokens})) {
+  for (const auto& members : even_groups(lengths, limits)) {
     Rows rows{0, 0};
     for (const std::int64_t e : members) {
       rows.all += lengths[static_cast<std::size_t>(e)] - 1;
@@ -141,16 +173,26 @@ int main(int argc, char** argv) {
   const bench::Workload work(argv[1], argv[2], argv[3], std::atoll(argv[4]));
   const at::NoGradGuard no_gradients;
   const Products products(work.checkpoint, work.decoder.options().dtype);
-  const std::vector<Rows> batches = batch_rows(work.examples, std::atoll(argv[5]));
-  Rows most{0, 0};
-  for (const Rows& rows : batches) {
-    most = {std::max(most.all, rows.all), std::max(most.answers, rows.answers)};
-  }
-  products.reserve(most.all, most.answers);
+  const BatchLimits limits =
+      bench::planned(work, score_demand(work.examples, {}), std::atoll(argv[5]));
+  const std::vector<Rows> batches = batch_rows(work.examples, limits);
+  std::int64_t most = 0;
+  for (const Rows& rows : batches)
+    most = std::max(most, products.most_values(rows.all, rows.answers));
+  InputPool pool(limits.workers, most, work.decoder.options().dtype);
   bench::serve(
       work.tokens,
       [&](const std::string&) {
-        for (const Rows& rows : batches) products.run(rows.all, rows.answers);
+        run_side_by_side(
+            static_cast<std::int64_t>(batches.size()), limits.workers,
+            [&](std::int64_t i) {
+              const at::NoGradGuard none;
+              const Rows& rows = batches[static_cast<std::size_t>(i)];
+              std::unique_ptr<Inputs> inputs = pool.take();
+              products.run(rows.all, rows.answers, *inputs);
+              pool.give(std::move(inputs));
+            },
+            [](std::int64_t) {});
         return std::string();
       },
       [](const std::string&) {});
