@@ -136,6 +136,11 @@ class Bench:
         if peers:
             entry["best_peer"] = max(peers, key=lambda name: runs[name]["tokens_per_second"])
             self.ratio(entry, "times the best peer", entry["best_peer"], wanted.get("peer"))
+            for python in self.pythons:
+                own = [name for name in peers if name.startswith(python.label + ",")]
+                if own and entry["best_peer"] not in own:
+                    self.ratio(entry, f"times the best of {python.label}",
+                               max(own, key=lambda name: runs[name]["tokens_per_second"]))
         if "products alone" in runs:
             self.ratio(entry, "share of the products alone", "products alone", wanted.get("products"))
 
