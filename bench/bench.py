@@ -1,5 +1,4 @@
 """What every case of the benchmark needs: the build, its data, ways to measure, the results."""
-import array
 import contextlib
 import json
 import os
@@ -13,13 +12,6 @@ import variants
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EXAMPLES = os.path.join(ROOT, "examples")
-
-
-def read_floats(path):
-    values = array.array("f")
-    with open(path, "rb") as file:
-        values.frombytes(file.read())
-    return values
 
 
 def agreement(ours, theirs):
@@ -127,8 +119,7 @@ class Bench:
                     workers[name] = stack.enter_context(self.warm(command))
                     lines[name], commands[name] = "run", command
             for v in chosen:
-                workers[v.name] = stack.enter_context(
-                    job.worker(v.python, v.family, v.dtype, self.threads, v.kept_memory))
+                workers[v.name] = stack.enter_context(job.start(v, self.threads))
                 lines[v.name], commands[v.name] = "run " + v.line, workers[v.name].command
             entry["runs"] = rounds.interleaved(workers, self.rounds, lines)
             for name, run in entry["runs"].items():
@@ -145,6 +136,11 @@ class Bench:
         if peers:
             entry["best_peer"] = max(peers, key=lambda name: runs[name]["tokens_per_second"])
             self.ratio(entry, "times the best peer", entry["best_peer"], wanted.get("peer"))
+            for python in self.pythons:
+                own = [name for name in peers if name.startswith(python.label + ",")]
+                if own and entry["best_peer"] not in own:
+                    self.ratio(entry, f"times the best of {python.label}",
+                               max(own, key=lambda name: runs[name]["tokens_per_second"]))
         if "products alone" in runs:
             self.ratio(entry, "share of the products alone", "products alone", wanted.get("products"))
 
@@ -161,7 +157,7 @@ class Bench:
         for name in ["taskneuron", *peers]:
             if name in entry["runs"]:
                 workers[name].ask("save " + path)
-                found[name] = read_floats(path)
+                found[name] = measure.read_floats(path)
         for name in peers:
             if name not in found:
                 continue

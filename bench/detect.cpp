@@ -13,11 +13,7 @@ int main(int argc, char** argv) {
   bench::start();
   const bench::Workload work(argv[1], argv[2], argv[3], std::atoll(argv[4]));
   ScoreOptions options;
-  const BatchLimits wanted{0, std::atoll(argv[5])};
-  const BatchMemory plan =
-      fit_batches(work.checkpoint, work.decoder.options(), score_demand(work.examples, options),
-                  wanted, default_memory_budget(work.checkpoint));
-  options.limits = plan.limits;
+  options.limits = bench::planned(work, score_demand(work.examples, options), std::atoll(argv[5]));
   Scores scores;
   bench::serve(
       work.tokens,

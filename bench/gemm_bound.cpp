@@ -1,7 +1,7 @@
 // How fast detect could be if it were its matrix products alone: the products that one pass over a
-// task's training examples needs, in the same shapes and the same batches, with the engine's own
-// product routine and nothing in between. A worker (bench/worker.h): gemm_bound MODEL TASK DTYPE
-// LIMIT BATCH_TOKENS.
+// task's training examples needs, in the same shapes and the same batches, as many of them side by
+// side, with the engine's own product routine and nothing in between. A worker (bench/worker.h):
+// gemm_bound MODEL TASK DTYPE LIMIT BATCH_TOKENS.
 //
 // Counted are the products with weight matrices: forward through every layer, backward down to the
 // first FFN's activation, the last layer's tail and the head at answer positions. Attention's
@@ -17,6 +17,7 @@
 #include "bench/worker.h"
 #include "model/matrix_product.h"
 #include "taskneuron/data/batching.h"
+#include "taskneuron/neuron/scorer.h"
 
 namespace {
 
@@ -46,8 +47,8 @@ std::vector<Matrix> matrices(const ModelConfig& c) {
   return result;
 }
 
-// Inputs of one thread's products, from several buffers in turn: no product of a real pass finds
-// its input left in the cache by the product before.
+// Several buffers in turn, made before anything is measured: no product of a real pass finds its
+// input left in the cache by the product before.
 class Inputs {
  public:
   Inputs(std::int64_t values, at::ScalarType dtype) {
@@ -76,8 +77,8 @@ class Products {
     head_ = weight(config_.vocabulary, config_.hidden);
   }
 
-  // Values of the largest input that products of so many rows need.
-  std::int64_t largest(std::int64_t rows, std::int64_t answer_rows) const {
+  // Values of the largest input of such a batch.
+  std::int64_t most_values(std::int64_t rows, std::int64_t answer_rows) const {
     const std::int64_t widest = std::max(config_.ffn_width, 3 * config_.hidden);
     return std::max(padded_rows(rows) * widest, padded_rows(answer_rows) * config_.vocabulary);
   }
@@ -117,18 +118,43 @@ class Products {
   Linear head_;
 };
 
+// Inputs for as many batches as run at a time.
+class InputPool {
+ public:
+  InputPool(std::int64_t count, std::int64_t values, at::ScalarType dtype) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      free_.push_back(std::make_unique<Inputs>(values, dtype));
+    }
+  }
+  std::unique_ptr<Inputs> take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::unique_ptr<Inputs> inputs = std::move(free_.back());
+    free_.pop_back();
+    return inputs;
+  }
+  void give(std::unique_ptr<Inputs> inputs) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    free_.push_back(std::move(inputs));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Inputs>> free_;
+};
+
 struct Rows {
   std::int64_t all, answers;
 };
 
 // What each batch of the engine's runs; the last token of a text is only a target.
-std::vector<Rows> batch_rows(const std::vector<AnswerExample>& examples, std::int64_t most_tokens) {
+std::vector<Rows> batch_rows(const std::vector<AnswerExample>& examples,
+                             const BatchLimits& limits) {
   std::vector<std::int64_t> lengths;
   for (const AnswerExample& example : examples) {
     lengths.push_back(static_cast<std::int64_t>(example.ids.size()));
   }
   std::vector<Rows> batches;
-  for (const auto& members : even_groups(lengths, BatchLimits{0, most_tokens})) {
+  for (const auto& members : even_groups(lengths, limits)) {
     Rows rows{0, 0};
     for (const std::int64_t e : members) {
       rows.all += lengths[static_cast<std::size_t>(e)] - 1;
@@ -147,35 +173,26 @@ int main(int argc, char** argv) {
   const bench::Workload work(argv[1], argv[2], argv[3], std::atoll(argv[4]));
   const at::NoGradGuard no_gradients;
   const Products products(work.checkpoint, work.decoder.options().dtype);
-  const std::vector<Rows> batches = batch_rows(work.examples, std::atoll(argv[5]));
-  Rows most{0, 0};
-  for (const Rows& rows : batches) {
-    most = {std::max(most.all, rows.all), std::max(most.answers, rows.answers)};
-  }
-  // As the engine runs batches: one to a thread.
-  std::vector<std::unique_ptr<Inputs>> idle;
-  for (int i = 0; i < at::get_num_threads(); ++i) {
-    idle.push_back(std::make_unique<Inputs>(products.largest(most.all, most.answers),
-                                            work.decoder.options().dtype));
-  }
-  std::mutex taking;
-  const auto run_batch = [&](std::int64_t i) {
-    std::unique_ptr<Inputs> inputs;
-    {
-      const std::lock_guard<std::mutex> lock(taking);
-      inputs = std::move(idle.back());
-      idle.pop_back();
-    }
-    const Rows& rows = batches[static_cast<std::size_t>(i)];
-    products.run(rows.all, rows.answers, *inputs);
-    const std::lock_guard<std::mutex> lock(taking);
-    idle.push_back(std::move(inputs));
-  };
+  const BatchLimits limits =
+      bench::planned(work, score_demand(work.examples, {}), std::atoll(argv[5]));
+  const std::vector<Rows> batches = batch_rows(work.examples, limits);
+  std::int64_t most = 0;
+  for (const Rows& rows : batches)
+    most = std::max(most, products.most_values(rows.all, rows.answers));
+  InputPool pool(limits.workers, most, work.decoder.options().dtype);
   bench::serve(
       work.tokens,
       [&](const std::string&) {
-        run_side_by_side(static_cast<std::int64_t>(batches.size()), at::get_num_threads(),
-                         run_batch, [](std::int64_t) {});
+        run_side_by_side(
+            static_cast<std::int64_t>(batches.size()), limits.workers,
+            [&](std::int64_t i) {
+              const at::NoGradGuard none;
+              const Rows& rows = batches[static_cast<std::size_t>(i)];
+              std::unique_ptr<Inputs> inputs = pool.take();
+              products.run(rows.all, rows.answers, *inputs);
+              pool.give(std::move(inputs));
+            },
+            [](std::int64_t) {});
         return std::string();
       },
       [](const std::string&) {});

@@ -1,4 +1,5 @@
 """Runs programs and watches the memory that is their own: pages of no file (RssAnon)."""
+import array
 import json
 import os
 import select
@@ -35,6 +36,7 @@ class Worker:
 
     def __init__(self, command, env, limit=600):
         self.command, self.peak, self.buffer = command, 0, b""
+        self.watched = [self]
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.errors)
@@ -42,9 +44,15 @@ class Worker:
 
     def ask(self, line, limit=1800):
         """Seconds, tokens and the like. Throws Failed for an answer that is an error."""
+        self.tell(line)
+        return self.answer(limit)
+
+    def tell(self, line):
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
-        return self.answer(limit)
+
+    def alive(self):
+        return self.process.poll() is None
 
     def answer(self, limit):
         end = time.monotonic() + limit
@@ -54,7 +62,8 @@ class Worker:
                 if not part:
                     raise Failed(f"ended: {self.last_error()}")
                 self.buffer += part
-            self.peak = max(self.peak, anonymous_bytes(self.process.pid))
+            for worker in self.watched:
+                worker.peak = max(worker.peak, anonymous_bytes(worker.process.pid))
             if time.monotonic() > end:
                 self.close()
                 raise Failed(f"no answer within {limit} s")
@@ -83,6 +92,60 @@ class Worker:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Team:
+    """Workers that share one pass: all start at once, and it ends with the last."""
+
+    def __init__(self, workers):
+        self.workers = workers
+        for worker in workers:
+            worker.watched = workers
+        self.command = workers[0].command
+
+    @property
+    def peak(self):
+        return sum(worker.peak for worker in self.workers)
+
+    def ask(self, line, limit=1800):
+        if line.startswith("save "):
+            return self.save(line[len("save "):])
+        start = time.monotonic()
+        for worker in self.workers:
+            worker.tell(line)
+        answers = [worker.answer(limit) for worker in self.workers]
+        return {"tokens": sum(answer["tokens"] for answer in answers), "seconds": time.monotonic() - start}
+
+    def save(self, path):
+        """What each has found, added up."""
+        sums = None
+        for worker in self.workers:
+            worker.ask("save " + path)
+            values = read_floats(path)
+            sums = values if sums is None else array.array("f", map(sum, zip(sums, values)))
+        with open(path, "wb") as file:
+            sums.tofile(file)
+        return {"saved": True}
+
+    def alive(self):
+        return all(worker.alive() for worker in self.workers)
+
+    def close(self):
+        for worker in self.workers:
+            worker.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def read_floats(path):
+    values = array.array("f")
+    with open(path, "rb") as file:
+        values.frombytes(file.read())
+    return values
 
 
 def run(command, threads):

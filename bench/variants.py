@@ -28,6 +28,7 @@ class Variant:
     dtype: str
     settings: dict  # what differs from the program's defaults
     kept_memory: bool = False
+    processes: int = 1  # that share the rows and the threads
     tokens_per_second: float = 0
     failure: str = ""
     tokens: int = field(default=0, repr=False)
@@ -40,7 +41,8 @@ class Variant:
     def name(self):
         model = f"Transformers {self.python.transformers}" if self.family == "transformers" else "own model"
         kept = ", malloc keeps memory" if self.kept_memory else ""
-        return f"{self.python.label}, {model}, {self.dtype}: {self.line}{kept}"
+        shared = f", {self.processes} processes that share the rows" if self.processes > 1 else ""
+        return f"{self.python.label}, {model}, {self.dtype}: {self.line}{kept}{shared}"
 
 
 @dataclass
@@ -54,11 +56,18 @@ class Job:
     plain: dict = None  # a first notebook's way, in float32
     trial: dict = field(default_factory=dict)  # settings that make a trial short
     transformers: bool = True
+    shards: bool = False  # whether processes can share the rows
 
-    def worker(self, python, family, dtype, threads, kept_memory=False):
-        command = [python.path, os.path.join(PEERS, self.program), *self.arguments, "--family", family,
-                   "--dtype", dtype, "--threads", str(threads)]
-        return measure.Worker(command, measure.environment(threads, KEPT_MEMORY if kept_memory else None))
+    def start(self, variant, threads):
+        """The worker, or the team of workers, that runs a variant."""
+        command = [variant.python.path, os.path.join(PEERS, self.program), *self.arguments, "--family", variant.family,
+                   "--dtype", variant.dtype]
+        each = max(threads // variant.processes, 1)
+        env = measure.environment(each, KEPT_MEMORY if variant.kept_memory else None)
+        if variant.processes == 1:
+            return measure.Worker([*command, "--threads", str(each)], env)
+        return measure.Team([measure.Worker([*command, "--threads", str(each), "--shard", f"{i}/{variant.processes}"], env)
+                             for i in range(variant.processes)])
 
 
 def find_python(path):
@@ -96,20 +105,20 @@ def best_of(variants):
     return max(working, key=lambda v: v.tokens_per_second, default=None)
 
 
-def try_all(job, python, family, dtype, threads, settings, kept_memory=False):
+def try_all(job, python, family, dtype, threads, settings, **how):
     """Every one of these settings in one process, or in a new one after a failure that ended it."""
     tried, worker = [], None
     for one in settings:
-        variant = Variant(python, family, dtype, one, kept_memory)
+        variant = Variant(python, family, dtype, one, **how)
+        tried.append(variant)
         try:
-            if worker is None or worker.process.poll() is not None:
-                worker = job.worker(python, family, dtype, threads, kept_memory)
+            if worker is None or not worker.alive():
+                worker = job.start(variant, threads)
         except measure.Failed as error:
             variant.failure = one_line(error)
             print(f"    does not work: {variant.name}: {variant.failure}", flush=True)
-            tried.append(variant)
             continue
-        tried.append(attempt(worker, variant, job.trial))
+        attempt(worker, variant, job.trial)
     if worker:
         worker.close()
     return tried
@@ -130,6 +139,11 @@ def scan(job, python, dtype, threads):
         tried += try_all(job, python, "transformers", dtype, threads, both)
     best = best_of(tried)
     tried += try_all(job, python, best.family, dtype, threads, [best.settings], kept_memory=True)
+    if job.shards and threads > 1:
+        smaller = [best.settings] + [dict(best.settings, batch=batch) for batch in ("8", "16")
+                                     if batch != best.settings["batch"]]
+        tried += try_all(job, python, best.family, dtype, threads, smaller, processes=threads,
+                         kept_memory=best_of(tried).kept_memory)
     return tried
 
 

@@ -12,6 +12,7 @@
 
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/tensor_pool.h"
+#include "taskneuron/data/batch_memory.h"
 #include "taskneuron/data/examples.h"
 #include "taskneuron/model/decoder.h"
 
@@ -38,6 +39,14 @@ struct Workload {
   std::vector<AnswerExample> examples;
   std::int64_t tokens = 0;
 };
+
+// The batches of a run over all of it, as the program plans them.
+inline BatchLimits planned(const Workload& work, const BatchDemand& demand,
+                           std::int64_t batch_tokens) {
+  return fit_batches(work.checkpoint, work.decoder.options(), demand, {0, batch_tokens},
+                     default_memory_budget(work.checkpoint))
+      .limits;
+}
 
 // As the program starts.
 inline void start() {

@@ -96,6 +96,14 @@ class Compiled:
         return self.forwards[key]
 
 
+def shard_of(groups, shard):
+    """Those of a process "I/N" of several that share the batches."""
+    if not shard:
+        return groups
+    number, count = shard.split("/")
+    return groups[int(number) :: int(count)]
+
+
 def arguments(*names, **more):
     """MODEL EXAMPLES, `names`, --family, --dtype, --threads, and `more` flags with their defaults."""
     parser = argparse.ArgumentParser()

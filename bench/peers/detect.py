@@ -1,5 +1,6 @@
 """Relevance of every FFN neuron, sum over examples of |sum over tokens of gradient * activation|, as
-PyTorch users compute it. A worker (common.serve): MODEL EXAMPLES [--family] [--dtype] [--threads].
+PyTorch users compute it. A worker (common.serve): MODEL EXAMPLES [--family] [--dtype] [--threads] [--shard
+I/N]: the I-th of N processes that share the batches.
 
 `run kind=plain`: what a first notebook does. Hooks with retain_grad, padded batches of 8 in the order
 of the file, logits at every position, every parameter asks for a gradient.
@@ -18,15 +19,15 @@ EXAMPLES holds token ids (bench_examples writes them). `save PATH`: relevance [l
 """
 import torch
 
-from common import Batch, Compiled, arguments, grouped, plain_loss, prepare, serve, tuned_loss, write_floats
+from common import Batch, Compiled, arguments, grouped, plain_loss, prepare, serve, shard_of, tuned_loss, write_floats
 
 DEFAULTS = {"kind": "tuned", "attention": "eager", "batch": "16", "order": "sorted", "collect": "hooks",
             "compile": "no", "fused": "yes", "every": "1"}
 
 
 class Detector:
-    def __init__(self, model, examples):
-        self.model, self.examples = model, examples
+    def __init__(self, model, examples, shard):
+        self.model, self.examples, self.shard = model, examples, shard
         self.compiled = Compiled(model)
         self.batches = {}
         self.relevance = None
@@ -42,7 +43,7 @@ class Detector:
             every = min(int(variant["every"]), len(groups))
             multiple = 32 if variant["compile"] == "static" else 1
             self.batches[key] = [Batch([self.examples[i] for i in group], multiple)
-                                 for group in groups[every // 2 :: every]]
+                                 for group in shard_of(groups[every // 2 :: every], self.shard)]
         return self.batches[key]
 
     def set_hooks(self, keep):
@@ -85,7 +86,7 @@ class Detector:
         return sum(batch.tokens for batch in batches), {}
 
     def plain(self, batches, variant):
-        relevance = 0
+        relevance = torch.zeros(())
         for batch in batches:
             self.seen.clear()
             self.model.zero_grad(set_to_none=True)
@@ -95,7 +96,7 @@ class Detector:
         return relevance
 
     def tuned(self, batches, variant):
-        relevance = 0
+        relevance = torch.zeros(())
         for batch in batches:
             self.seen.clear()
             gradients = torch.autograd.grad(tuned_loss(self.model, batch), self.seen)
@@ -110,9 +111,9 @@ class Detector:
 
 
 def main():
-    options = arguments()
+    options = arguments(shard="")
     model, examples = prepare(options)
-    detector = Detector(model, examples)
+    detector = Detector(model, examples, options.shard)
     serve(DEFAULTS, detector.run, lambda path: write_floats(path, detector.relevance),
           family=options.family, transformers=getattr(model, "version", ""))
 

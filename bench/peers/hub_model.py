@@ -12,7 +12,8 @@ class HubModel(nn.Module):
         config = transformers.AutoConfig.from_pretrained(folder)
         if getattr(config, "activation_function", "") == "gelu_new":
             config.activation_function = "gelu_pytorch_tanh"  # the same function, PyTorch's operator
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, config=config).to(dtype).eval()
+        name = "dtype" if int(self.version.split(".")[0]) >= 5 else "torch_dtype"
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, config=config, **{name: dtype}).eval()
         self.head = self.model.get_output_embeddings()
         self.gpt2 = config.model_type == "gpt2"
         self.blocks = self.model.base_model.h if self.gpt2 else self.model.base_model.layers
