@@ -21,7 +21,7 @@ test=("${build[@]}" libgtest-dev python3)
 install_test=("${build[@]}")
 format=(git)                      # and clang-format 14, where the release has it
 bench=("${build[@]}" libbenchmark-dev python3 python3-torch python3-numpy)
-fresh_machine=(debootstrap git util-linux coreutils tar zstd)
+fresh_machine=(debootstrap git util-linux tar gzip)
 
 usage() {
   sed -n '2,7s/^# \{0,1\}//p' "$0" >&2

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# fresh_machine_test.sh [bookworm|trixie|--all] [--complete]
+# fresh_machine_test.sh bookworm|trixie|--all [--complete]
 #
 # Makes minimal Debian machines of a release and does there what the README tells a new user to do, on a clone of HEAD:
 #   root   every command of README.md's sh blocks (`make demo` and `make check` among them), nothing compiled before
@@ -47,10 +47,9 @@ enter() {
   mount -t proc proc "$1/proc"
   mount -t tmpfs -o mode=755 tmpfs "$1/dev"
   local device
-  for device in null:3 zero:5 full:7 random:8 urandom:9; do
-    mknod -m 666 "$1/dev/${device%:*}" c 1 "${device#*:}"
+  for device in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0; do
+    mknod -m 666 "$1/dev/${device%%:*}" c $(tr : ' ' <<<"${device#*:}")
   done
-  mknod -m 666 "$1/dev/tty" c 5 0
   ln -s /proc/self/fd "$1/dev/fd"
   mkdir "$1/dev/pts" "$1/dev/shm"
   mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts"
@@ -61,12 +60,11 @@ enter() {
 
 # new_machine NAME: the base, reachable and with what every user has before reading a README: git and make (and sudo).
 new_machine() {
-  mkdir "$work/$1"
-  tar -C "$work/$1" -xzf "$base"
+  mkdir "$work/$1" && tar -C "$work/$1" -xzf "$base" || return 1
   cp /etc/resolv.conf "$work/$1/etc/resolv.conf"
   echo "127.0.0.1 localhost $(hostname)" >"$work/$1/etc/hosts"
   apt-config dump 2>/dev/null | grep -i '^Acquire::https\?::Proxy' >"$work/$1/etc/apt/apt.conf.d/90proxy" || true
-  enter "$work/$1"
+  enter "$work/$1" || return 1
   in_machine "$1" root 'apt-get update -qq -o APT::Update::Error-Mode=any' >>"$log" 2>&1 || return 77
   in_machine "$1" root 'apt-get install -y -qq --no-install-recommends git make sudo' >>"$log" 2>&1
 }
@@ -86,7 +84,7 @@ step() {
   local began=$SECONDS status=ok
   printf '\n$ %s\n' "$3" >>"$log"
   in_machine "$@" >>"$log" 2>&1 || status="FAILED ($?)"
-  printf '%-9s %-5s %6ss  %-12s %s\n' "$release" "$2" $((SECONDS - began)) "$status" "${3:0:90}" >>"$work/table"
+  printf '%-9s %-9s %7s  %-12s %s\n' "$release" "$2" $((SECONDS - began)) "$status" "${3:0:90}" >>"$work/table"
   say "$release, $2: $status after $((SECONDS - began)) s: ${3:0:90}"
   [ "$status" = ok ] && return
   printf '\n--- the last lines of %s:\n' "$log"
@@ -128,52 +126,66 @@ inside() {
   fi
 }
 
-complete=${FRESH_COMPLETE:-no}
-releases=()
-if [ "${1:-}" = --inside ]; then
-  work=$3
-  inside "$2"
-  exit
-fi
-for argument in "$@"; do
-  case "$argument" in
-    --all) releases=(bookworm trixie) ;;
-    --complete) complete=yes ;;
-    bookworm|trixie) releases+=("$argument") ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
-  esac
-done
-[ ${#releases[@]} -gt 0 ] || releases=(bookworm)
-
-[ "$(id -u)" -eq 0 ] || cannot "it needs root, for chroot and mounts"
-unshare --mount true 2>/dev/null || cannot "this machine allows no mount namespaces"
-command -v debootstrap >/dev/null || "$root/scripts/deps.sh" install fresh-machine >/dev/null 2>&1 ||
-  cannot "debootstrap is missing and can't be installed"
-[ "$(readme_commands | wc -l)" -ge 5 ] || { echo "README.md's sh blocks hold fewer than 5 commands" >&2; exit 1; }
-git -C "$root" diff --quiet HEAD || say "what is not committed is not tested"
-
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/taskneuron_fresh.XXXXXX")
-trap 'rm -rf --one-file-system "$work"' EXIT
-mkdir -p "$cache" "$logs"
-: >"$work/table"
-failed=0
-for release in "${releases[@]}"; do
-  base=$cache/debian-$release.tar.gz
-  if [ -z "$(find "$base" -mtime -$base_days 2>/dev/null)" ]; then make_base "$release" "$base"; fi
-  mkdir "$work/$release"
-  status=0
+# test_release RELEASE: its machines, and their rows added to the table. 0 passed, 1 failed, 77 out of reach.
+test_release() {
+  local status=0 tarball=$cache/debian-$1.tar.gz
+  if [ -z "$(find "$tarball" -mtime -$base_days 2>/dev/null)" ]; then make_base "$1" "$tarball"; fi
+  mkdir "$work/$1"
   FRESH_COMPLETE=$complete unshare --mount --pid --fork --kill-child \
-    bash "$0" --inside "$release" "$work/$release" || status=$?
-  cat "$work/$release/table" >>"$work/table" 2>/dev/null || true
-  rm -rf --one-file-system "${work:?}/$release"
-  if [ "$status" -eq 77 ]; then cannot "the packages of $release are out of reach (apt-get update); see $logs/$release.log"; fi
-  if [ "$status" -ne 0 ]; then
-    failed=1
-    say "$release: FAILED; the whole log is $logs/$release.log"
-  fi
-done
+    bash "$0" --inside "$1" "$work/$1" || status=$?
+  cat "$work/$1/table" >>"$work/table" 2>/dev/null || true
+  rm -rf --one-file-system "${work:?}/$1"
+  return "$status"
+}
 
-printf '\n%-9s %-5s %7s  %-12s %s\n' release as seconds result command
-cat "$work/table"
-[ "$failed" -eq 0 ] && echo "fresh machine test: passed on ${releases[*]}"
-exit "$failed"
+usage() {
+  sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+}
+
+main() {
+  complete=${FRESH_COMPLETE:-no}
+  if [ "${1:-}" = --inside ]; then
+    work=$3
+    inside "$2"
+    exit
+  fi
+  local argument releases=() failed=0 status
+  for argument in "$@"; do
+    case "$argument" in
+      --all) releases=(bookworm trixie) ;;
+      --complete) complete=yes ;;
+      bookworm|trixie) releases+=("$argument") ;;
+      *) usage ;;
+    esac
+  done
+  [ ${#releases[@]} -gt 0 ] || usage
+
+  [ "$(id -u)" -eq 0 ] || cannot "it needs root, for chroot and mounts"
+  unshare --mount true 2>/dev/null || cannot "this machine allows no mount namespaces"
+  "$root/scripts/deps.sh" check fresh-machine >/dev/null || "$root/scripts/deps.sh" install fresh-machine >/dev/null 2>&1 ||
+    cannot "debootstrap is missing and can't be installed"
+  [ "$(readme_commands | wc -l)" -ge 5 ] || { echo "README.md's sh blocks hold fewer than 5 commands" >&2; exit 1; }
+  git -C "$root" diff --quiet HEAD || say "what is not committed is not tested"
+
+  work=$(mktemp -d "${TMPDIR:-/var/tmp}/taskneuron_fresh.XXXXXX")
+  trap 'rm -rf --one-file-system "$work"' EXIT
+  mkdir -p "$cache" "$logs"
+  : >"$work/table"
+  for argument in "${releases[@]}"; do
+    status=0
+    test_release "$argument" || status=$?
+    case $status in
+      0) ;;
+      77) cannot "the packages of $argument are out of reach; see $logs/$argument.log" ;;
+      *) failed=1; say "$argument: FAILED; the whole log is $logs/$argument.log" ;;
+    esac
+  done
+
+  printf '\n%-9s %-9s %7s  %-12s %s\n' release as seconds result command
+  cat "$work/table"
+  [ "$failed" -eq 0 ] && echo "fresh machine test: passed on ${releases[*]}"
+  exit "$failed"
+}
+
+main "$@"
