@@ -132,7 +132,12 @@ test_release() {
   if [ -z "$(find "$tarball" -mtime -$base_days 2>/dev/null)" ]; then make_base "$1" "$tarball"; fi
   mkdir "$work/$1"
   FRESH_COMPLETE=$complete unshare --mount --pid --fork --kill-child \
-    bash "$0" --inside "$1" "$work/$1" || status=$?
+    bash "$0" --inside "$1" "$work/$1" &
+  # In the background, because unshare itself heeds no signal; with it everything inside dies.
+  local child=$!
+  trap 'kill -KILL '"$child"' 2>/dev/null; wait; exit 130' INT TERM HUP
+  wait "$child" || status=$?
+  trap - INT TERM HUP
   cat "$work/$1/table" >>"$work/table" 2>/dev/null || true
   rm -rf --one-file-system "${work:?}/$1"
   return "$status"
