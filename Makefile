@@ -1,31 +1,45 @@
 # The few things a person types. Everything real is in CMake and scripts/.
+# Each target first installs the Debian packages that it lacks (scripts/deps.sh), as root or with sudo.
 BUILD := build/release
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all deps build demo check bench install format clean
+.PHONY: all deps build demo tests check check-all bench install format clean
 
 all: build
 
-deps: ## install the Debian packages that building needs
-	scripts/deps.sh install
+packages = @scripts/deps.sh check $(1) || scripts/deps.sh install $(1)
 
-# Says nothing when nothing is missing.
-.PHONY: ensure-deps
-ensure-deps:
-	@scripts/deps.sh check || scripts/deps.sh install
+deps: ## every package of every target
+	scripts/deps.sh install all
 
-build: ensure-deps ## optimised build in build/release
-	@test -f $(BUILD)/build.ninja || cmake --preset release
-	cmake --build $(BUILD) -j $(JOBS)
+# The program and the library alone: tests and their packages come with the first `make check`.
+build: ## optimised build in build/release
+	$(call packages,build)
+	@test -f $(BUILD)/build.ninja || cmake --preset release -DTASKNEURON_TESTS=OFF
+	cmake --build $(BUILD) -j $(JOBS) --target taskneuron_program
 
-demo: build ## find the neurons of two tasks and switch them off
+demo: ## train the shipped model on two tasks, find the neurons of each, and switch them off
+	$(call packages,demo)
+	@$(MAKE) --no-print-directory build
 	scripts/demo.sh $(BUILD)/taskneuron
 
-check: build ## every test
-	ctest --test-dir $(BUILD) --output-on-failure
+tests:
+	$(call packages,test)
+	@grep -qs 'TASKNEURON_TESTS:BOOL=ON' $(BUILD)/CMakeCache.txt && test -f $(BUILD)/build.ninja || \
+	  cmake --preset release -DTASKNEURON_TESTS=ON
+	cmake --build $(BUILD) -j $(JOBS)
 
-bench: build ## measure (docs/performance.md)
+check: tests ## every test but the slow ones
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE slow
+
+check-all: tests ## every test
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+bench: ## measure (docs/performance.md)
+	$(call packages,bench)
+	@$(MAKE) --no-print-directory build
+	cmake $(BUILD) >/dev/null # looks again for Google Benchmark
 	cmake --build $(BUILD) -j $(JOBS) --target bench
 	python3 bench/run.py $(BUILD) --docs
 
@@ -33,7 +47,8 @@ install: build ## to PREFIX
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
 format: ## clang-format every source
-	git ls-files '*.cpp' '*.h' | xargs clang-format -i
+	$(call packages,format)
+	tools/format.sh
 
 clean:
 	rm -rf build

@@ -1,32 +1,76 @@
 #!/usr/bin/env bash
-# deps.sh check    exits 0 when every Debian package below is installed, names those missing otherwise
-# deps.sh install  installs those missing, as root or with sudo
+# deps.sh check [TARGET...]    exits 0 when the Debian packages of the targets are installed, names those missing otherwise
+# deps.sh install [TARGET...]  installs those missing, as root or with sudo
+# deps.sh list [TARGET...]     prints them
+#
+# Targets, each with what it builds on: build (the program; default), demo, test, install-test, format, bench,
+# fresh-machine; all is every one of them.
 set -euo pipefail
 
-packages=(
-  g++ cmake ninja-build pkg-config git
-  libtorch-dev libgloo-dev          # tensors, autograd
-  libdnnl-dev                       # oneDNN: the CPU's matrix products
-  libopenblas0-pthread              # float32 matrix products; the reference BLAS is many times slower
-  libpcre2-dev libutf8proc-dev      # the tokenizers' expressions and Unicode normal forms
-  libstemmer-dev                    # Porter stemming for ROUGE-L
+build=(
+  g++ cmake ninja-build pkg-config
+  libtorch-dev libgloo-dev        # tensors, autograd
+  libdnnl-dev                     # oneDNN: the CPU's matrix products
+  libopenblas0-pthread            # LibTorch's own products; the reference BLAS is many times slower
+  libpcre2-dev libutf8proc-dev    # the tokenizers' expressions and Unicode normal forms
+  libstemmer-dev                  # Porter stemming for ROUGE-L
   nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev
-  libgtest-dev python3              # tests
-  clang-format                      # make format, and the formatting check
 )
+demo=("${build[@]}" python3)
+test=("${build[@]}" libgtest-dev python3)
+install_test=("${build[@]}")
+format=(git)                      # and clang-format 14, where the release has it
+bench=("${build[@]}" libbenchmark-dev python3 python3-torch python3-numpy)
+fresh_machine=(debootstrap git util-linux tar gzip)
 
+usage() {
+  sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+}
+
+# Debian 13 has no clang-format 14, and other versions format otherwise.
+formatter() {
+  if apt-cache show clang-format-14 >/dev/null 2>&1; then echo clang-format-14; fi
+}
+
+packages_of() {
+  case "$1" in
+    build) printf '%s\n' "${build[@]}" ;;
+    demo) printf '%s\n' "${demo[@]}" ;;
+    test) printf '%s\n' "${test[@]}" ;;
+    install-test) printf '%s\n' "${install_test[@]}" ;;
+    format) printf '%s\n' "${format[@]}" $(formatter) ;;
+    bench) printf '%s\n' "${bench[@]}" ;;
+    fresh-machine) printf '%s\n' "${fresh_machine[@]}" ;;
+    all) for target in demo test install-test format bench fresh-machine; do packages_of "$target"; done ;;
+    *) echo "deps.sh: no target '$1'; there are build, demo, test, install-test, format, bench, fresh-machine, all" >&2
+       return 2 ;;
+  esac
+}
+
+action=${1:-}
+case "$action" in check|install|list) shift ;; *) usage ;; esac
+[ $# -gt 0 ] || set -- build
+command -v dpkg-query >/dev/null || { echo "deps.sh: only Debian's packages are known; see scripts/deps.sh for their names" >&2; exit 1; }
+
+wanted=()
+for target in "$@"; do
+  names=$(packages_of "$target")
+  mapfile -t -O "${#wanted[@]}" wanted <<<"$names"
+done
+mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | awk '!seen[$0]++')
+
+installed=$(dpkg-query -W -f='${Package} ${Status}\n' "${wanted[@]}" 2>/dev/null || true)
 missing=()
-for package in "${packages[@]}"; do
-  status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
-  [ "$status" = "install ok installed" ] || missing+=("$package")
+for package in "${wanted[@]}"; do
+  grep -qxF "$package install ok installed" <<<"$installed" || missing+=("$package")
 done
 
-case "${1:-}" in
-  check)
-    [ ${#missing[@]} -eq 0 ] || { echo "Missing Debian packages: ${missing[*]}"; exit 1; }
-    ;;
+case "$action" in
+  list) printf '%s\n' "${wanted[@]}" ;;
+  check) [ ${#missing[@]} -eq 0 ] || { echo "Missing Debian packages for $*: ${missing[*]}"; exit 1; } ;;
   install)
-    [ ${#missing[@]} -gt 0 ] || { echo "Nothing is missing."; exit 0; }
+    [ ${#missing[@]} -gt 0 ] || { echo "Nothing is missing for $*."; exit 0; }
     as_root=()
     if [ "$(id -u)" -ne 0 ]; then
       command -v sudo >/dev/null || { echo "Run as root, or install sudo, to install: ${missing[*]}" >&2; exit 1; }
@@ -37,9 +81,5 @@ case "${1:-}" in
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
       apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     echo "Installed."
-    ;;
-  *)
-    echo "usage: deps.sh check|install" >&2
-    exit 2
     ;;
 esac

@@ -3,8 +3,10 @@
 
 A fenced block right under a line <!-- file: PATH --> is written to PATH; in a ```console block every
 line that starts with "$ " is run and must succeed, and the lines under it must be among its output.
-Each page has an empty folder of its own, with the project's examples/ in it.
+Each page has an empty folder of its own, with the project's examples/ in it; pages run side by side, one
+for each processor, every command on one thread.
 """
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -32,25 +34,34 @@ def run_console(text, folder, program, page):
     return done, failures
 
 
+def run_page(page, program):
+    """(commands run, failures) of one page."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="taskneuron_docs_"))
+    os.symlink(ROOT / "examples", folder / "examples")
+    commands, failures = 0, []
+    for path, kind, text in BLOCK.findall(page.read_text()):
+        if path:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        elif kind == "console":
+            done, wrong = run_console(text, folder, program, page.name)
+            commands += done
+            failures += wrong
+    if commands == 0:
+        failures.append(f"{page.name}: has no example")
+    shutil.rmtree(folder)
+    return commands, failures
+
+
 def main():
     program = pathlib.Path(sys.argv[1]).resolve()
+    pages = sorted((ROOT / "docs" / "formats").glob("*.md"))
+    os.environ["OMP_NUM_THREADS"] = "1"
     passed, failures = 0, []
-    for page in sorted((ROOT / "docs" / "formats").glob("*.md")):
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="taskneuron_docs_"))
-        os.symlink(ROOT / "examples", folder / "examples")
-        commands = 0
-        for path, kind, text in BLOCK.findall(page.read_text()):
-            if path:
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / path).write_text(text)
-            elif kind == "console":
-                done, wrong = run_console(text, folder, program, page.name)
-                commands += done
-                failures += wrong
-        if commands == 0:
-            failures.append(f"{page.name}: has no example")
-        passed += commands
-        shutil.rmtree(folder)
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for commands, wrong in pool.map(lambda page: run_page(page, program), pages):
+            passed += commands
+            failures += wrong
     for failure in failures:
         print("FAILED " + failure)
     print(f"{passed - len(failures)} passed, {len(failures)} failed")

@@ -10,14 +10,18 @@ A case file holds commands and what they must do, as data:
     absent: path              nothing may exist there afterwards
     exists: path              a file must
 
-Commands run in an empty folder of the case's own ({out}), one after another.
+Commands run in an empty folder of the case's own ({out}), one after another. Case files know nothing of
+each other and run side by side, one for each processor, every command on one thread.
 """
+import concurrent.futures
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -66,26 +70,38 @@ def failures_of(entry, names):
     return found
 
 
+def run_case(case, program):
+    """(commands passed, commands failed, report) of one case file."""
+    out = tempfile.mkdtemp(prefix="taskneuron_cli_")
+    names = {"program": program, "out": out, "model": str(ROOT / "examples/models/mini"),
+             "tasks": str(ROOT / "examples/tasks"), "fixtures": str(ROOT / "tests/fixtures"),
+             "taskneuron": program}
+    began, passed, report = time.monotonic(), 0, []
+    entries = parse(case)
+    for entry in entries:
+        problems = failures_of(entry, names)
+        if problems:
+            report.append(f"FAILED {case.name}:{entry['line']}: {entry['command']}")
+            report += ["  " + problem for problem in problems]
+        else:
+            passed += 1
+    shutil.rmtree(out)
+    report.append(f"{case.name}: {passed} of {len(entries)} passed in {time.monotonic() - began:.0f} s")
+    return passed, len(entries) - passed, report
+
+
 def main():
     program = str(pathlib.Path(sys.argv[1]).resolve())
     folder = pathlib.Path(__file__).parent / "cases"
     cases = [pathlib.Path(p) for p in sys.argv[2:]] or sorted(folder.glob("*.case"))
+    cases.sort(key=lambda case: -case.stat().st_size)  # long ones first, so that none is left for the end
+    os.environ["OMP_NUM_THREADS"] = "1"
     passed = failed = 0
-    for case in cases:
-        out = tempfile.mkdtemp(prefix="taskneuron_cli_")
-        names = {"program": program, "out": out, "model": str(ROOT / "examples/models/mini"),
-                 "tasks": str(ROOT / "examples/tasks"), "fixtures": str(ROOT / "tests/fixtures"),
-                 "taskneuron": program}
-        for entry in parse(case):
-            problems = failures_of(entry, names)
-            if problems:
-                failed += 1
-                print(f"FAILED {case.name}:{entry['line']}: {entry['command']}")
-                for problem in problems:
-                    print("  " + problem)
-            else:
-                passed += 1
-        shutil.rmtree(out)
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for good, bad, report in pool.map(lambda case: run_case(case, program), cases):
+            passed += good
+            failed += bad
+            print("\n".join(report), flush=True)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
