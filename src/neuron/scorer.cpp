@@ -8,6 +8,7 @@
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/random.h"
+#include "taskneuron/neuron/unit_ablation.h"
 
 namespace taskneuron {
 
@@ -84,6 +85,15 @@ void require_finite(const ScoreRun& run, const ScoreBatch& batch, const at::Tens
                   batch.members[static_cast<std::size_t>(sequence)] + 1));
 }
 
+void record_losses(ScoreRun& run, const ScoreBatch& batch, const at::Tensor& nll) {
+  require_finite(run, batch, nll);
+  run.losses.resize(run.examples.size());
+  const at::Tensor losses = example_losses(*batch.batch, nll.detach());
+  for (std::size_t i = 0; i < batch.members.size(); ++i) {
+    run.losses[static_cast<std::size_t>(batch.members[i])] = losses.data_ptr<double>()[i];
+  }
+}
+
 void for_each_batch(ScoreRun& run, const std::function<void(const ScoreBatch&)>& step) {
   const bool shared = shares_prefix(run.options);
   const std::int64_t prefix = shared ? shared_prefix_tokens(run.examples) : 0;
@@ -153,6 +163,7 @@ Scores score_units(const Checkpoint& checkpoint, const Decoder& decoder,
   scores.sites = run.relevance.take();
   scores.examples = static_cast<std::int64_t>(examples.size());
   scores.tokens = run.tokens;
+  scores.losses = run.losses;
   scores.denominator = options.method == "random" ? 1
                        : run.positions > 0        ? run.positions
                                                   : scores.examples;
