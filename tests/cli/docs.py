@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the examples of docs/formats: docs.py PROGRAM
+"""Runs the examples of docs/formats and docs/concepts.md: docs.py PROGRAM
 
 A fenced block right under a line <!-- file: PATH --> is written to PATH; in a ```console block every
 line that starts with "$ " is run and must succeed, and the lines under it must be among its output.
@@ -35,7 +35,8 @@ def run_console(text, folder, program, page):
 def main():
     program = pathlib.Path(sys.argv[1]).resolve()
     passed, failures = 0, []
-    for page in sorted((ROOT / "docs" / "formats").glob("*.md")):
+    pages = sorted((ROOT / "docs" / "formats").glob("*.md")) + [ROOT / "docs" / "concepts.md"]
+    for page in pages:
         folder = pathlib.Path(tempfile.mkdtemp(prefix="taskneuron_docs_"))
         os.symlink(ROOT / "examples", folder / "examples")
         commands = 0
