@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/temporaries.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -91,14 +92,18 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(tempo
   if (fs::is_directory(path_)) {
     throw Error(fmt::format("{}: is a folder; a file name was expected", path_.string()));
   }
+  const auto lock = hold_temporaries();
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail("written");
+  remember_temporary(temporary_);
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
   ::close(descriptor_);
+  const auto lock = hold_temporaries();
   ::unlink(temporary_.c_str());
+  forget_temporary(temporary_);
 }
 
 void AtomicFile::fail(const char* action) const {
@@ -120,7 +125,11 @@ void AtomicFile::write(const void* data, std::size_t bytes) {
 
 void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) fail("synced");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("renamed into place");
+  {
+    const auto lock = hold_temporaries();
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("renamed into place");
+    forget_temporary(temporary_);
+  }
   ::close(descriptor_);
   descriptor_ = -1;
   const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -138,23 +147,30 @@ AtomicFolder::AtomicFolder(fs::path path) : path_(std::move(path)) {
   std::error_code failure;
   fs::create_directories(folder_of(path_), failure);
   temporary_ = temporary_name(path_);
+  const auto lock = hold_temporaries();
   fs::create_directory(temporary_, failure);
   if (failure) {
     throw Error(fmt::format("{}: cannot be created: {}", path_.string(), failure.message()));
   }
+  remember_temporary(temporary_);
 }
 
 AtomicFolder::~AtomicFolder() {
   std::error_code ignored;
-  if (!committed_) fs::remove_all(temporary_, ignored);
+  if (committed_) return;
+  const auto lock = hold_temporaries();
+  fs::remove_all(temporary_, ignored);
+  forget_temporary(temporary_);
 }
 
 void AtomicFolder::commit() {
   std::error_code failure;
+  const auto lock = hold_temporaries();
   fs::rename(temporary_, path_, failure);
   if (failure) {
     throw Error(fmt::format("{}: cannot be written: {}", path_.string(), failure.message()));
   }
+  forget_temporary(temporary_);
   committed_ = true;
 }
 

@@ -13,8 +13,17 @@ namespace {
 
 std::atomic<Verbosity> verbosity{Verbosity::kNormal};
 
-constexpr std::chrono::seconds kQuietPeriod{2};
-constexpr std::chrono::milliseconds kRedrawPeriod{200};
+using std::chrono::milliseconds;
+
+// When something is first shown, and then again.
+struct Periods {
+  milliseconds first;
+  milliseconds next;
+};
+constexpr Periods kOnTerminal{milliseconds(2000), milliseconds(200)};
+constexpr Periods kInLog{milliseconds(10000), milliseconds(30000)};
+
+}  // namespace
 
 std::string clock_time(double seconds) {
   const auto total = static_cast<std::int64_t>(seconds + 0.5);
@@ -23,8 +32,6 @@ std::string clock_time(double seconds) {
   }
   return fmt::format("{}:{:02}", total / 60, total % 60);
 }
-
-}  // namespace
 
 void set_verbosity(Verbosity value) { verbosity = value; }
 
@@ -37,9 +44,10 @@ void warn(const std::string& message) { fmt::print(stderr, "warning: {}\n", mess
 Progress::Progress(std::string title, std::int64_t total)
     : title_(std::move(title)),
       total_(std::max<std::int64_t>(total, 1)),
-      enabled_(verbosity != Verbosity::kQuiet && isatty(STDERR_FILENO) == 1),
+      enabled_(verbosity != Verbosity::kQuiet),
+      terminal_(isatty(STDERR_FILENO) == 1),
       start_(std::chrono::steady_clock::now()),
-      last_draw_(start_) {}
+      next_draw_(start_ + (terminal_ ? kOnTerminal : kInLog).first) {}
 
 namespace {
 constexpr double kShares = 1e6;  // a whole in steps
@@ -58,29 +66,46 @@ Progress::~Progress() {
   if (drawn_) fmt::print(stderr, "\r\033[K");
 }
 
+void Progress::skip(std::int64_t steps) {
+  skipped_ += steps;
+  done_ += steps;
+}
+
 void Progress::advance(std::int64_t steps, std::int64_t tokens) {
   done_ += steps;
   tokens_ += tokens;
   if (!enabled_) return;
   const auto now = std::chrono::steady_clock::now();
-  if (now - start_ < kQuietPeriod || now - last_draw_ < kRedrawPeriod) return;
-  last_draw_ = now;
-  draw();
+  if (now < next_draw_) return;
+  next_draw_ = now + (terminal_ ? kOnTerminal : kInLog).next;
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  if (terminal_) {
+    draw(seconds);
+  } else if (done_ < total_) {
+    fmt::print(stderr, "{}: {}\n", title_, state(seconds));
+  }
 }
 
-void Progress::draw() {
-  constexpr int kWidth = 24;
-  const std::chrono::duration<double> elapsed = last_draw_ - start_;
-  const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
-  const int filled = static_cast<int>(share * kWidth);
-  const double left = share > 0 ? elapsed.count() * (1 - share) / share : 0;
-  std::string line = fmt::format("\r{} [{}{}] {:3.0f}%", title_, std::string(filled, '='),
-                                 std::string(kWidth - filled, ' '), 100 * share);
-  if (tokens_ > 0) {
-    line += fmt::format(" {:.0f} tokens/s", static_cast<double>(tokens_) / elapsed.count());
+double Progress::share() const {
+  return std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
+}
+
+std::string Progress::state(double seconds) const {
+  std::string text = fmt::format("{:.0f}%", 100 * share());
+  if (tokens_ > 0) text += fmt::format(" {:.0f} tokens/s", static_cast<double>(tokens_) / seconds);
+  if (done_ > skipped_) {
+    const auto left = static_cast<double>(std::max<std::int64_t>(0, total_ - done_));
+    text +=
+        fmt::format(" {} left", clock_time(seconds * left / static_cast<double>(done_ - skipped_)));
   }
-  line += fmt::format(" {} left\033[K", clock_time(left));
-  std::fputs(line.c_str(), stderr);
+  return text + (remark_.empty() ? "" : ", " + remark_);
+}
+
+void Progress::draw(double seconds) {
+  constexpr int kWidth = 24;
+  const int filled = static_cast<int>(share() * kWidth);
+  fmt::print(stderr, "\r{} [{}{}] {}\033[K", title_, std::string(filled, '='),
+             std::string(kWidth - filled, ' '), state(seconds));
   std::fflush(stderr);
   drawn_ = true;
 }

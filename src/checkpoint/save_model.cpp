@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "base/file.h"
 #include "base/json.h"
 #include "base/torch_compat.h"
@@ -10,6 +12,8 @@ namespace taskneuron {
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr const char* kReadme = "README.md";
 
 bool is_weight_file(const fs::path& path) {
   const std::string name = path.filename().string();
@@ -24,6 +28,14 @@ std::string config_with_dtype(const fs::path& path, at::ScalarType dtype) {
   return config.dump(2) + "\n";
 }
 
+void require_finite(const std::string& name, const at::Tensor& made) {
+  if (!made.is_floating_point() || at::isfinite(made).all().item<bool>()) return;
+  throw Error(fmt::format(
+      "tensor '{}' would hold values that are not finite in {}; no model is written: a smaller "
+      "scale or learning rate may do, or a model in a wider dtype (see `taskneuron convert`)",
+      name, dtype_name(made.scalar_type())));
+}
+
 TensorSource source_of(const Checkpoint& base, const std::string& name,
                        const SaveOptions& options) {
   const at::Tensor stored = base.tensor(name);
@@ -32,8 +44,10 @@ TensorSource source_of(const Checkpoint& base, const std::string& name,
   TN_CHECK(source.sizes() == stored.sizes());
   const bool converts = options.dtype && source.is_floating_point();
   const at::ScalarType dtype = converts ? *options.dtype : source.scalar_type();
-  return {name, dtype, stored.sizes().vec(), [&base, &options, name, source, dtype] {
+  const bool changes = converts || found != options.replaced.end();
+  return {name, dtype, stored.sizes().vec(), [&base, &options, name, source, dtype, changes] {
             const at::Tensor made = source.to(dtype, /*non_blocking=*/false, /*copy=*/true);
+            if (changes) require_finite(name, made);
             base.release(name);
             if (options.progress) {
               const at::Tensor before = base.tensor(name);
@@ -55,11 +69,13 @@ void save_model_into(const Checkpoint& base, const fs::path& folder, const SaveO
   for (const auto& item : options.replaced) TN_CHECK(base.contains(item.first));
   for (const fs::directory_entry& entry : fs::directory_iterator(base.folder())) {
     if (!entry.is_regular_file() || is_weight_file(entry.path())) continue;
+    if (!options.readme.empty() && entry.path().filename() == kReadme) continue;
     const fs::path target = folder / entry.path().filename();
     const bool config = options.dtype && entry.path().filename() == "config.json";
     write_file(target,
                config ? config_with_dtype(entry.path(), *options.dtype) : read_file(entry.path()));
   }
+  if (!options.readme.empty()) write_file(folder / kReadme, options.readme);
   std::vector<TensorSource> sources;
   for (const std::string& name : base.tensor_names()) {
     sources.push_back(source_of(base, name, options));

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/file.h"
+#include "cli/provenance.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron::cli {
@@ -201,7 +202,8 @@ void run(const Options& options) {
                      {"scope", options.scope},
                      {"mode", fmt::format("{}", fmt::join(options.modes, ", "))},
                      {"random_kind", fmt::format("{}", fmt::join(options.random_kinds, ", "))},
-                     {"template", prompt.name()}};
+                     {"template", prompt.name()},
+                     {"deltas", deltas_json(options.model.deltas)}};
   json.update(report.json());
   print_json(json);
 }
@@ -223,7 +225,7 @@ void add_ablate(CLI::App& app) {
   command->add_option("--scope", options->scope, "global: of all units; layer: of each layer's")
       ->capture_default_str();
   command->add_option("--site", options->sites,
-                      "Only these sites of the score files, ranked together; paper: act and out");
+                      std::string("Only these sites of the score files. ") + kSitesHelp);
   command->add_option("--aggregate", options->aggregate,
                       "example, token or dataset; default: what the score file names");
   command
@@ -255,12 +257,14 @@ void add_ablate(CLI::App& app) {
                     "Use scores that were made for other weights of the same shape");
   options->common.add_to(*command);
   command->footer(
-      "Examples:\n  taskneuron ablate examples/models/mini --task examples/tasks/scitail \\\n"
-      "    --scores scitail.safetensors --top 10%\n"
-      "  taskneuron ablate examples/models/mini --task examples/tasks/scitail "
-      "examples/tasks/babi \\\n"
-      "    --scores scores/scitail.safetensors scores/babi.safetensors --top 1% 3% 10% \\\n"
-      "    --random-kind matched uniform --text README.md");
+      std::string(
+          "Examples:\n  taskneuron ablate examples/models/mini --task examples/tasks/scitail \\\n"
+          "    --scores scitail.safetensors --top 10%\n"
+          "  taskneuron ablate examples/models/mini --task examples/tasks/scitail "
+          "examples/tasks/babi \\\n"
+          "    --scores scores/scitail.safetensors scores/babi.safetensors --top 1% 3% 10% \\\n"
+          "    --random-kind matched uniform --text README.md") +
+      kTermsFooter);
   command->callback([options] { run(*options); });
 }
 

@@ -1,8 +1,11 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/command.h"
+#include "cli/provenance.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/train/delta.h"
+#include "taskneuron/train/model_card.h"
 
 namespace taskneuron::cli {
 
@@ -14,6 +17,11 @@ struct Options {
   std::vector<std::string> deltas;
   std::string out;
 };
+
+std::string command_line(const Options& options) {
+  return fmt::format("taskneuron apply {} --delta {} --out {}", options.model,
+                     fmt::join(options.deltas, " "), options.out);
+}
 
 void run(const Options& options) {
   options.common.apply();
@@ -35,6 +43,8 @@ void run(const Options& options) {
                      save.replaced.size()));
   }
   const std::size_t tensors = save.replaced.size();
+  save.readme = model_card({options.model, base.hash(), delta_inputs(options.deltas),
+                            fmt::format("made by `{}`", command_line(options))});
   Progress bar("apply", base.tensor_bytes());
   save.progress = [&](std::int64_t bytes) { bar.advance(bytes); };
   save_model(base, options.out, save);
@@ -43,7 +53,9 @@ void run(const Options& options) {
   for (const ScaledDelta& one : deltas) values += one.delta.values();
   if (options.common.json) {
     return print_json({{"model", options.model},
+                       {"base_hash", base.hash()},
                        {"deltas", options.deltas},
+                       {"applied", deltas_json(options.deltas)},
                        {"tensors", tensors},
                        {"values", values},
                        {"rounded_tensors", rounded},
@@ -69,9 +81,10 @@ void add_apply(CLI::App& app) {
       ->required();
   command->add_option("--out", options->out, "Folder to write")->required();
   options->common.add_to(*command);
-  command->footer(
-      "Example:\n  taskneuron apply examples/models/mini --delta tuned/delta.safetensors:0.5 \\\n"
-      "    --out half-tuned");
+  command->footer(std::string("Example:\n  taskneuron apply examples/models/mini --delta "
+                              "tuned/delta.safetensors:0.5 \\\n"
+                              "    --out half-tuned") +
+                  kTermsFooter);
   command->callback([options] { run(*options); });
 }
 

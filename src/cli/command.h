@@ -34,6 +34,16 @@ void add_tasks(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_train(CLI::App& app);
 void add_apply(CLI::App& app);
+void add_completion(CLI::App& app);
+
+// What --site's names mean, for its help, and where the terms of all options are explained.
+inline constexpr const char* kSitesHelp =
+    "act: the input of the FFN's down projection (TransformerLens: hook_post); up: the up "
+    "projection's output; gate: the gate projection's, in gated FFNs; out: the FFN's output; "
+    "paper: "
+    "act and out, ranked together";
+inline constexpr const char* kTermsFooter =
+    "\n\nTerms (unit, site, relevance, ...): docs/concepts.md";
 
 // Options that every command has.
 struct CommonOptions {

@@ -106,10 +106,12 @@ void add_compare(CLI::App& app) {
   command->add_option("--scope", options->scope, "Scores: global or layer")->capture_default_str();
   options->common.add_to(*command);
   command->footer(
-      "Prints the Jaccard overlap next to the one expected by chance with the same number of "
-      "units\n"
-      "per layer; for scores also the correlations of relevance over all units.\n\n"
-      "Example:\n  taskneuron compare scitail.safetensors amazonfood.safetensors");
+      std::string(
+          "Prints the Jaccard overlap next to the one expected by chance with the same number of "
+          "units\n"
+          "per layer; for scores also the correlations of relevance over all units.\n\n"
+          "Example:\n  taskneuron compare scitail.safetensors amazonfood.safetensors") +
+      kTermsFooter);
   command->callback([options] { run(*options); });
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "cli/command.h"
+#include "cli/provenance.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/memory.h"
@@ -82,7 +83,8 @@ void run(const Options& options) {
     tasks.push_back(encode_task(folder, options.data, encoder));
   }
   OutputJson results = OutputJson::array();
-  Table table({"task", "split", "examples", "tokens", "seconds", "tokens/s", "scores"});
+  Table table(
+      {"task", "split", "examples", "loss ± 95%", "tokens", "seconds", "tokens/s", "scores"});
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     const BatchMemory plan = options.data.fit(model.checkpoint(), model.decoder(),
                                               score_demand(tasks[i].examples, scoring));
@@ -96,6 +98,8 @@ void run(const Options& options) {
     scores.info.task = tasks[i].task.name;
     scores.info.split = options.data.split;
     scores.info.template_hash = prompt.hash();
+    scores.info.deltas = deltas_text(options.model.deltas);
+    const LossInterval loss(scores.losses);
     make_folder_of(paths[i]);
     save_scores(scores, paths[i]);
     const double rate = static_cast<double>(scores.tokens) / elapsed.count();
@@ -111,8 +115,10 @@ void run(const Options& options) {
                        {"recomputed", plan.recompute},
                        {"predicted_memory_bytes", plan.predicted},
                        {"peak_memory_bytes", memory.bytes()},
+                       {"deltas", deltas_json(options.model.deltas)},
                        {"out", paths[i]}});
-    table.add({tasks[i].task.name, options.data.split, std::to_string(scores.examples),
+    loss.add_to(results.back());
+    table.add({tasks[i].task.name, options.data.split, std::to_string(scores.examples), loss.text(),
                std::to_string(scores.tokens), fmt::format("{:.1f}", elapsed.count()),
                fmt::format("{:.0f}", rate), paths[i]});
   }
@@ -129,10 +135,7 @@ void add_detect(CLI::App& app) {
   options->model.add_to(*command);
   options->data.add_to(*command, "train");
   command->add_option("--out", options->out, "Score file; a folder for several tasks")->required();
-  command
-      ->add_option("--site", options->sites,
-                   "act, up, gate, out, or the preset paper (act and out)")
-      ->capture_default_str();
+  command->add_option("--site", options->sites, kSitesHelp)->capture_default_str();
   command
       ->add_option("--method", options->method, fmt::format("{}", fmt::join(score_methods(), ", ")))
       ->capture_default_str();
@@ -150,8 +153,10 @@ void add_detect(CLI::App& app) {
   command->add_option("--seed", options->seed, "Seed of method random")->capture_default_str();
   options->common.add_to(*command);
   command->footer(
-      "Example:\n  taskneuron detect examples/models/mini --task examples/tasks/scitail \\\n"
-      "    --out scitail.safetensors");
+      std::string(
+          "Example:\n  taskneuron detect examples/models/mini --task examples/tasks/scitail \\\n"
+          "    --out scitail.safetensors") +
+      kTermsFooter);
   command->callback([options] { run(*options); });
 }
 

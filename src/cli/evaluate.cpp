@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/provenance.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/evaluate/variant.h"
@@ -26,7 +27,7 @@ struct Options {
 
 std::vector<Variant> make_variants(const Options& options, const LoadedModel& model) {
   std::vector<Variant> variants;
-  if (options.sets.empty()) variants.push_back(original_variant(model.decoder()));
+  variants.push_back(original_variant(model.decoder()));
   for (const std::string& path : options.sets) {
     const NeuronSet set = load_set(path);
     require_fit(set, model.checkpoint().config(), model.checkpoint().hash(),
@@ -54,6 +55,23 @@ EvaluationOptions evaluation_options(const Options& options) {
   return {parse_scoring(options.scoring),
           options.stop == "newline" ? StopRule::kNewline : StopRule::kBlankLine,
           options.max_new_tokens};
+}
+
+LossInterval loss_of(const TaskResult& result) {
+  std::vector<double> losses;
+  for (const Prediction& prediction : result.predictions) losses.push_back(prediction.loss);
+  return LossInterval(losses);
+}
+
+// The set that a row is of: null for the model as it is beside others.
+void name_set(OutputJson& entry, const Options& options, const Variant& variant) {
+  if (options.sets.empty()) return;
+  entry["set"] = nullptr;
+  if (!variant.name.empty()) entry["set"] = variant.name;
+}
+
+std::string units_changed(const Options& options, const Variant& variant) {
+  return variant.name.empty() && !options.sets.empty() ? "none" : variant.name;
 }
 
 OutputJson result_json(const TaskResult& result) {
@@ -102,11 +120,11 @@ OutputJson run_text(const Options& options, const LoadedModel& model,
                         {"value", result.perplexity}, {"stderr", result.standard_error},
                         {"tokens", result.tokens},    {"window", window},
                         {"loss", result.loss}};
-    if (!variant.name.empty()) entry["set"] = variant.name;
+    name_set(entry, options, variant);
     results.push_back(entry);
     table.add({options.text, "", "perplexity", fmt::format("{:.3f}", result.perplexity),
                fmt::format("{:.3f}", result.standard_error), fmt::format("{:.4f}", result.loss),
-               std::to_string(result.tokens), variant.name});
+               std::to_string(result.tokens), units_changed(options, variant)});
   }
   return results;
 }
@@ -128,12 +146,13 @@ OutputJson run_task(const Options& options, const LoadedModel& model, const std:
         *variant.decoder, *variant.hook, limits,
         [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); });
     OutputJson entry = result_json(result);
-    if (!variant.name.empty()) entry["set"] = variant.name;
+    loss_of(result).add_to(entry);
+    name_set(entry, options, variant);
     results.push_back(entry);
     if (predictions != nullptr) write_predictions(*predictions, result, variant.name);
     table.add({result.task, result.split, result.metric, fmt::format("{:.4f}", result.value),
-               fmt::format("{:.4f}", result.standard_error), fmt::format("{:.4f}", result.loss),
-               std::to_string(result.examples), variant.name});
+               fmt::format("{:.4f}", result.standard_error), loss_of(result).text(),
+               std::to_string(result.examples), units_changed(options, variant)});
   }
   return results;
 }
@@ -151,7 +170,7 @@ void run(const Options& options) {
   const LoadedModel model(options.model);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
   const std::vector<Variant> variants = make_variants(options, model);
-  Table table({"task", "split", "metric", "value", "stderr", "loss", "n", "units changed"});
+  Table table({"task", "split", "metric", "value", "stderr", "loss ± 95%", "n", "units changed"});
   OutputJson results = OutputJson::array();
   const auto take = [&](const OutputJson& entries) {
     for (const OutputJson& entry : entries) results.push_back(entry);
@@ -168,7 +187,8 @@ void run(const Options& options) {
   OutputJson json = {{"model", model.folder()},
                      {"model_hash", model.checkpoint().hash()},
                      {"template", prompt.name()},
-                     {"template_hash", prompt.hash()}};
+                     {"template_hash", prompt.hash()},
+                     {"deltas", deltas_json(options.model.deltas)}};
   if (!options.sets.empty()) json["mode"] = options.mode;
   json["results"] = results;
   print_json(json);
@@ -182,7 +202,8 @@ void add_evaluate(CLI::App& app) {
       "evaluate", "Metrics of a model on tasks, as it is or with units switched off");
   options->model.add_to(*command);
   options->data.add_to(*command, "test", /*tasks_required=*/false);
-  command->add_option("--set", options->sets, "Sets of units to change, one result each");
+  command->add_option("--set", options->sets,
+                      "Sets of units to change, one result each, beside the model as it is");
   command->add_option("--mode", options->mode, kModeHelp)->capture_default_str();
   command->add_option(
       "--scoring", options->scoring,
@@ -204,9 +225,11 @@ void add_evaluate(CLI::App& app) {
                     "Use sets that were made for other weights of the same shape");
   options->common.add_to(*command);
   command->footer(
-      "Examples:\n  taskneuron evaluate examples/models/mini --task examples/tasks/scitail\n"
-      "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail --set "
-      "scitail.json");
+      std::string(
+          "Examples:\n  taskneuron evaluate examples/models/mini --task examples/tasks/scitail\n"
+          "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail --set "
+          "scitail.json") +
+      kTermsFooter);
   command->callback([options] { run(*options); });
 }
 

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "cli/command.h"
+#include "cli/provenance.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron::cli {
@@ -140,6 +142,45 @@ OutputJson stability_json(const Stability& stability, const Options& options) {
   return json;
 }
 
+std::int64_t count_tokens(const std::vector<AnswerExample>& examples) {
+  std::int64_t tokens = 0;
+  for (const AnswerExample& example : examples) {
+    tokens += static_cast<std::int64_t>(example.ids.size());
+  }
+  return tokens;
+}
+
+// What is about to be done, and after the first part how long the second will take about.
+class Forecast {
+ public:
+  Forecast(const EncodedTask& task, const FidelityOptions& fidelity)
+      : task_(task), units_(fidelity.units) {
+    const auto all = static_cast<std::int64_t>(task.examples.size());
+    examples_ = std::min(fidelity.examples, all);
+    note(
+        fmt::format("{}: first the stability of the set, from {} examples ({} tokens); then the "
+                    "true loss change of {} units, one by one on {} examples",
+                    task.task.name, all, count_tokens(task.examples), units_, examples_));
+  }
+  void stability_done() const {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
+    // A unit costs on average half a forward pass, which is a third of forward and backward.
+    const double passes = static_cast<double>(units_) / 6 + 1;
+    const double share =
+        static_cast<double>(examples_) / static_cast<double>(task_.examples.size());
+    const double seconds = elapsed.count() * share * passes;
+    if (seconds < 5) return;
+    note(fmt::format("{}: the stability took {}, the single units will take about {}",
+                     task_.task.name, clock_time(elapsed.count()), clock_time(seconds)));
+  }
+
+ private:
+  const EncodedTask& task_;
+  std::int64_t units_;
+  std::int64_t examples_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
 TaskFidelity audit_task(const Options& options, FidelityOptions fidelity, const LoadedModel& model,
                         const ExampleEncoder& encoder, const std::string& folder) {
   const EncodedTask task = encode_task(folder, options.data, encoder);
@@ -147,6 +188,8 @@ TaskFidelity audit_task(const Options& options, FidelityOptions fidelity, const 
                                             score_demand(task.examples, fidelity.scoring));
   fidelity.scoring.limits = plan.limits;
   fidelity.scoring.recompute = plan.recompute;
+  if (task.examples.size() < 2) throw Error("stability needs at least two examples");
+  const Forecast forecast(task, fidelity);
   TaskFidelity found;
   found.task = task.task.name;
   {
@@ -155,6 +198,7 @@ TaskFidelity audit_task(const Options& options, FidelityOptions fidelity, const 
         model.checkpoint(), model.decoder(), task.examples, fidelity,
         [&](double share, std::int64_t tokens) { bar.advance_share(share, tokens); });
   }
+  forecast.stability_done();
   Progress bar(fmt::format("fidelity {}", found.task));
   found.loss =
       audit_loss(model.checkpoint(), model.decoder(), task.examples, fidelity,
@@ -184,8 +228,10 @@ void run(const Options& options) {
                        {"stability", stability_json(found.stability, options)}});
   }
   if (!options.common.json) return;
-  print_json(
-      {{"model", model.folder()}, {"model_hash", model.checkpoint().hash()}, {"results", results}});
+  print_json({{"model", model.folder()},
+              {"model_hash", model.checkpoint().hash()},
+              {"deltas", deltas_json(options.model.deltas)},
+              {"results", results}});
 }
 
 }  // namespace
@@ -197,10 +243,7 @@ void add_fidelity(CLI::App& app) {
   options->model.dtype = "float32";  // in bfloat16 most single units' changes are rounding
   options->model.add_to(*command);
   options->data.add_to(*command, "train");
-  command
-      ->add_option("--site", options->sites,
-                   "act, up, gate, out, or the preset paper (act and out)")
-      ->capture_default_str();
+  command->add_option("--site", options->sites, kSitesHelp)->capture_default_str();
   command->add_option("--aggregate", options->aggregate, "example, token or dataset")
       ->capture_default_str();
   command->add_option("--top", options->top, "Set whose stability is asked for")
@@ -229,7 +272,9 @@ void add_fidelity(CLI::App& app) {
   command->add_option("--seed", options->seed, "Seed of all samples")->capture_default_str();
   options->common.add_to(*command);
   command->footer(
-      "Example:\n  taskneuron fidelity examples/models/mini --task examples/tasks/scitail");
+      std::string(
+          "Example:\n  taskneuron fidelity examples/models/mini --task examples/tasks/scitail") +
+      kTermsFooter);
   command->callback([options] { run(*options); });
 }
 

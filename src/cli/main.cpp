@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 
+#include <cmath>
+#include <cstdlib>
 #include <exception>
 #include <string>
 
 #include "base/text_distance.h"
 #include "cli/command.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/interruption.h"
 #include "taskneuron/base/version.h"
 
 namespace taskneuron::cli {
@@ -70,12 +73,33 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error,
   return kWrongUsage;
 }
 
+// A number that is infinite or none at all is a slip in every option that takes one.
+void refuse_numbers_that_are_not_finite(CLI::App& app) {
+  const CLI::Validator finite(
+      [](std::string& text) {
+        char* end = nullptr;
+        const double value = std::strtod(text.c_str(), &end);
+        const bool number = end != text.c_str() && *end == '\0';
+        return number && !std::isfinite(value) ? fmt::format("'{}' is not a finite number", text)
+                                               : std::string();
+      },
+      "");
+  for (CLI::Option* option : app.get_options()) {
+    // In front of other checks: their messages are about ranges.
+    if (option->get_type_name().find("FLOAT") != std::string::npos) option->transform(finite);
+  }
+  for (CLI::App* command : app.get_subcommands({})) refuse_numbers_that_are_not_finite(*command);
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Finds the neurons a language model uses for a task, and proves that they matter."};
   app.name("taskneuron");
   app.set_version_flag("--version", std::string("taskneuron ") + version());
   app.require_subcommand(1);
-  app.footer("Start with `taskneuron inspect MODEL`; every command has --help with an example.");
+  app.footer(
+      std::string(
+          "Start with `taskneuron inspect MODEL`; every command has --help with an example.") +
+      kTermsFooter);
   add_inspect(app);
   add_tokenize(app);
   add_evaluate(app);
@@ -89,6 +113,8 @@ int run(int argc, char** argv) {
   add_convert(app);
   add_train(app);
   add_apply(app);
+  add_completion(app);
+  refuse_numbers_that_are_not_finite(app);
 
   try {
     app.parse(argc, argv);
@@ -105,11 +131,15 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace taskneuron;
+  clean_up_on_signals();
   try {
     return cli::run(argc, argv);
   } catch (const UsageError& error) {
     cli::print_error(error.what());
     return cli::kWrongUsage;
+  } catch (const Interrupted& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    end_by_deferred_signal();
   } catch (const std::bad_alloc&) {
     cli::print_error("not enough memory; lower --batch-tokens or --max-length");
   } catch (const c10::Error& error) {

@@ -135,7 +135,8 @@ void add_select(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--aggregate", options->aggregate,
                       "example, token or dataset; default: the score file's own");
-  command->add_option("--site", options->sites, "Only these sites of the score files");
+  command->add_option("--site", options->sites,
+                      std::string("Only these sites of the score files. ") + kSitesHelp);
   command->add_option("--contrast", options->contrast,
                       "Score files of other tasks whose mean relevance is subtracted");
   command->add_option("--random", options->random, "Instead: N random sets as large as --like")
@@ -150,8 +151,10 @@ void add_select(CLI::App& app) {
   command->add_option("--out", options->out, "Set file; a folder for several")->required();
   options->common.add_to(*command);
   command->footer(
-      "Examples:\n  taskneuron select scitail.safetensors --top 10% --out scitail.json\n"
-      "  taskneuron select --random 5 --like scitail.json --out random");
+      std::string(
+          "Examples:\n  taskneuron select scitail.safetensors --top 10% --out scitail.json\n"
+          "  taskneuron select --random 5 --like scitail.json --out random") +
+      kTermsFooter);
   command->callback([options] { run(*options); });
 }
 

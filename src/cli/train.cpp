@@ -2,13 +2,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
-#include "base/file.h"
-#include "base/sha256.h"
 #include "cli/command.h"
+#include "cli/provenance.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/interruption.h"
 #include "taskneuron/base/version.h"
 #include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/neuron/neuron_set.h"
@@ -52,8 +53,6 @@ struct Options {
   bool no_shared_prefix = false;
   bool allow_other_weights = false;
 };
-
-std::string file_hash(const fs::path& path) { return sha256_hex(read_file(path)); }
 
 // What is trained, in all and by each task.
 struct Trained {
@@ -137,6 +136,8 @@ void check_usage(const Options& options) {
   }
   if (!(options.learning_rate > 0)) throw UsageError("--lr must be above 0");
   if (!(options.epochs > 0)) throw UsageError("--epochs must be above 0");
+  if (!(options.epochs < 1e9)) throw UsageError("--epochs must be below 1e9");
+  if (options.lora_alpha < 0) throw UsageError("--lora-alpha must be above 0");
   parse_schedule(options.schedule);
   SamplingOptions sampling;
   parse_mixing(options.mixing, sampling);
@@ -187,53 +188,70 @@ TrainerOptions trainer_options(const Options& options, const std::vector<Encoded
   return result;
 }
 
-// Everything that the trained weights depend on.
-std::map<std::string, std::string> settings_of(const Options& options, const LoadedModel& model,
-                                               const PromptTemplate& prompt, const Trained& trained,
-                                               const TrainerOptions& trainer) {
-  std::map<std::string, std::string> settings = {
-      {"model", model.checkpoint().hash()},
-      {"dtype", dtype_name(model.decoder().options().dtype)},
-      {"template", prompt.hash()},
-      {"trained", trained.name},
-      {"lr", fmt::format("{}", options.learning_rate)},
-      {"schedule", options.schedule},
-      {"warmup_steps", std::to_string(options.warmup_steps)},
-      {"weight_decay", fmt::format("{}", options.weight_decay)},
-      {"clip", fmt::format("{}", options.clip)},
-      {"steps", std::to_string(trainer.schedule.steps)},
-      {"batch", std::to_string(options.batch)},
-      {"accumulate", std::to_string(options.accumulate)},
-      {"mixing", options.mixing},
-      {"seed", std::to_string(options.seed)},
-      {"split", options.data.split},
-      {"limit", std::to_string(options.data.limit)},
-      {"max_length", std::to_string(options.data.max_length)},
-      {"batch_tokens", std::to_string(options.data.batch_tokens)},
-      {"shared_prefix", options.no_shared_prefix ? "off" : "on"},
-      {"evaluate", options.evaluate},
-      {"patience", std::to_string(options.patience)},
-      {"save", options.save},
-      {"version", version()}};
-  if (options.patience > 0) {
-    settings["validation_split"] = options.validation_split;
-    settings["validation_limit"] = std::to_string(options.validation_limit);
-  }
-  std::string tasks, sets;
+RunInputs inputs_of(const Options& options, const LoadedModel& model) {
+  RunInputs inputs;
+  inputs.model = {options.model.folder, Checkpoint(options.model.folder).hash(), std::nullopt};
+  inputs.deltas = delta_inputs(options.model.deltas);
   for (const std::string& folder : options.data.tasks) {
     const Task task = load_task(folder);
-    tasks += fmt::format("{}{} {:.16}", tasks.empty() ? "" : ", ", task.name,
-                         file_hash(split_path(task, options.data.split)));
+    inputs.tasks.push_back({folder, file_hash(split_path(task, options.data.split)), std::nullopt});
   }
   for (const std::string& path : options.sets) {
-    sets += fmt::format("{}{:.16}", sets.empty() ? "" : ", ", file_hash(path));
+    inputs.sets.push_back({path, file_hash(path), std::nullopt});
+  }
+  return inputs;
+}
+
+// Enough of a hash to tell two apart, without its name.
+std::string short_hash(const RunInput& input) { return input.hash.substr(7, 16); }
+
+// Everything that the trained weights depend on.
+std::map<std::string, Setting> settings_of(const Options& options, const LoadedModel& model,
+                                           const PromptTemplate& prompt, const Trained& trained,
+                                           const TrainerOptions& trainer, const RunInputs& inputs) {
+  const DecoderOptions& computed = model.decoder().options();
+  std::map<std::string, Setting> settings = {{"model", model.checkpoint().hash()},
+                                             {"dtype", std::string(dtype_name(computed.dtype))},
+                                             {"device", computed.device.str()},
+                                             {"template", prompt.hash()},
+                                             {"trained", trained.name},
+                                             {"lr", options.learning_rate},
+                                             {"schedule", options.schedule},
+                                             {"warmup_steps", options.warmup_steps},
+                                             {"weight_decay", options.weight_decay},
+                                             {"clip", options.clip},
+                                             {"steps", trainer.schedule.steps},
+                                             {"batch", options.batch},
+                                             {"accumulate", options.accumulate},
+                                             {"mixing", options.mixing},
+                                             {"seed", options.seed},
+                                             {"split", options.data.split},
+                                             {"limit", options.data.limit},
+                                             {"max_length", options.data.max_length},
+                                             {"batch_tokens", options.data.batch_tokens},
+                                             {"shared_prefix", !options.no_shared_prefix},
+                                             {"evaluate", options.evaluate},
+                                             {"patience", options.patience},
+                                             {"save", options.save},
+                                             {"version", std::string(version())}};
+  if (options.patience > 0) {
+    settings["validation_split"] = options.validation_split;
+    settings["validation_limit"] = options.validation_limit;
+  }
+  std::string tasks, sets;
+  for (const RunInput& input : inputs.tasks) {
+    tasks += fmt::format("{}{} {}", tasks.empty() ? "" : ", ", load_task(input.path).name,
+                         short_hash(input));
+  }
+  for (const RunInput& input : inputs.sets) {
+    sets += (sets.empty() ? "" : ", ") + short_hash(input);
   }
   settings["tasks"] = tasks;
   if (!sets.empty()) settings["sets"] = sets;
   if (options.lora_rank > 0) {
-    settings["lora"] =
-        fmt::format("rank {}, alpha {}, {}", trained.all.lora.rank, trained.all.lora.alpha,
-                    fmt::join(trained.all.lora.targets, " "));
+    settings["lora_rank"] = trained.all.lora.rank;
+    settings["lora_alpha"] = trained.all.lora.alpha;
+    settings["lora_targets"] = fmt::format("{}", fmt::join(trained.all.lora.targets, " "));
   }
   return settings;
 }
@@ -278,6 +296,21 @@ OutputJson validation_json(const std::vector<TaskResult>& results) {
   return list;
 }
 
+void print_validation(const TrainingRunResult& result) {
+  if (result.validation.empty()) return;
+  Table table({"task", "split", "metric", "step", "value", "stderr", "loss", "n"});
+  const auto add = [&](const std::vector<TaskResult>& rows, std::int64_t step) {
+    for (const TaskResult& row : rows) {
+      table.add({row.task, row.split, row.metric, std::to_string(step),
+                 fmt::format("{:.4f}", row.value), fmt::format("{:.4f}", row.standard_error),
+                 fmt::format("{:.4f}", row.loss), std::to_string(row.examples)});
+    }
+  };
+  add(result.validation_before, 0);
+  add(result.validation, result.best_step);
+  table.print();
+}
+
 void print_result(const Options& options, const TrainableModel& model, const Trainer& trainer,
                   std::int64_t optimizer_bytes, const TrainingRunResult& result) {
   const std::int64_t values = values_of(model);
@@ -295,6 +328,7 @@ void print_result(const Options& options, const TrainableModel& model, const Tra
                        {"tokens_per_second", static_cast<double>(result.tokens) / result.seconds},
                        {"frozen_identical", result.certificate.holds()},
                        {"validation", validation_json(result.validation)},
+                       {"validation_before", validation_json(result.validation_before)},
                        {"out", options.out},
                        {"file", result.file}});
   }
@@ -305,15 +339,7 @@ void print_result(const Options& options, const TrainableModel& model, const Tra
   fmt::print("{} values outside of them are bit-identical to {}: {}\n",
              result.certificate.frozen_values, options.model.folder,
              (fs::path(options.out) / "certificate.json").string());
-  if (!result.validation.empty()) {
-    Table table({"task", "split", "metric", "value", "stderr", "loss", "n"});
-    for (const TaskResult& row : result.validation) {
-      table.add({row.task, row.split, row.metric, fmt::format("{:.4f}", row.value),
-                 fmt::format("{:.4f}", row.standard_error), fmt::format("{:.4f}", row.loss),
-                 std::to_string(row.examples)});
-    }
-    table.print();
-  }
+  print_validation(result);
   fmt::print("{}\n", result.file);
 }
 
@@ -343,7 +369,9 @@ void run(const Options& given) {
   TrainableModel trainable = make_trainable(model.checkpoint(), model.decoder(), trained.all);
   run_options.out = options.out;
   run_options.resume = options.resume;
-  run_options.settings = settings_of(options, model, prompt, trained, trainer_settings);
+  run_options.inputs = inputs_of(options, model);
+  run_options.settings =
+      settings_of(options, model, prompt, trained, trainer_settings, run_options.inputs);
   run_options.save = options.save == "delta" ? SaveAs::kDelta : SaveAs::kModel;
   run_options.checkpoint_seconds = options.checkpoint_seconds;
   run_options.patience = options.patience;
@@ -362,9 +390,15 @@ void run(const Options& given) {
   run_options.validation_limits = options.data.limits();
   TrainingRunResult result;
   blame_weights(model.checkpoint(), [&] {
+    const DeferredSignals signals;
+    run_options.interrupted = [&] { return signals.requested(); };
     Progress bar("train", trainer.steps());
-    result = run_training(model.checkpoint(), trainable, trainer, run_options,
-                          [&](std::int64_t tokens) { bar.advance(tokens > 0 ? 1 : 0, tokens); });
+    const auto report = [&](const TrainingProgress& done) {
+      bar.describe(fmt::format("loss {:.4f}", done.loss));
+      if (done.resumed) return bar.skip(done.steps);
+      bar.advance(done.steps, done.tokens);
+    };
+    result = run_training(model.checkpoint(), trainable, trainer, run_options, report);
   });
   print_result(options, trainable, trainer, trainer.optimizer().bytes(), result);
 }
@@ -424,7 +458,8 @@ void add_how(CLI::App& command, Options& options) {
 void add_run(CLI::App& command, Options& options) {
   command
       .add_option("--evaluate", options.evaluate,
-                  "When to evaluate the validation split: epoch, none, or every so many steps")
+                  "When to evaluate the validation split, beside before the first step: epoch, "
+                  "none, or every so many steps")
       ->capture_default_str();
   command.add_option("--validation-split", options.validation_split, "Split to evaluate")
       ->capture_default_str();
@@ -464,10 +499,12 @@ void add_train(CLI::App& app) {
   add_run(*command, *options);
   options->common.add_to(*command);
   command->footer(
-      "Examples:\n  taskneuron train examples/models/mini --task examples/tasks/scitail \\\n"
-      "    --set scitail.json --lr 1e-3 --out tuned\n"
-      "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail \\\n"
-      "    --delta tuned/delta.safetensors");
+      std::string(
+          "Examples:\n  taskneuron train examples/models/mini --task examples/tasks/scitail \\\n"
+          "    --set scitail.json --lr 1e-3 --out tuned\n"
+          "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail \\\n"
+          "    --delta tuned/delta.safetensors") +
+      kTermsFooter);
   command->callback([options] { run(*options); });
 }
 

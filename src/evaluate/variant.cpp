@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -21,7 +23,7 @@ Mode parse_mode(const std::string& text) {
     } catch (const std::exception&) {
       used = 0;
     }
-    if (used == text.size() - 6 && used > 0) return {false, factor};
+    if (used == text.size() - 6 && used > 0 && std::isfinite(factor)) return {false, factor};
   }
   throw UsageError(
       fmt::format("--mode '{}' is unknown; use activation, parameter or scale=NUMBER", text));

@@ -33,7 +33,7 @@ void add_observed(ScoreRun& run) {
   for_each_batch(run, [&](ScoreBatch& batch) {
     ObserveHook hook(run.options, *batch.relevance);
     const at::Tensor features = run.decoder.features(*batch.batch, hook, batch.cache);
-    require_finite(run, batch, run.decoder.target_nll(features, *batch.batch));
+    record_losses(run, batch, run.decoder.target_nll(features, *batch.batch));
     batch.positions += batch.batch->tokens();
     run.report(
         static_cast<double>(batch.members.size()) / static_cast<double>(run.examples.size()),
@@ -55,7 +55,7 @@ void add_ablation(ScoreRun& run) {
                          static_cast<double>(units.size());
     const LossChanges changes = unit_loss_changes(
         run.decoder, *batch.batch, units, [&] { run.report(share, batch.batch->tokens()); });
-    require_finite(run, batch, changes.nll);
+    record_losses(run, batch, changes.nll);
     for (std::int64_t first = 0; first < changes.change.size(1);) {
       const SiteUnit& unit = units[static_cast<std::size_t>(first)];
       const std::int64_t width = site_shape(run.decoder.config(), unit.site).width;

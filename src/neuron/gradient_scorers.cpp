@@ -73,14 +73,14 @@ void add_taylor(ScoreRun& run) {
     TaylorHook hook(run.options, *batch.relevance);
     if (run.options.recompute) {
       recomputed_backward(run.decoder, *batch.batch, hook, batch.cache,
-                          [&](const at::Tensor& values) { require_finite(run, batch, values); });
+                          [&](const at::Tensor& nll) { record_losses(run, batch, nll); });
       run.report(share_of(run, batch), batch.batch->tokens());
       return;
     }
     at::Tensor nll;
     const at::Tensor features = run.decoder.features(*batch.batch, hook, batch.cache);
     const at::Tensor loss = run.decoder.target_loss(features, *batch.batch, &nll);
-    require_finite(run, batch, nll);
+    record_losses(run, batch, nll);
     loss.backward();
     run.report(share_of(run, batch), batch.batch->tokens());
   });
@@ -117,8 +117,10 @@ void add_integrated_gradients(ScoreRun& run) {
         batch.relevance->add(site, l, hook.sum(), hook.spans());
       }
       const at::NoGradGuard no_gradients;
-      if (l + 1 < layers) below = run.decoder.layer(l, below, plan, none);
+      below = run.decoder.layer(l, below, plan, none);
     }
+    const at::NoGradGuard no_gradients;
+    record_losses(run, batch, run.decoder.target_nll(run.decoder.finish(below), *batch.batch));
   });
 }
 

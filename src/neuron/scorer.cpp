@@ -9,6 +9,7 @@
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/random.h"
+#include "taskneuron/neuron/unit_ablation.h"
 
 namespace taskneuron {
 
@@ -85,6 +86,14 @@ void require_finite(const ScoreRun& run, const ScoreBatch& batch, const at::Tens
                   batch.members[static_cast<std::size_t>(sequence)] + 1));
 }
 
+void record_losses(ScoreRun& run, const ScoreBatch& batch, const at::Tensor& nll) {
+  require_finite(run, batch, nll);
+  const at::Tensor losses = example_losses(*batch.batch, nll.detach());
+  for (std::size_t i = 0; i < batch.members.size(); ++i) {
+    run.losses[static_cast<std::size_t>(batch.members[i])] = losses.data_ptr<double>()[i];
+  }
+}
+
 void for_each_batch(ScoreRun& run, const std::function<void(ScoreBatch&)>& step) {
   const bool shared = shares_prefix(run.options);
   const std::int64_t prefix = shared ? shared_prefix_tokens(run.examples) : 0;
@@ -100,6 +109,7 @@ void for_each_batch(ScoreRun& run, const std::function<void(ScoreBatch&)>& step)
   for (const AnswerExample& example : run.examples) {
     lengths.push_back(static_cast<std::int64_t>(example.ids.size()) - prefix);
   }
+  run.losses.resize(run.examples.size());
   const auto groups = even_groups(lengths, run.options.limits);
   std::vector<ScoreBatch> batches(groups.size());
   const auto work = [&](std::int64_t i) {
@@ -156,17 +166,15 @@ Scores score_units(const Checkpoint& checkpoint, const Decoder& decoder,
   std::map<Site, SiteShape> shapes;
   for (const Site site : options.sites) shapes[site] = site_shape(decoder.config(), site);
   const bool signed_only = options.aggregate == Aggregate::kDataset && shares_prefix(options);
-  ScoreRun run{checkpoint, decoder,
-               examples,   options,
-               progress,   Relevance(shapes, signed_only ? Sums::kSignedOnly : Sums::kAll),
-               0,          0,
-               {}};
+  ScoreRun run{checkpoint, decoder, examples, options, progress,
+               Relevance(shapes, signed_only ? Sums::kSignedOnly : Sums::kAll)};
   method.add(run);
 
   Scores scores;
   scores.sites = run.relevance.take();
   scores.examples = static_cast<std::int64_t>(examples.size());
   scores.tokens = run.tokens;
+  scores.losses = run.losses;
   scores.denominator = options.method == "random" ? 1
                        : run.positions > 0        ? run.positions
                                                   : scores.examples;

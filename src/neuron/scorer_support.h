@@ -19,8 +19,9 @@ struct ScoreRun {
   const ScoreProgress& progress;
   Relevance relevance;
   std::int64_t tokens = 0;     // run forward, as prompts and answers count once
+  std::vector<double> losses = {};  // of the examples, in order; empty: the method forms none
   std::int64_t positions = 0;  // observed rows, for methods that divide by them
-  std::mutex reporting;
+  std::mutex reporting = {};
 
   // Tells `progress`; batches may call it side by side.
   void report(double share, std::int64_t ran_tokens) {
@@ -47,7 +48,8 @@ void for_each_batch(ScoreRun& run, const std::function<void(ScoreBatch&)>& step)
 // Whether the shared prefix is run apart from the examples.
 bool shares_prefix(const ScoreOptions& options);
 
-// Throws Error unless every nll is finite.
+// Keeps the examples' losses with nothing changed. Throws Error unless every nll is finite.
+void record_losses(ScoreRun& run, const ScoreBatch& batch, const at::Tensor& nll);
 void require_finite(const ScoreRun& run, const ScoreBatch& batch, const at::Tensor& nll);
 
 void add_taylor(ScoreRun& run);    // also gradient

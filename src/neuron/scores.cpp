@@ -35,7 +35,7 @@ constexpr InfoField kInfo[] = {
     {"split", &ScoreInfo::split},         {"template", &ScoreInfo::template_hash},
     {"method", &ScoreInfo::method},       {"positions", &ScoreInfo::positions},
     {"aggregate", &ScoreInfo::aggregate}, {"dtype", &ScoreInfo::dtype},
-    {"seed", &ScoreInfo::seed},
+    {"seed", &ScoreInfo::seed},           {"deltas", &ScoreInfo::deltas},
 };
 
 // Whatever sum is there; all have one shape.
@@ -158,6 +158,7 @@ void Scores::merge(const Scores& other, const std::string& where) {
       mine = mine.defined() && theirs.defined() ? mine + theirs : at::Tensor();
     }
   }
+  losses.insert(losses.end(), other.losses.begin(), other.losses.end());
   examples += other.examples;
   tokens += other.tokens;
   denominator += other.denominator;

@@ -126,8 +126,7 @@ double AdamW::gradient_norm() const {
   return std::sqrt(sum);
 }
 
-void AdamW::step(double learning_rate, double factor) {
-  const at::NoGradGuard no_gradients;
+void AdamW::update(double learning_rate, double factor) {
   const Step step{learning_rate, factor, options_};
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
     Parameter& parameter = *parameters_[p];
@@ -138,8 +137,65 @@ void AdamW::step(double learning_rate, double factor) {
     } else {
       update_on_cpu<float>(parameter, states_[p], step);
     }
-    parameter.store();
   }
+}
+
+bool AdamW::may_overflow(double learning_rate, double gradient) {
+  // Far enough from where float32 and bfloat16 end (3e38), squares of gradients included.
+  constexpr double kWeightLimit = 1e30, kGradientLimit = 1e15;
+  if (largest_weight_ < 0) {
+    largest_weight_ = 0;
+    for (const ParameterPtr& parameter : parameters_) {
+      if (parameter->numel() == 0) continue;
+      largest_weight_ = std::max(largest_weight_, parameter->master.abs().max().item<double>());
+    }
+  }
+  // |first| / sqrt(second) is at most this, by Cauchy and Schwarz, whatever the gradients were.
+  const double b1 = options_.beta1, b2 = options_.beta2;
+  const double most = (1 - b1) / std::sqrt((1 - b2) * (1 - b1 * b1 / b2)) / (1 - b1);
+  const double keep = std::abs(1 - learning_rate * options_.weight_decay);
+  largest_weight_ = largest_weight_ * std::max(1.0, keep) + learning_rate * most;
+  // Written so that a bound that is not a number counts as too large.
+  return !(largest_weight_ < kWeightLimit && gradient < kGradientLimit);
+}
+
+bool AdamW::finite() const {
+  const auto all_finite = [](const at::Tensor& tensor) {
+    return at::isfinite(tensor).all().item<bool>();
+  };
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    const Parameter& parameter = *parameters_[p];
+    if (!all_finite(parameter.master) || !all_finite(states_[p].first) ||
+        !all_finite(states_[p].second)) {
+      return false;
+    }
+    for (const at::Tensor& place : parameter.places) {
+      if (!all_finite(parameter.master.to(place.scalar_type()))) return false;
+    }
+  }
+  return true;
+}
+
+void AdamW::step(double learning_rate, double factor, double largest_gradient) {
+  const at::NoGradGuard no_gradients;
+  std::vector<State> before;
+  std::vector<at::Tensor> masters;
+  const bool careful = may_overflow(learning_rate, largest_gradient);
+  for (std::size_t p = 0; careful && p < parameters_.size(); ++p) {
+    const State& state = states_[p];
+    before.push_back({state.first.clone(), state.second.clone(), state.updates.clone()});
+    masters.push_back(parameters_[p]->master.clone());
+  }
+  update(learning_rate, factor);
+  if (careful && !finite()) {
+    for (std::size_t p = 0; p < parameters_.size(); ++p) {
+      parameters_[p]->master.copy_(masters[p]);
+      states_[p] = before[p];
+    }
+    largest_weight_ = -1;
+    throw NonFiniteError("the update would make weights that are not finite");
+  }
+  for (const ParameterPtr& parameter : parameters_) parameter->store();
 }
 
 std::int64_t AdamW::bytes() const {

@@ -50,6 +50,9 @@ TrainedTensor read_tensor(const SafetensorsFile& file, const std::string& name, 
   if (tensor.value.sizes() != at::IntArrayRef(wanted) || !tensor.value.is_floating_point()) {
     refuse(where, name, "its values do not have the shape of its units");
   }
+  if (!at::isfinite(tensor.value).all().item<bool>()) {
+    refuse(where, name, "holds values that are not finite");
+  }
   return tensor;
 }
 
@@ -80,6 +83,9 @@ void save_delta(const Delta& delta, const std::filesystem::path& path) {
   metadata["version"] = version();
   NamedTensors tensors;
   for (const auto& [name, tensor] : delta.tensors) {
+    if (!at::isfinite(tensor.value).all().item<bool>()) {
+      refuse(path.string(), name, "would hold values that are not finite; nothing is written");
+    }
     metadata[kAxis + name] = std::to_string(tensor.axis);
     tensors.emplace_back(name + kUnits, tensor.units);
     tensors.emplace_back(name + kValue, tensor.value);

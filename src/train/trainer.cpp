@@ -161,6 +161,8 @@ StepResult Trainer::step(std::int64_t number) {
   StepResult result;
   result.learning_rate = options_.schedule.at(number);
   const double weight = 1 / static_cast<double>(refs.size());
+  const char* what = "the loss or its gradient is";
+  finite_loss_ = false;
   try {
     for (const auto& groups : passes(refs)) {
       result.loss += backward(groups, weight);
@@ -168,17 +170,20 @@ StepResult Trainer::step(std::int64_t number) {
         for (const AnswerExample* example : group.examples) result.tokens += tokens_of(*example);
       }
     }
+    finite_loss_ = true;
     result.gradient_norm = optimizer_.gradient_norm();
     if (!std::isfinite(result.gradient_norm)) throw NonFiniteError("");
+    const bool clips = options_.clip > 0 && result.gradient_norm > options_.clip;
+    const double factor = clips ? options_.clip / result.gradient_norm : 1;
+    what = "the updated weights are";
+    optimizer_.step(result.learning_rate, factor, result.gradient_norm * factor);
   } catch (const NonFiniteError&) {
     for (const ParameterPtr& parameter : model_.parameters) parameter->clear_gradient();
     throw NonFiniteError(fmt::format(
-        "step {}: the loss or its gradient is not finite on the batch of {}; training diverged: "
-        "try a lower --lr, --warmup-steps or --clip 1",
-        number, describe(number)));
+        "step {}: {} not finite on the batch of {}; training diverged: try a lower --lr, "
+        "--warmup-steps or --clip 1",
+        number, what, describe(number)));
   }
-  const bool clips = options_.clip > 0 && result.gradient_norm > options_.clip;
-  optimizer_.step(result.learning_rate, clips ? options_.clip / result.gradient_norm : 1);
   return result;
 }
 

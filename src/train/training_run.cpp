@@ -4,15 +4,17 @@
 
 #include <chrono>
 #include <cmath>
-#include <fstream>
-#include <limits>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/interruption.h"
 #include "taskneuron/base/statistics.h"
+#include "taskneuron/base/version.h"
 #include "taskneuron/train/delta.h"
+#include "taskneuron/train/model_card.h"
+#include "train/run_files.h"
 #include "train/training_state.h"
 
 namespace taskneuron {
@@ -21,85 +23,34 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kFormat = "taskneuron.train/1";
-constexpr const char* kRunFile = "run.json";
-constexpr const char* kStepsFile = "train.jsonl";
-constexpr const char* kEvaluationsFile = "evaluation.jsonl";
 constexpr const char* kDeltaFile = "delta.safetensors";
 constexpr const char* kModelFile = "model.safetensors";
 
-// A JSON-lines file that is appended to; lines of steps after `last_step` are dropped first.
-class StepLog {
- public:
-  StepLog(const fs::path& path, std::int64_t last_step) : path_(path) {
-    std::string kept;
-    if (fs::exists(path)) {
-      std::ifstream old(path);
-      for (std::string line; std::getline(old, line);) {
-        if (belongs(line, last_step)) kept += line + "\n";
-      }
-    }
-    write_file(path, kept);
-    stream_.open(path, std::ios::app);
-  }
-  void add(const OutputJson& row) {
-    stream_ << row.dump() << "\n" << std::flush;
-    if (!stream_)
-      throw Error(fmt::format("{}: cannot be written; is the disk full?", path_.string()));
-  }
-
- private:
-  // A line that a kill cut short belongs to nothing.
-  static bool belongs(const std::string& line, std::int64_t last_step) {
-    const Json row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    return row.is_object() && row.contains("step") && row["step"].is_number_integer() &&
-           row["step"].get<std::int64_t>() <= last_step;
-  }
-  fs::path path_;
-  std::ofstream stream_;
-};
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-void require_same(const std::map<std::string, std::string>& now, const JsonView& before,
-                  const std::string& where) {
-  for (const auto& [key, value] : now) {
-    const std::string old = before.string_or(key, "");
-    if (old == value) continue;
-    throw Error(
-        fmt::format("{}: cannot be resumed with another {}: it was '{}', now it is '{}'; "
-                    "give the same settings, or train into another folder",
-                    where, key, old, value));
-  }
-}
-
-// What a kill left of files that were being written.
-void remove_temporary_files(const fs::path& folder) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    std::error_code ignored;
-    if (name.front() == '.' && entry.path().extension() == ".tmp") {
-      fs::remove(entry.path(), ignored);
-    }
-  }
 }
 
 // What a run does between its first and its last step.
 class Run {
  public:
   Run(const Checkpoint& base, TrainableModel& model, Trainer& trainer,
-      const TrainingRunOptions& options, const std::function<void(std::int64_t)>& progress)
+      const TrainingRunOptions& options,
+      const std::function<void(const TrainingProgress&)>& progress)
       : base_(base), model_(model), trainer_(trainer), options_(options), progress_(progress) {}
 
   TrainingRunResult run();
 
  private:
+  void resume();
+  void train();
   void take_step(std::int64_t number, StepLog& log);
-  // Returns whether to stop.
-  bool evaluate(std::int64_t number, StepLog& log);
+  bool evaluation_due() const;
+  std::vector<TaskResult> evaluate(StepLog& log);
+  // Of an evaluation; sets whether to stop.
+  void judge(std::vector<TaskResult> results);
+  bool interrupted() const { return options_.interrupted && options_.interrupted(); }
   void save_checkpoint();
+  void save_trained(TrainingRunResult& result) const;
   void save_result(TrainingRunResult& result) const;
   void save_certificate(const Certificate& certificate) const;
   double seconds() const { return state_.seconds + seconds_since(start_); }
@@ -108,11 +59,12 @@ class Run {
   TrainableModel& model_;
   Trainer& trainer_;
   const TrainingRunOptions& options_;
-  const std::function<void(std::int64_t)>& progress_;
+  const std::function<void(const TrainingProgress&)>& progress_;
   TrainingState state_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point last_save_ = start_;
   std::vector<TaskResult> validation_;
+  std::vector<TaskResult> validation_before_;
 };
 
 void Run::take_step(std::int64_t number, StepLog& log) {
@@ -127,36 +79,47 @@ void Run::take_step(std::int64_t number, StepLog& log) {
            {"tokens", step.tokens},
            {"seconds", seconds()},
            {"gradient_norm", step.gradient_norm}});
-  progress_(step.tokens);
+  progress_({1, step.tokens, step.loss, false});
 }
 
-bool Run::evaluate(std::int64_t number, StepLog& log) {
+bool Run::evaluation_due() const {
+  const std::int64_t step = state_.step;
+  if (options_.evaluate_every == 0 || options_.validation == nullptr) return false;
+  if (state_.evaluated_step >= step) return false;
+  return step % options_.evaluate_every == 0 || step == trainer_.steps();
+}
+
+std::vector<TaskResult> Run::evaluate(StepLog& log) {
   NeuronHook none;
-  std::vector<double> losses;
   std::vector<TaskResult> results;
   for (const TaskEvaluation& evaluation : *options_.validation) {
-    TaskResult result = evaluation.run(model_.decoder, none, options_.validation_limits,
-                                       [](std::int64_t, std::int64_t) {});
-    log.add({{"step", number},
-             {"task", result.task},
-             {"split", result.split},
-             {"metric", result.metric},
-             {"value", result.value},
-             {"stderr", result.standard_error},
-             {"loss", result.loss},
-             {"examples", result.examples}});
-    losses.push_back(result.loss);
-    result.predictions.clear();
-    results.push_back(std::move(result));
+    results.push_back(evaluation.run(model_.decoder, none, options_.validation_limits,
+                                     [&](std::int64_t, std::int64_t) {
+                                       if (interrupted()) throw Interrupted("");
+                                     }));
+    results.back().predictions.clear();
   }
+  for (const TaskResult& result : results) log.add(evaluation_row(state_.step, result));
+  state_.evaluated_step = state_.step;
+  return results;
+}
+
+void Run::judge(std::vector<TaskResult> results) {
+  // What was there before training is for comparison, not a candidate for the best weights.
+  if (state_.step == 0) {
+    validation_before_ = std::move(results);
+    return;
+  }
+  std::vector<double> losses;
+  for (const TaskResult& result : results) losses.push_back(result.loss);
   const double loss = mean(losses);
   const bool better = loss < state_.best_loss;
   if (better || options_.patience == 0) {
     validation_ = std::move(results);
-    state_.best_step = number;
+    state_.best_step = state_.step;
   }
   if (better) state_.best_loss = loss;
-  if (options_.patience == 0) return false;
+  if (options_.patience == 0) return;
   if (better) {
     state_.evaluations_since_best = 0;
     state_.best_masters.clear();
@@ -166,7 +129,7 @@ bool Run::evaluate(std::int64_t number, StepLog& log) {
   } else {
     ++state_.evaluations_since_best;
   }
-  return state_.evaluations_since_best >= options_.patience;
+  state_.stopped = state_.evaluations_since_best >= options_.patience;
 }
 
 void Run::save_checkpoint() {
@@ -176,28 +139,42 @@ void Run::save_checkpoint() {
   last_save_ = std::chrono::steady_clock::now();
 }
 
-TrainingRunResult Run::run() {
-  const bool resumed =
-      options_.resume && load_training_state(options_.out, trainer_.optimizer(), state_);
+void Run::resume() {
+  if (!options_.resume || !load_training_state(options_.out, trainer_.optimizer(), state_)) return;
+  const fs::path evaluations = options_.out / kEvaluationsFile;
+  validation_before_ = read_evaluation(evaluations, 0);
+  if (state_.best_step > 0) validation_ = read_evaluation(evaluations, state_.best_step);
+  progress_({state_.step, 0, state_.last_loss, true});
+}
+
+void Run::train() {
   StepLog steps(options_.out / kStepsFile, state_.step);
-  StepLog evaluations(options_.out / kEvaluationsFile, state_.step);
-  if (resumed) progress_(0);
-  while (state_.step < trainer_.steps() && !state_.stopped) {
-    const std::int64_t number = state_.step + 1;
-    try {
-      take_step(number, steps);
-    } catch (const NonFiniteError&) {
-      save_checkpoint();  // the weights before this step are good
-      throw;
-    }
-    const bool last = number == trainer_.steps();
-    const bool due = options_.evaluate_every > 0 && options_.validation != nullptr &&
-                     (number % options_.evaluate_every == 0 || last);
-    if (due) state_.stopped = evaluate(number, evaluations);
-    // The last one too: a kill while the result is written costs no training.
-    if (last || state_.stopped || seconds_since(last_save_) >= options_.checkpoint_seconds) {
+  StepLog evaluations(options_.out / kEvaluationsFile, state_.evaluated_step);
+  for (;;) {
+    if (evaluation_due()) judge(evaluate(evaluations));
+    const bool done = state_.stopped || state_.step == trainer_.steps();
+    // At the end too: a kill while the result is written costs no training.
+    if (state_.step > 0 && (done || seconds_since(last_save_) >= options_.checkpoint_seconds)) {
       save_checkpoint();
     }
+    if (done) return;
+    if (interrupted()) throw Interrupted("");
+    take_step(state_.step + 1, steps);
+  }
+}
+
+TrainingRunResult Run::run() {
+  resume();
+  try {
+    train();
+  } catch (const NonFiniteError&) {
+    // An older checkpoint is of weights that worked; what led here may not be.
+    if (trainer_.weights_gave_finite_loss() || !has_training_state(options_.out)) save_checkpoint();
+    throw;
+  } catch (const Interrupted&) {
+    if (state_.step > 0) save_checkpoint();
+    throw Interrupted(fmt::format("interrupted at step {} of {}; --resume goes on", state_.step,
+                                  trainer_.steps()));
   }
   if (!state_.best_masters.empty()) {
     for (std::size_t p = 0; p < model_.parameters.size(); ++p) {
@@ -214,6 +191,7 @@ TrainingRunResult Run::run() {
   result.tokens = state_.tokens;
   result.seconds = seconds();
   result.validation = validation_;
+  result.validation_before = validation_before_;
   save_result(result);
   return result;
 }
@@ -241,7 +219,7 @@ void Run::save_certificate(const Certificate& certificate) const {
   write_file(options_.out / "certificate.json", json.dump(1) + "\n");
 }
 
-void Run::save_result(TrainingRunResult& result) const {
+void Run::save_trained(TrainingRunResult& result) const {
   const auto weights = named_weights(model_.decoder);
   const std::map<std::string, TrainedTensor> trained = trained_tensors(base_, model_);
   result.certificate = certify(base_, trained, [&](const std::string& name) {
@@ -251,25 +229,31 @@ void Run::save_result(TrainingRunResult& result) const {
   if (options_.save == SaveAs::kDelta) {
     result.file = (options_.out / kDeltaFile).string();
     Delta delta = make_delta(base_, model_);
-    delta.from = options_.settings;
+    delta.from = settings_text(options_.settings);
     save_delta(delta, result.file);
-  } else {
-    SaveOptions save;
-    for (const auto& [name, tensor] : trained) {
-      const at::Tensor stored = base_.tensor(name);
-      at::Tensor merged = stored.clone();
-      merged.index_copy_(tensor.axis, tensor.units, tensor.value.to(stored.scalar_type()));
-      save.replaced[name] = merged;
-    }
-    save_model_into(base_, options_.out, save);
-    result.file = (options_.out / kModelFile).string();
-    // What counts is what was written.
-    const Checkpoint written(options_.out);
-    const Certificate in_file =
-        certify(base_, trained, [&](const std::string& name) { return written.tensor(name); });
-    TN_CHECK(in_file.holds() || !result.certificate.holds());
-    result.certificate = in_file;
+    return;
   }
+  SaveOptions save;
+  for (const auto& [name, tensor] : trained) {
+    const at::Tensor stored = base_.tensor(name);
+    at::Tensor merged = stored.clone();
+    merged.index_copy_(tensor.axis, tensor.units, tensor.value.to(stored.scalar_type()));
+    save.replaced[name] = merged;
+  }
+  save.readme = model_card({options_.inputs.model.path, base_.hash(), options_.inputs.deltas,
+                            "trained by `taskneuron train`; run.json holds its settings"});
+  save_model_into(base_, options_.out, save);
+  result.file = (options_.out / kModelFile).string();
+  // What counts is what was written.
+  const Checkpoint written(options_.out);
+  const Certificate in_file =
+      certify(base_, trained, [&](const std::string& name) { return written.tensor(name); });
+  TN_CHECK(in_file.holds() || !result.certificate.holds());
+  result.certificate = in_file;
+}
+
+void Run::save_result(TrainingRunResult& result) const {
+  save_trained(result);
   save_certificate(result.certificate);
   if (!result.certificate.holds()) {
     throw Error(
@@ -277,74 +261,15 @@ void Run::save_result(TrainingRunResult& result) const {
                     "certificate.json. This is a bug; please report it",
                     options_.out.string()));
   }
-  OutputJson run = OutputJson::parse(read_file(options_.out / kRunFile));
-  run["finished"] = true;
-  run["result"] = {{"steps", result.steps},
-                   {"best_step", result.best_step},
-                   {"stopped_early", result.stopped_early},
-                   {"first_loss", result.first_loss},
-                   {"last_loss", result.last_loss},
-                   {"tokens", result.tokens},
-                   {"seconds", result.seconds}};
-  write_file(options_.out / kRunFile, run.dump(1) + "\n");
+  finish_run(options_.out, result);
   remove_training_state(options_.out);
 }
 
 }  // namespace
 
-TrainingFolder::TrainingFolder(const TrainingRunOptions& options)
-    : run_json_(options.out / kRunFile) {
-  const std::string where = options.out.string();
-  if (fs::exists(options.out) && !fs::is_directory(options.out)) {
-    throw Error(fmt::format("{}: is a file; --out is a folder", where));
-  }
-  if (fs::exists(run_json_)) {
-    const Json document = read_json(run_json_);
-    const JsonView json(document, run_json_.string());
-    if (json.string_or("format", "") != kFormat) json.fail("is not a training run's");
-    if (json.boolean_or("finished", false)) {
-      throw Error(fmt::format("{}: holds a finished run; train into another folder", where));
-    }
-    if (!options.resume) {
-      throw Error(
-          fmt::format("{}: holds an unfinished run; --resume goes on with it, or train into "
-                      "another folder",
-                      where));
-    }
-    require_same(options.settings, json.at("settings"), where);
-    remove_temporary_files(options.out);
-    return;
-  }
-  if (fs::exists(options.out) && !fs::is_empty(options.out)) {
-    throw Error(fmt::format("{}: is not empty; train into another folder", where));
-  }
-  std::error_code failure;
-  fs::create_directories(options.out, failure);
-  if (failure) throw Error(fmt::format("{}: cannot be created: {}", where, failure.message()));
-  const OutputJson run = {{"format", kFormat}, {"finished", false}, {"settings", options.settings}};
-  write_file(run_json_, run.dump(1) + "\n");
-}
-
-BatchMemory TrainingFolder::batch_plan(const std::function<BatchMemory()>& make) const {
-  OutputJson run = OutputJson::parse(read_file(run_json_));
-  if (run.contains("batches")) {
-    const OutputJson& plan = run["batches"];
-    return {{plan.value("examples", std::int64_t{0}), plan.value("tokens", std::int64_t{2048})},
-            plan.value("recompute", false),
-            plan.value("predicted_memory_bytes", std::int64_t{0})};
-  }
-  const BatchMemory plan = make();
-  run["batches"] = {{"examples", plan.limits.max_examples},
-                    {"tokens", plan.limits.max_tokens},
-                    {"recompute", plan.recompute},
-                    {"predicted_memory_bytes", plan.predicted}};
-  write_file(run_json_, run.dump(1) + "\n");
-  return plan;
-}
-
 TrainingRunResult run_training(const Checkpoint& base, TrainableModel& model, Trainer& trainer,
                                const TrainingRunOptions& options,
-                               const std::function<void(std::int64_t tokens)>& progress) {
+                               const std::function<void(const TrainingProgress&)>& progress) {
   return Run(base, model, trainer, options, progress).run();
 }
 

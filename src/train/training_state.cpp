@@ -43,6 +43,9 @@ class Reader {
     if (stored.sizes() != target.sizes() || stored.scalar_type() != target.scalar_type()) {
       fail(fmt::format("tensor '{}' is of another model or set", name));
     }
+    if (stored.is_floating_point() && !at::isfinite(stored).all().item<bool>()) {
+      fail(fmt::format("tensor '{}' holds values that are not finite", name));
+    }
     target.copy_(stored);
   }
   bool contains(const char* part) const { return file_.contains(name_of(part, 0)); }
@@ -77,6 +80,7 @@ void save_training_state(const TrainingState& state, AdamW& optimizer, const fs:
                      {"last_loss", exact(state.last_loss)},
                      {"best_loss", exact(state.best_loss)},
                      {"best_step", std::to_string(state.best_step)},
+                     {"evaluated_step", std::to_string(state.evaluated_step)},
                      {"evaluations_since_best", std::to_string(state.evaluations_since_best)},
                      {"stopped", state.stopped ? "1" : "0"}});
 }
@@ -92,6 +96,7 @@ bool load_training_state(const fs::path& folder, AdamW& optimizer, TrainingState
   state.last_loss = reader.number("last_loss");
   state.best_loss = reader.number("best_loss");
   state.best_step = reader.integer("best_step");
+  state.evaluated_step = reader.integer("evaluated_step");
   state.evaluations_since_best = reader.integer("evaluations_since_best");
   state.stopped = reader.text("stopped") == "1";
   for (std::size_t p = 0; p < optimizer.parameters().size(); ++p) {
@@ -107,6 +112,8 @@ bool load_training_state(const fs::path& folder, AdamW& optimizer, TrainingState
   }
   return true;
 }
+
+bool has_training_state(const fs::path& folder) { return fs::exists(path_in(folder)); }
 
 void remove_training_state(const fs::path& folder) {
   std::error_code ignored;

@@ -17,6 +17,7 @@ struct TrainingState {
   double last_loss = 0;
   double best_loss = std::numeric_limits<double>::infinity();  // mean validation loss
   std::int64_t best_step = 0;
+  std::int64_t evaluated_step = -1;  // the last one that was evaluated
   std::int64_t evaluations_since_best = 0;
   bool stopped = false;
   std::vector<at::Tensor> best_masters;  // when stopping early is asked for
@@ -30,6 +31,7 @@ void save_training_state(const TrainingState& state, AdamW& optimizer,
 // Throws Error for one that does not fit the optimizer's parameters.
 bool load_training_state(const std::filesystem::path& folder, AdamW& optimizer,
                          TrainingState& state);
+bool has_training_state(const std::filesystem::path& folder);
 void remove_training_state(const std::filesystem::path& folder);
 
 }  // namespace taskneuron

@@ -1,3 +1,5 @@
+#include <signal.h>
+
 #include <fstream>
 #include <set>
 #include <thread>
@@ -7,7 +9,9 @@
 #include "base/sha256.h"
 #include "base/text_distance.h"
 #include "support/support.h"
+#include "taskneuron/base/interruption.h"
 #include "taskneuron/base/memory.h"
+#include "taskneuron/base/progress.h"
 #include "taskneuron/base/random.h"
 #include "taskneuron/base/statistics.h"
 #include "taskneuron/base/tensor_pool.h"
@@ -53,6 +57,29 @@ TEST(Statistics, MatchWorkedExamples) {
   EXPECT_NEAR(pearson({1, 2, 3, 4}, {2, 1, 4, 3}), 0.6, 1e-12);
   EXPECT_NEAR(spearman({1, 2, 3, 400}, {20, 10, 40, 30}), 0.6, 1e-12);
   EXPECT_NEAR(spearman({1, 1, 2}, {1, 1, 5}), 1.0, 1e-12);  // ties share a rank
+}
+
+// In a process of its own: a signal while a file and a folder are half-written.
+void be_killed_while_writing(const std::filesystem::path& folder) {
+  clean_up_on_signals();
+  AtomicFile file(folder / "file");
+  file.write("half");
+  AtomicFolder made(folder / "made");
+  write_file(made.temporary() / "inside", "text");
+  ::raise(SIGTERM);
+  for (;;) std::this_thread::sleep_for(std::chrono::seconds(1));
+}
+
+TEST(Temporaries, AreRemovedBySignals) {
+  GTEST_FLAG_SET(death_test_style, "fast");
+  const test::TemporaryFolder folder;
+  EXPECT_EXIT(be_killed_while_writing(folder.path()), ::testing::KilledBySignal(SIGTERM), "");
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(Progress, TellsTheTimeLeft) {
+  EXPECT_EQ(clock_time(65.4), "1:05");
+  EXPECT_EQ(clock_time(3665), "1:01:05");
 }
 
 TEST(AtomicFile, LeavesNothingWithoutCommit) {

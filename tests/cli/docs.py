@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the examples of docs/formats: docs.py PROGRAM
+"""Runs the examples of docs/formats and docs/concepts.md: docs.py PROGRAM
 
 A fenced block right under a line <!-- file: PATH --> is written to PATH; in a ```console block every
 line that starts with "$ " is run and must succeed, and the lines under it must be among its output.
@@ -55,7 +55,7 @@ def run_page(page, program):
 
 def main():
     program = pathlib.Path(sys.argv[1]).resolve()
-    pages = sorted((ROOT / "docs" / "formats").glob("*.md"))
+    pages = sorted((ROOT / "docs" / "formats").glob("*.md")) + [ROOT / "docs" / "concepts.md"]
     os.environ["OMP_NUM_THREADS"] = "1"
     passed, failures = 0, []
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:

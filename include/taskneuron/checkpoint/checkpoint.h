@@ -60,13 +60,14 @@ class Checkpoint {
 struct SaveOptions {
   std::map<std::string, at::Tensor> replaced;  // by name, of the same shape
   std::optional<at::ScalarType> dtype;  // of all floating point tensors; default: as they are
+  std::string readme;                   // README.md in place of the base's; "": that one is copied
   std::function<void(std::int64_t bytes)> progress;  // after each tensor: bytes of the base done
 };
 
 // Writes a model folder like `base`, one tensor in memory at a time, that Transformers loads. What
 // lies beside the weights (tokenizer, generation_config) is copied as it is; config.json gets the
 // new dtype if one is given. The folder appears under its name only when complete. Throws Error if
-// `out` exists or cannot be written.
+// `out` exists or cannot be written, or if a replaced or converted tensor is not finite.
 void save_model(const Checkpoint& base, const std::filesystem::path& out,
                 const SaveOptions& options);
 // The same into a folder that exists: every file appears complete or not at all, the weights last.

@@ -40,6 +40,7 @@ struct ScoreInfo {
   std::string aggregate;  // the method's default, which relevance.<site> in the file holds
   std::string dtype;
   std::string seed;
+  std::string deltas;  // that the model was changed by: "HASH*SCALE", separated by spaces
 };
 
 // The scores of one task: sums and counts, so that adding two files equals one run over both.
@@ -48,6 +49,7 @@ struct Scores {
   std::map<Site, SiteSums> sites;
   std::int64_t examples = 0;
   std::int64_t tokens = 0;
+  std::vector<double> losses;    // of this run's examples, not in the file; a method may form none
   std::int64_t denominator = 0;  // what sums are divided by: examples, or positions seen
 
   SiteShape shape(Site site) const;

@@ -25,7 +25,9 @@ class AdamW {
   // √Σ gradient² over everything that is active, float64.
   double gradient_norm() const;
   // One step with gradients times `factor`; then stores the masters and zeroes the gradients.
-  void step(double learning_rate, double factor);
+  // largest_gradient: no gradient's size is above it. Throws NonFiniteError, with masters, moments
+  // and the model's weights as they were, when the step would make a number that is not finite.
+  void step(double learning_rate, double factor, double largest_gradient);
 
   // What a checkpoint must hold beside the masters, per parameter.
   struct State {
@@ -39,9 +41,16 @@ class AdamW {
   std::int64_t bytes() const;
 
  private:
+  // Whether the step could overflow, by a bound on every number: almost never, so that the
+  // exact check and the copy that it may have to go back to cost nothing in a run that is well.
+  bool may_overflow(double learning_rate, double gradient);
+  void update(double learning_rate, double factor);
+  bool finite() const;
+
   std::vector<ParameterPtr> parameters_;
   std::vector<State> states_;
   AdamWOptions options_;
+  double largest_weight_ = -1;  // no master's size is above it; -1: not known yet
 };
 
 }  // namespace taskneuron

@@ -22,6 +22,7 @@ struct Delta {
 
 // Values are stored as float32 where the base is or where training ran in it, else as bfloat16.
 Delta make_delta(const Checkpoint& base, const TrainableModel& model);
+// Throws Error, writing nothing, for values that are not finite.
 void save_delta(const Delta& delta, const std::filesystem::path& path);
 
 // Throws Error naming file and tensor for a file that is no delta, was made for other weights, or

@@ -47,9 +47,11 @@ class Trainer {
 
   std::int64_t steps() const { return static_cast<std::int64_t>(plan_.size()); }
   std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
-  // Step `number`, from 1. Throws NonFiniteError, with nothing updated, when the loss or the
-  // gradient is not finite; the message names the step and its rows.
+  // Step `number`, from 1. Throws NonFiniteError, with nothing updated, when the loss, the gradient
+  // or the updated weights are not finite; the message names the step and its rows.
   StepResult step(std::int64_t number);
+  // Whether the present weights gave a finite loss when the last step ran them.
+  bool weights_gave_finite_loss() const { return finite_loss_; }
 
   AdamW& optimizer() { return optimizer_; }
   // What a step will put through the model, for fit_batches().
@@ -72,6 +74,7 @@ class Trainer {
   std::vector<std::int64_t> prefixes_;                   // shared tokens of each task
   std::vector<std::vector<at::Tensor>> task_positions_;  // of each task with units
   std::int64_t active_task_ = -1;
+  bool finite_loss_ = false;
 };
 
 }  // namespace taskneuron

@@ -4,11 +4,13 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "taskneuron/checkpoint/checkpoint.h"
 #include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/train/certificate.h"
+#include "taskneuron/train/run_input.h"
 #include "taskneuron/train/trainer.h"
 
 namespace taskneuron {
@@ -18,6 +20,16 @@ enum class SaveAs {
   kModel,  // a folder that Transformers loads
 };
 
+using Setting = std::variant<bool, std::int64_t, std::uint64_t, double, std::string>;
+
+// What a run was made from.
+struct RunInputs {
+  RunInput model;
+  std::vector<RunInput> deltas;
+  std::vector<RunInput> tasks;  // hash: of the split's rows
+  std::vector<RunInput> sets;
+};
+
 // A training run in a folder of its own (format: docs/formats/training.md): settings and progress
 // while it runs, the result when it is done. A run that was killed goes on from its last checkpoint
 // to the same weights.
@@ -25,13 +37,24 @@ struct TrainingRunOptions {
   std::filesystem::path out;
   bool resume = false;
   // Everything that the result depends on. A run is resumed only with the same.
-  std::map<std::string, std::string> settings;
+  std::map<std::string, Setting> settings;
+  RunInputs inputs;  // for the record: paths may change between sessions of a run
   SaveAs save = SaveAs::kDelta;
   double checkpoint_seconds = 60;   // between checkpoints
-  std::int64_t evaluate_every = 0;  // steps; 0: never
+  std::int64_t evaluate_every = 0;  // steps; 0: never, else before the first step too
   std::int64_t patience = 0;        // evaluations without a better loss until it stops; 0: off
   const std::vector<TaskEvaluation>* validation = nullptr;
   BatchLimits validation_limits;
+  // Asked between steps and between batches of an evaluation; true ends the run with a checkpoint.
+  std::function<bool()> interrupted;
+};
+
+// What a session has done since it last reported.
+struct TrainingProgress {
+  std::int64_t steps = 0;
+  std::int64_t tokens = 0;
+  double loss = 0;       // of the last step
+  bool resumed = false;  // steps of earlier sessions
 };
 
 struct TrainingRunResult {
@@ -43,6 +66,7 @@ struct TrainingRunResult {
   std::int64_t tokens = 0;
   double seconds = 0;                  // of steps and evaluations, over all sessions of the run
   std::vector<TaskResult> validation;  // the last evaluation, or the best one's
+  std::vector<TaskResult> validation_before;  // before the first step, without predictions
   Certificate certificate;
   std::string file;  // what was saved
 };
@@ -60,9 +84,11 @@ class TrainingFolder {
   std::filesystem::path run_json_;
 };
 
-// Calls progress after every step with its tokens.
+// Throws Interrupted, with a checkpoint written, when options.interrupted says so; NonFiniteError
+// when training diverges, with a checkpoint of weights that are finite; Error, with nothing of the
+// kind written, when the result would hold numbers that are not.
 TrainingRunResult run_training(const Checkpoint& base, TrainableModel& model, Trainer& trainer,
                                const TrainingRunOptions& options,
-                               const std::function<void(std::int64_t tokens)>& progress);
+                               const std::function<void(const TrainingProgress&)>& progress);
 
 }  // namespace taskneuron

@@ -1,0 +1,120 @@
+#include "train/run_files.h"
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "taskneuron/base/error.h"
+
+namespace taskneuron {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// The row's step; -1 for a line that a kill cut short, which belongs to nothing.
+std::int64_t step_of(const Json& row) {
+  if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) return -1;
+  return row["step"].get<std::int64_t>();
+}
+
+Json parse_line(const std::string& line) {
+  return Json::parse(line, nullptr, /*allow_exceptions=*/false);
+}
+
+OutputJson input_json(const RunInput& input) {
+  OutputJson json = {{"path", input.path}, {"hash", input.hash}};
+  if (input.scale) json["scale"] = *input.scale;
+  return json;
+}
+
+OutputJson list_json(const std::vector<RunInput>& inputs) {
+  OutputJson list = OutputJson::array();
+  for (const RunInput& input : inputs) list.push_back(input_json(input));
+  return list;
+}
+
+}  // namespace
+
+StepLog::StepLog(const fs::path& path, std::int64_t last_step) : path_(path) {
+  std::string kept;
+  if (fs::exists(path)) {
+    std::ifstream old(path);
+    for (std::string line; std::getline(old, line);) {
+      const std::int64_t step = step_of(parse_line(line));
+      if (step >= 0 && step <= last_step) kept += line + "\n";
+    }
+  }
+  write_file(path, kept);
+  stream_.open(path, std::ios::app);
+}
+
+void StepLog::add(const OutputJson& row) {
+  stream_ << row.dump() << "\n" << std::flush;
+  if (!stream_) {
+    throw Error(fmt::format("{}: cannot be written; is the disk full?", path_.string()));
+  }
+}
+
+OutputJson evaluation_row(std::int64_t step, const TaskResult& result) {
+  return {{"step", step},          {"task", result.task},
+          {"split", result.split}, {"metric", result.metric},
+          {"value", result.value}, {"stderr", result.standard_error},
+          {"loss", result.loss},   {"examples", result.examples}};
+}
+
+std::vector<TaskResult> read_evaluation(const fs::path& path, std::int64_t step) {
+  std::vector<TaskResult> results;
+  std::ifstream stream(path);
+  for (std::string line; std::getline(stream, line);) {
+    const Json document = parse_line(line);
+    if (step_of(document) != step) continue;
+    const JsonView row(document, path.string());
+    TaskResult& result = results.emplace_back();
+    result.task = row.at("task").string();
+    result.split = row.at("split").string();
+    result.metric = row.at("metric").string();
+    result.value = row.at("value").number();
+    result.standard_error = row.at("stderr").number();
+    result.loss = row.at("loss").number();
+    result.examples = row.at("examples").integer();
+  }
+  return results;
+}
+
+OutputJson settings_json(const std::map<std::string, Setting>& settings) {
+  OutputJson json = OutputJson::object();
+  for (const auto& [key, setting] : settings) {
+    std::visit([&, &name = key](const auto& value) { json[name] = value; }, setting);
+  }
+  return json;
+}
+
+std::map<std::string, std::string> settings_text(const std::map<std::string, Setting>& settings) {
+  std::map<std::string, std::string> text;
+  for (const auto& [key, setting] : settings) {
+    text[key] = std::visit([](const auto& value) { return fmt::format("{}", value); }, setting);
+  }
+  return text;
+}
+
+OutputJson inputs_json(const RunInputs& inputs) {
+  return {{"model", input_json(inputs.model)},
+          {"deltas", list_json(inputs.deltas)},
+          {"tasks", list_json(inputs.tasks)},
+          {"sets", list_json(inputs.sets)}};
+}
+
+void finish_run(const fs::path& folder, const TrainingRunResult& result) {
+  OutputJson run = OutputJson::parse(read_file(folder / kRunFile));
+  run["finished"] = true;
+  run["result"] = {{"steps", result.steps},
+                   {"best_step", result.best_step},
+                   {"stopped_early", result.stopped_early},
+                   {"first_loss", result.first_loss},
+                   {"last_loss", result.last_loss},
+                   {"tokens", result.tokens},
+                   {"seconds", result.seconds}};
+  write_file(folder / kRunFile, run.dump(1) + "\n");
+}
+
+}  // namespace taskneuron

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "taskneuron/train/training_run.h"
+
+// The files of a training run's folder (format: docs/formats/training.md).
+namespace taskneuron {
+
+constexpr const char* kRunFile = "run.json";
+constexpr const char* kStepsFile = "train.jsonl";
+constexpr const char* kEvaluationsFile = "evaluation.jsonl";
+
+// A JSON-lines file that is appended to; lines of steps after `last_step` are dropped first.
+class StepLog {
+ public:
+  StepLog(const std::filesystem::path& path, std::int64_t last_step);
+  void add(const OutputJson& row);
+
+ private:
+  std::filesystem::path path_;
+  std::ofstream stream_;
+};
+
+OutputJson evaluation_row(std::int64_t step, const TaskResult& result);
+// The results that the log of evaluations holds of a step, without predictions.
+std::vector<TaskResult> read_evaluation(const std::filesystem::path& path, std::int64_t step);
+
+OutputJson settings_json(const std::map<std::string, Setting>& settings);
+std::map<std::string, std::string> settings_text(const std::map<std::string, Setting>& settings);
+OutputJson inputs_json(const RunInputs& inputs);
+
+// Marks the run as finished, with what came out.
+void finish_run(const std::filesystem::path& folder, const TrainingRunResult& result);
+
+}  // namespace taskneuron
