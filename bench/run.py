@@ -89,7 +89,7 @@ class Bench:
 
     def detect(self, model, task, *flags):
         return [self.program, "detect", model, "--task", task, "--out", self.temporary("ours.safetensors"),
-                "--json", "--quiet", *flags]
+                "--force", "--json", "--quiet", *flags]
 
     def peer(self, kind, model, ids, *flags, program="detect"):
         return [self.python, os.path.join(ROOT, f"bench/peers/{program}.py"), kind, model, ids,
@@ -292,7 +292,7 @@ class Bench:
         for top in tops:
             sets[top] = self.temporary(f"{os.path.basename(model)}-{top[:-1]}.json")
             subprocess.run([self.program, "select", self.temporary("ours.safetensors"), "--top", top, "--out", sets[top],
-                            "--quiet"], check=True, stdout=subprocess.DEVNULL)
+                            "--force", "--quiet"], check=True, stdout=subprocess.DEVNULL)
         return sets
 
     def trained(self, model, task, limit, *flags, batch=16, epochs=1):

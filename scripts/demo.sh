@@ -10,7 +10,7 @@ out=$root/build/demo
 mkdir -p "$out"
 
 echo "1. Which FFN units do the train splits of two tasks use? (taskneuron detect)"
-"$program" detect "$model" --task "${tasks[@]}" --out "$out"
+"$program" detect "$model" --task "${tasks[@]}" --out "$out" --force
 echo
 echo "2. How much do their top 10% have in common? (taskneuron compare)"
 "$program" compare "$out/scitail.safetensors" "$out/babi.safetensors"
