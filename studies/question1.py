@@ -82,7 +82,9 @@ class Study:
         os.makedirs(os.path.dirname(result), exist_ok=True)
         print(f"[{time.strftime('%H:%M:%S')}] {stage}", flush=True)
         start = time.time()
-        run = subprocess.run(command + ["--json", "--quiet"], stdout=subprocess.PIPE)
+        # What a stage that was cut short has left is the study's own.
+        force = ["--force"] if command[1] in ("detect", "select", "evaluate") else []
+        run = subprocess.run(command + ["--json", "--quiet", *force], stdout=subprocess.PIPE)
         if run.returncode != 0:
             sys.exit(f"{stage}: exit {run.returncode}: {self.shown(command)}")
         answer = {"seconds": time.time() - start, "result": json.loads(run.stdout)}

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 
@@ -24,7 +26,8 @@ std::string system_message() { return std::strerror(errno); }
 
 // Opens for reading, refusing what is not a regular file; returns descriptor and size.
 std::pair<int, std::size_t> open_regular(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Opening a FIFO must not wait for a writer.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     throw Error(fmt::format("{}: cannot be opened: {}", path.string(), system_message()));
   }
@@ -40,10 +43,74 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
+fs::path without_trailing_slash(fs::path path) {
+  return path.has_filename() || !path.has_parent_path() ? path : path.parent_path();
+}
+
 fs::path temporary_name(const fs::path& path) {
   static std::atomic<int> counter{0};
   return folder_of(path) /
          fmt::format(".{}.{}.{}.tmp", path.filename().string(), ::getpid(), counter++);
+}
+
+const char* kind_of(fs::file_type type) {
+  switch (type) {
+    case fs::file_type::directory: return "folder";
+    case fs::file_type::symlink: return "symbolic link";
+    case fs::file_type::fifo: return "FIFO";
+    case fs::file_type::socket: return "socket";
+    case fs::file_type::character:
+    case fs::file_type::block: return "device";
+    default: return "file of an unknown kind";
+  }
+}
+
+// Links are not followed: what would be replaced is the link.
+fs::file_type type_of(const fs::path& path) {
+  std::error_code ignored;
+  return fs::symlink_status(path, ignored).type();
+}
+
+void require_replaceable(const fs::path& path, Existing existing) {
+  if (!path.has_filename()) {
+    throw Error(fmt::format("'{}': is no file name; name the file to write", path.string()));
+  }
+  const fs::file_type type = type_of(path);
+  if (type == fs::file_type::not_found || type == fs::file_type::none) return;
+  if (type != fs::file_type::regular) {
+    throw Error(
+        fmt::format("{}: is a {}; only a regular file is ever replaced, so name another path",
+                    path.string(), kind_of(type)));
+  }
+  if (existing == Existing::kRefuse) {
+    throw Error(fmt::format("{}: exists already; --force replaces it, or name another file",
+                            path.string()));
+  }
+}
+
+void require_no_folder(const fs::path& path) {
+  const fs::file_type type = type_of(path);
+  if (type == fs::file_type::not_found || type == fs::file_type::none) return;
+  std::error_code failure;
+  if (type == fs::file_type::directory && fs::is_empty(path, failure)) return;
+  throw Error(fmt::format("{}: exists already; choose another folder or remove it", path.string()));
+}
+
+// Makes and removes a file beside where `path` will be: no other test is right on every file
+// system.
+void require_place(const fs::path& path) {
+  fs::path there = folder_of(fs::absolute(path).lexically_normal());
+  while (type_of(there) == fs::file_type::not_found && there.has_relative_path()) {
+    there = there.parent_path();
+  }
+  const fs::path probe = temporary_name(there / path.filename());
+  const int descriptor = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (descriptor < 0) {
+    throw Error(fmt::format("{}: cannot be written: {}: {}", path.string(), there.string(),
+                            system_message()));
+  }
+  ::close(descriptor);
+  ::unlink(probe.c_str());
 }
 
 }  // namespace
@@ -88,10 +155,44 @@ std::string read_file(const fs::path& path, std::size_t max_bytes) {
   return text;
 }
 
-AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
-  if (fs::is_directory(path_)) {
-    throw Error(fmt::format("{}: is a folder; a file name was expected", path_.string()));
+void require_writable(const fs::path& path, Existing existing) {
+  require_replaceable(path, existing);
+  require_place(path);
+}
+
+void require_new_folder(const fs::path& given) {
+  const fs::path path = without_trailing_slash(given);
+  require_no_folder(path);
+  require_place(path);
+}
+
+ParentFolders::ParentFolders(const fs::path& path) {
+  std::vector<fs::path> missing;
+  for (fs::path folder = path.parent_path(); !folder.empty(); folder = folder.parent_path()) {
+    std::error_code ignored;
+    if (fs::exists(folder, ignored) || folder == folder.parent_path()) break;
+    if (folder.has_filename()) missing.push_back(folder);
   }
+  std::reverse(missing.begin(), missing.end());
+  for (const fs::path& folder : missing) {
+    std::error_code failure;
+    if (fs::create_directory(folder, failure)) made_.push_back(folder);
+    if (!failure) continue;
+    const std::string why = failure.message();
+    for (auto it = made_.rbegin(); it != made_.rend(); ++it) fs::remove(*it, failure);
+    throw Error(fmt::format("{}: cannot be created: {}", folder.string(), why));
+  }
+}
+
+ParentFolders::~ParentFolders() {
+  for (auto it = made_.rbegin(); it != made_.rend(); ++it) ::rmdir(it->c_str());
+}
+
+AtomicFile::AtomicFile(fs::path path, Existing existing)
+    : path_(std::move(path)), existing_(existing) {
+  require_replaceable(path_, existing);
+  parents_ = std::make_unique<ParentFolders>(path_);
+  temporary_ = temporary_name(path_);
   const auto lock = hold_temporaries();
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail("written");
@@ -123,15 +224,27 @@ void AtomicFile::write(const void* data, std::size_t bytes) {
   }
 }
 
+void AtomicFile::rename_into_place() const {
+  require_replaceable(path_, existing_);
+  if (existing_ == Existing::kRefuse) {
+    // Refuses even what appears this very moment, where the file system can.
+    if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) == 0)
+      return;
+    if (errno != EINVAL && errno != ENOSYS) fail("renamed into place");
+  }
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("renamed into place");
+}
+
 void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) fail("synced");
   {
     const auto lock = hold_temporaries();
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("renamed into place");
+    rename_into_place();
     forget_temporary(temporary_);
   }
   ::close(descriptor_);
   descriptor_ = -1;
+  parents_->keep();
   const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {
     ::fsync(folder);
@@ -139,14 +252,11 @@ void AtomicFile::commit() {
   }
 }
 
-AtomicFolder::AtomicFolder(fs::path path) : path_(std::move(path)) {
-  if (fs::exists(path_)) {
-    throw Error(
-        fmt::format("{}: exists already; choose another folder or remove it", path_.string()));
-  }
-  std::error_code failure;
-  fs::create_directories(folder_of(path_), failure);
+AtomicFolder::AtomicFolder(fs::path path) : path_(without_trailing_slash(std::move(path))) {
+  require_no_folder(path_);
+  parents_ = std::make_unique<ParentFolders>(path_);
   temporary_ = temporary_name(path_);
+  std::error_code failure;
   const auto lock = hold_temporaries();
   fs::create_directory(temporary_, failure);
   if (failure) {
@@ -164,6 +274,7 @@ AtomicFolder::~AtomicFolder() {
 }
 
 void AtomicFolder::commit() {
+  require_no_folder(path_);
   std::error_code failure;
   const auto lock = hold_temporaries();
   fs::rename(temporary_, path_, failure);
@@ -172,14 +283,13 @@ void AtomicFolder::commit() {
   }
   forget_temporary(temporary_);
   committed_ = true;
+  parents_->keep();
 }
 
-void write_file(const fs::path& path, std::string_view text) {
-  AtomicFile file(path);
+void write_file(const fs::path& path, std::string_view text, Existing existing) {
+  AtomicFile file(path, existing);
   file.write(text);
   file.commit();
 }
-
-void require_writable(const fs::path& path) { AtomicFile{path}; }
 
 }  // namespace taskneuron

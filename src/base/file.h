@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace taskneuron {
 
@@ -33,24 +35,53 @@ class MappedFile {
 // max_bytes (configuration and vocabulary files have no business being larger).
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes = 1u << 30);
 
+// The rule for everything that this program writes: a path where nothing lies, or a regular file
+// that may be replaced. Never a symbolic link, FIFO, device or folder. Missing folders above it are
+// made when there is something to write, and removed again if nothing comes of it.
+enum class Existing { kRefuse, kReplace };
+
+// Throws Error unless a file can be written at path by that rule, so that a long run does not end
+// in a failed save. Leaves nothing behind.
+void require_writable(const std::filesystem::path& path, Existing existing);
+// The same for a folder that is made whole: nothing may lie there but an empty folder.
+void require_new_folder(const std::filesystem::path& path);
+
+// The folders above a path that were missing. Made at once; those that are empty are removed at the
+// end unless keep() was called.
+class ParentFolders {
+ public:
+  explicit ParentFolders(const std::filesystem::path& path);
+  ~ParentFolders();
+  ParentFolders(const ParentFolders&) = delete;
+  ParentFolders& operator=(const ParentFolders&) = delete;
+  void keep() { made_.clear(); }
+
+ private:
+  std::vector<std::filesystem::path> made_;  // the outermost first
+};
+
 // A file that appears under its final name only when it is complete: written to a temporary name
 // in the same folder, synced, renamed. Dropped without commit() it leaves nothing behind.
 class AtomicFile {
  public:
   // Opens the temporary file at once, so that an unwritable place is an Error before any work.
-  explicit AtomicFile(std::filesystem::path path);
+  explicit AtomicFile(std::filesystem::path path, Existing existing = Existing::kReplace);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(const void* data, std::size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  // Throws Error if something that must not be replaced has come to lie at the path since.
   void commit();
 
  private:
   [[noreturn]] void fail(const char* action) const;
+  void rename_into_place() const;
 
   std::filesystem::path path_;
+  Existing existing_;
+  std::unique_ptr<ParentFolders> parents_;
   std::filesystem::path temporary_;
   int descriptor_ = -1;
 };
@@ -58,7 +89,7 @@ class AtomicFile {
 // A folder that appears under its name only when it is complete, and is removed again otherwise.
 class AtomicFolder {
  public:
-  // Throws Error if path exists already or cannot be created; missing folders above it are made.
+  // Throws Error if something lies at path already or it cannot be created.
   explicit AtomicFolder(std::filesystem::path path);
   ~AtomicFolder();
   AtomicFolder(const AtomicFolder&) = delete;
@@ -70,14 +101,12 @@ class AtomicFolder {
 
  private:
   std::filesystem::path path_;
+  std::unique_ptr<ParentFolders> parents_;
   std::filesystem::path temporary_;
   bool committed_ = false;
 };
 
-void write_file(const std::filesystem::path& path, std::string_view text);
-
-// Throws Error unless a file can be created at path (its folder exists and is writable), so that
-// a long run does not end in a failed save. Creates nothing.
-void require_writable(const std::filesystem::path& path);
+void write_file(const std::filesystem::path& path, std::string_view text,
+                Existing existing = Existing::kReplace);
 
 }  // namespace taskneuron

@@ -26,7 +26,7 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 
 std::string nearest_text(const std::string& text, const std::vector<std::string>& candidates) {
   std::string best;
-  std::size_t best_distance = std::max<std::size_t>(2, text.size() / 2) + 1;
+  std::size_t best_distance = std::max<std::size_t>(1, text.size() / 2) + 1;
   for (const std::string& candidate : candidates) {
     const std::size_t distance = edit_distance(text, candidate);
     if (distance < best_distance) {

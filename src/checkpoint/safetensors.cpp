@@ -68,9 +68,9 @@ std::uint64_t shape_bytes(const TensorEntry& entry, const JsonView& json) {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path, const std::string& expected)
     : file_(std::make_shared<const MappedFile>(path)) {
-  read_header();
+  read_header(expected);
   check_overlaps();
 }
 
@@ -80,7 +80,28 @@ std::string_view SafetensorsFile::header() const {
   return {reinterpret_cast<const char*>(file_->data()) + 8, header_bytes_};
 }
 
-void SafetensorsFile::read_header() {
+// A safetensors file starts with a length whose high bytes are zero; text does not.
+void SafetensorsFile::refuse_text(const std::string& expected) const {
+  const std::string_view start(reinterpret_cast<const char*>(file_->data()),
+                               std::min<std::size_t>(file_->size_bytes(), 64));
+  const std::string_view length = start.substr(0, 8);
+  const bool text = std::all_of(length.begin(), length.end(), [](char c) {
+    return (c >= ' ' && c <= '~') || c == '\n' || c == '\r' || c == '\t';
+  });
+  if (!text) return;
+  const std::string where = path().string();
+  if (start.rfind("version https://git-lfs", 0) == 0) {
+    throw Error(
+        fmt::format("{}: is a pointer of Git LFS, not the file itself; `git lfs pull` gets "
+                    "it",
+                    where));
+  }
+  const std::size_t first = start.find_first_not_of(" \r\n\t");
+  const bool json = first != std::string_view::npos && (start[first] == '{' || start[first] == '[');
+  throw Error(fmt::format("{}: is {}; expected {}", where, json ? "JSON" : "text", expected));
+}
+
+void SafetensorsFile::read_header(const std::string& expected) {
   const std::string where = path().string();
   if (file_->size_bytes() < 8) {
     throw Error(
@@ -88,6 +109,7 @@ void SafetensorsFile::read_header() {
                     "probably incomplete",
                     where, file_->size_bytes()));
   }
+  refuse_text(expected);
   header_bytes_ = read_little_endian(file_->data());
   if (header_bytes_ > kMaxHeaderBytes || header_bytes_ > file_->size_bytes() - 8) {
     throw Error(

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/file.h"
 #include "base/json.h"
 #include "base/torch_compat.h"
@@ -15,10 +18,14 @@ namespace {
 
 constexpr const char* kReadme = "README.md";
 
+// Weights in any format: folders of the hub hold several.
 bool is_weight_file(const fs::path& path) {
   const std::string name = path.filename().string();
-  return path.extension() == ".safetensors" || name == "model.safetensors.index.json" ||
-         path.extension() == ".bin";
+  const std::string extension = path.extension().string();
+  constexpr const char* kFormats[] = {".safetensors", ".bin",  ".pt",   ".pth", ".ckpt",  ".h5",
+                                      ".msgpack",     ".onnx", ".gguf", ".ot",  ".tflite"};
+  return std::find(std::begin(kFormats), std::end(kFormats), extension) != std::end(kFormats) ||
+         name == "model.safetensors.index.json" || name == "pytorch_model.bin.index.json";
 }
 
 // config.json with another torch_dtype (newer files call it dtype).

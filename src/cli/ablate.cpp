@@ -16,6 +16,7 @@ namespace {
 
 struct Options {
   CommonOptions common;
+  ResultOptions result;
   ModelOptions model;
   DataOptions data;
   std::vector<std::string> scores;
@@ -176,6 +177,7 @@ void run(const Options& options) {
   for (const std::string& kind : options.random_kinds) parse_random_kind(kind);
   for (const std::string& mode : options.modes) parse_mode(mode);
   parse_scope(options.scope);
+  options.result.check();
   const PromptTemplate prompt = find_template(options.data, options.model.folder);
   const LoadedModel model(options.model);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
@@ -195,7 +197,6 @@ void run(const Options& options) {
     }
     if (text) text->run(report);
   });
-  if (!options.common.json) return report.print();
   OutputJson json = {{"model", model.folder()},
                      {"model_hash", model.checkpoint().hash()},
                      {"top", fmt::format("{}", fmt::join(options.tops, ", "))},
@@ -205,6 +206,8 @@ void run(const Options& options) {
                      {"template", prompt.name()},
                      {"deltas", deltas_json(options.model.deltas)}};
   json.update(report.json());
+  options.result.write(json);
+  if (!options.common.json) return report.print();
   print_json(json);
 }
 
@@ -235,7 +238,7 @@ void add_ablate(CLI::App& app) {
                        "agree")
       ->capture_default_str();
   command->add_option("--random-seeds", options->random_seeds, "How many random sets of each kind")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command
       ->add_option("--random-kind", options->random_kinds,
@@ -251,10 +254,11 @@ void add_ablate(CLI::App& app) {
                       "Text file that has nothing to do with the tasks: the side effect is its "
                       "perplexity under the same sets");
   command->add_option("--text-tokens", options->text_tokens, "Of the text, so many; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command->add_flag("--allow-other-weights", options->allow_other_weights,
                     "Use scores that were made for other weights of the same shape");
+  options->result.add_to(*command);
   options->common.add_to(*command);
   command->footer(
       std::string(

@@ -25,7 +25,8 @@ std::string command_line(const Options& options) {
 
 void run(const Options& options) {
   options.common.apply();
-  const Checkpoint base(options.model);
+  require_new_folder(options.out);
+  const Checkpoint base(find_model(options.model).path);
   std::vector<ScaledDelta> deltas;
   for (const std::string& text : options.deltas) {
     const DeltaArgument argument = parse_delta_argument(text);
@@ -79,7 +80,7 @@ void add_apply(CLI::App& app) {
                    "PATH or PATH:SCALE; the result is W0 + the sum of SCALE times what each "
                    "changed. 1 merges, -1 subtracts, several compose")
       ->required();
-  command->add_option("--out", options->out, "Folder to write")->required();
+  command->add_option("--out", options->out, "Folder to write; must not exist")->required();
   options->common.add_to(*command);
   command->footer(std::string("Example:\n  taskneuron apply examples/models/mini --delta "
                               "tuned/delta.safetensors:0.5 \\\n"

@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "taskneuron/base/progress.h"
+#include "taskneuron/checkpoint/model_folder.h"
 #include "taskneuron/data/batch_memory.h"
 #include "taskneuron/data/examples.h"
 #include "taskneuron/data/task.h"
@@ -55,6 +57,10 @@ struct CommonOptions {
   void apply() const;
 };
 
+// What MODEL means, in every command's help.
+inline constexpr const char* kModelHelp =
+    "Hugging Face model folder, or org/name[@revision] in the local Hugging Face cache";
+
 // Options of commands that run a model.
 struct ModelOptions {
   std::string folder;
@@ -76,11 +82,43 @@ struct DataOptions {
   std::string memory;
   // split: the command's default.
   void add_to(CLI::App& command, const std::string& default_split, bool tasks_required = true);
+  // Of these, what says which rows are read and how they are written for the model.
+  void add_rows_to(CLI::App& command, const std::string& default_split, bool tasks_required = true);
+  // The longest example in tokens. Throws Error if --max-length is beyond the model's context.
+  std::int64_t context(const ModelConfig& config) const;
   BatchLimits limits() const { return {batch, batch_tokens}; }
   // limits(), made to fit --memory, with a note if that changes them.
   BatchMemory fit(const Checkpoint& checkpoint, const Decoder& decoder,
                   const BatchDemand& demand) const;
 };
+
+// Options of commands that write files. What may be replaced: base/file.h.
+struct OutputOptions {
+  std::string out;
+  bool force = false;
+  // Returns --out, to make it required.
+  CLI::Option* add_to(CLI::App& command, const std::string& help);
+  Existing existing() const { return force ? Existing::kReplace : Existing::kRefuse; }
+
+  // The file for each name: `out` itself for one, out/<name><extension> for several. Throws Error
+  // unless all can be written; makes nothing.
+  std::vector<std::string> paths(const std::vector<std::string>& names,
+                                 const std::string& extension) const;
+};
+
+// Where a command's result goes: a table or, with --json, JSON on standard output; with --out the
+// JSON in a file as well.
+struct ResultOptions {
+  OutputOptions output;
+  void add_to(CLI::App& command);
+  // Throws Error if the file cannot be written: call before the work.
+  void check() const;
+  // Writes the file, if one is asked for.
+  void write(const OutputJson& json) const;
+};
+
+// For numbers on the command line: finite and not below the minimum.
+CLI::Validator at_least(std::int64_t minimum);
 
 // A model folder opened for running: weights, tokenizer and what ends a sequence.
 class LoadedModel {
@@ -90,12 +128,16 @@ class LoadedModel {
   const Checkpoint& checkpoint() const { return *checkpoint_; }
   const Decoder& decoder() const { return *decoder_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
+  // As it was given: a folder, or a name on the hub.
   const std::string& folder() const { return folder_; }
+  // The same with, for one from the hub's cache, the commit: what results record.
+  OutputJson named() const;
   std::int64_t end_of_sequence() const { return end_of_sequence_; }
   EncoderOptions encoder_options(const DataOptions& data) const;
 
  private:
   std::string folder_;
+  ModelFolder found_;
   std::unique_ptr<Checkpoint> checkpoint_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<Decoder> decoder_;
@@ -109,8 +151,11 @@ void blame_weights(const Checkpoint& checkpoint, const std::function<void()>& wo
 // Sites by name; "paper" is act and out. Throws UsageError for another name.
 std::vector<Site> parse_sites(const std::vector<std::string>& names);
 
-// The template that --template names, for a model folder's tokenizer.
-PromptTemplate find_template(const DataOptions& data, const std::string& model_folder);
+// The template that --template names, for a model's tokenizer.
+PromptTemplate find_template(const DataOptions& data, const std::string& model);
+
+// {"model": as given} and, for one from the hub's cache, "model_folder" and "model_revision".
+OutputJson model_json(const std::string& given, const ModelFolder& found);
 
 // A table on standard output: columns aligned, numbers to the right.
 class Table {
@@ -125,10 +170,6 @@ class Table {
 
 void print_json(const OutputJson& json);
 
-// The file for the thing called `name`: `out` itself when there is one, out/<name><extension> when
-// there are several. Throws Error unless it can be written; makes nothing.
-std::string output_path(const std::string& out, std::size_t count, const std::string& name,
-                        const std::string& extension);
 // The base with deltas ("PATH" or "PATH:SCALE") in place of what they touch; itself without any.
 Checkpoint with_deltas(Checkpoint base, const std::vector<std::string>& deltas);
 
@@ -140,9 +181,6 @@ struct EncodedTask {
 };
 EncodedTask encode_task(const std::string& folder, const DataOptions& data,
                         const ExampleEncoder& encoder);
-
-// Makes the folder that a path lies in; call when there is something to write.
-void make_folder_of(const std::string& path);
 
 // "1 example was", "3 examples were" cut: a note, if any were.
 void note_truncated(const std::string& task, std::int64_t truncated, std::int64_t examples);

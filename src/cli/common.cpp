@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <set>
 
-#include "base/file.h"
 #include "cli/command.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
@@ -21,7 +20,7 @@ void CommonOptions::add_to(CLI::App& command) {
   command.add_flag("--json", json, "Print the result as JSON");
   command.add_flag("--quiet", quiet, "No progress and no notes on standard error");
   command.add_option("--threads", threads, "Threads; 0 uses every processor")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
 }
 
@@ -32,7 +31,7 @@ void CommonOptions::apply() const {
 }
 
 void ModelOptions::add_to(CLI::App& command) {
-  command.add_option("MODEL", folder, "Hugging Face model folder")->required();
+  command.add_option("MODEL", folder, kModelHelp)->required();
   command
       .add_option(
           "--dtype", dtype,
@@ -44,13 +43,14 @@ void ModelOptions::add_to(CLI::App& command) {
                      "What train saved: the model with these changes, PATH or PATH:SCALE");
 }
 
-void DataOptions::add_to(CLI::App& command, const std::string& default_split, bool tasks_required) {
+void DataOptions::add_rows_to(CLI::App& command, const std::string& default_split,
+                              bool tasks_required) {
   split = default_split;
   auto* task_option = command.add_option("--task", tasks, "Task folders (docs/formats/task.md)");
   if (tasks_required) task_option->required();
   command.add_option("--split", split, "Split of the tasks")->capture_default_str();
   command.add_option("--limit", limit, "Read at most N rows of the split; 0 reads all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command
       .add_option("--template", prompt_template,
@@ -59,17 +59,23 @@ void DataOptions::add_to(CLI::App& command, const std::string& default_split, bo
   command
       .add_option("--max-length", max_length,
                   "Longest example in tokens; longer inputs are cut. 0: the model's context")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
+}
+
+void DataOptions::add_to(CLI::App& command, const std::string& default_split, bool tasks_required) {
+  add_rows_to(command, default_split, tasks_required);
   command.add_option("--batch", batch, "Examples per forward pass; 0: by --batch-tokens")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command.add_option("--batch-tokens", batch_tokens, "Tokens per forward pass")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
-  command.add_option("--memory", memory,
-                     "Memory that the run may take beyond the mapped weights, as 800M or 6G; "
-                     "batches shrink and layers run twice to fit. Default: most of what is free");
+  command
+      .add_option("--memory", memory,
+                  "Memory that the run may take beyond the mapped weights, as 800M or 6G; "
+                  "batches shrink and layers run twice to fit. Default: most of what is free")
+      ->each([](const std::string& text) { parse_bytes(text, "--memory"); });
 }
 
 BatchMemory DataOptions::fit(const Checkpoint& checkpoint, const Decoder& decoder,
@@ -88,11 +94,30 @@ BatchMemory DataOptions::fit(const Checkpoint& checkpoint, const Decoder& decode
   return plan;
 }
 
-LoadedModel::LoadedModel(const ModelOptions& options) : folder_(options.folder) {
+OutputJson model_json(const std::string& given, const ModelFolder& found) {
+  OutputJson json = {{"model", given}};
+  if (!found.revision.empty()) {
+    json["model_folder"] = found.path.string();
+    json["model_revision"] = found.revision;
+  }
+  return json;
+}
+
+OutputJson LoadedModel::named() const { return model_json(folder_, found_); }
+
+std::int64_t DataOptions::context(const ModelConfig& config) const {
+  if (max_length > config.max_positions) {
+    throw Error(fmt::format("--max-length {} is more than the model's context of {} tokens",
+                            max_length, config.max_positions));
+  }
+  return max_length > 0 ? max_length : config.max_positions;
+}
+
+LoadedModel::LoadedModel(const ModelOptions& options)
+    : folder_(options.folder), found_(find_model(options.folder)) {
   const at::Device device = parse_device(options.device);
-  checkpoint_ =
-      std::make_unique<Checkpoint>(with_deltas(Checkpoint(options.folder), options.deltas));
-  tokenizer_ = std::make_unique<Tokenizer>(options.folder);
+  checkpoint_ = std::make_unique<Checkpoint>(with_deltas(Checkpoint(found_.path), options.deltas));
+  tokenizer_ = std::make_unique<Tokenizer>(found_.path);
   const auto from_tokenizer = tokenizer_->end_of_sequence();
   const auto& from_config = checkpoint_->config().end_of_sequence;
   if (!from_tokenizer && from_config.empty()) {
@@ -131,12 +156,7 @@ EncodedTask encode_task(const std::string& folder, const DataOptions& data,
 }
 
 EncoderOptions LoadedModel::encoder_options(const DataOptions& data) const {
-  const std::int64_t context = checkpoint_->config().max_positions;
-  if (data.max_length > context) {
-    throw Error(fmt::format("--max-length {} is more than the model's context of {} tokens",
-                            data.max_length, context));
-  }
-  return {data.max_length > 0 ? data.max_length : context, end_of_sequence_};
+  return {data.context(checkpoint_->config()), end_of_sequence_};
 }
 
 std::vector<Site> parse_sites(const std::vector<std::string>& names) {
@@ -167,10 +187,10 @@ void blame_weights(const Checkpoint& checkpoint, const std::function<void()>& wo
   }
 }
 
-PromptTemplate find_template(const DataOptions& data, const std::string& model_folder) {
+PromptTemplate find_template(const DataOptions& data, const std::string& model) {
   const bool chat = data.prompt_template == "chat";
   return PromptTemplate::find(data.prompt_template,
-                              chat ? Tokenizer(model_folder).chat_template() : "");
+                              chat ? Tokenizer(find_model(model).path).chat_template() : "");
 }
 
 namespace {
@@ -210,30 +230,6 @@ void Table::print() const {
 
 void print_json(const OutputJson& json) {
   fmt::print("{}\n", json.dump(2, ' ', false, OutputJson::error_handler_t::replace));
-}
-
-std::string output_path(const std::string& out, std::size_t count, const std::string& name,
-                        const std::string& extension) {
-  if (count == 1) {
-    require_writable(out);
-    return out;
-  }
-  if (fs::exists(out) && !fs::is_directory(out)) {
-    throw Error(fmt::format("{}: is a file; {} files need a folder", out, count));
-  }
-  fs::path there = fs::absolute(out).lexically_normal();
-  while (!fs::exists(there) && there.has_relative_path()) there = there.parent_path();
-  require_writable(there / (name + extension));
-  return (fs::path(out) / (name + extension)).string();
-}
-
-void make_folder_of(const std::string& path) {
-  const fs::path folder = fs::path(path).parent_path();
-  std::error_code failure;
-  if (!folder.empty()) fs::create_directories(folder, failure);
-  if (failure) {
-    throw Error(fmt::format("{}: cannot be created: {}", folder.string(), failure.message()));
-  }
 }
 
 void note_truncated(const std::string& task, std::int64_t truncated, std::int64_t examples) {

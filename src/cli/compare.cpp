@@ -15,6 +15,7 @@ struct Options {
   std::vector<std::string> files;
   std::string top = "10%";
   std::string scope = "global";
+  ResultOptions result;
 };
 
 bool is_set(const std::string& path) { return std::filesystem::path(path).extension() == ".json"; }
@@ -66,6 +67,7 @@ void print_pairs(const OutputJson& pairs) {
 void run(const Options& options) {
   options.common.apply();
   if (options.files.size() < 2) throw UsageError("compare needs two files or more");
+  options.result.check();
   OutputJson pairs;
   if (is_set(options.files.front())) {
     std::vector<NeuronSet> sets;
@@ -90,6 +92,7 @@ void run(const Options& options) {
           return json;
         });
   }
+  options.result.write({{"pairs", pairs}});
   if (options.common.json) return print_json({{"pairs", pairs}});
   print_pairs(pairs);
 }
@@ -104,6 +107,7 @@ void add_compare(CLI::App& app) {
   command->add_option("--top", options->top, "Scores: size of the top sets that are compared")
       ->capture_default_str();
   command->add_option("--scope", options->scope, "Scores: global or layer")->capture_default_str();
+  options->result.add_to(*command);
   options->common.add_to(*command);
   command->footer(
       std::string(

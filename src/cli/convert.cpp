@@ -24,7 +24,9 @@ void run(const Options& options) {
   const at::ScalarType dtype = options.dtype == "bfloat16"  ? at::kBFloat16
                                : options.dtype == "float16" ? at::kHalf
                                                             : at::kFloat;
-  const Checkpoint checkpoint(options.model);
+  require_new_folder(options.out);
+  const ModelFolder found = find_model(options.model);
+  const Checkpoint checkpoint(found.path);
   Progress bar("convert", checkpoint.tensor_bytes());
   SaveOptions save;
   save.dtype = dtype;
@@ -32,11 +34,12 @@ void run(const Options& options) {
   save_model(checkpoint, options.out, save);
   const Checkpoint written(options.out);
   if (options.common.json) {
-    return print_json({{"model", options.model},
-                       {"out", options.out},
-                       {"dtype", options.dtype},
-                       {"bytes", written.tensor_bytes()},
-                       {"hash", written.hash()}});
+    OutputJson json = model_json(options.model, found);
+    json.update({{"out", options.out},
+                 {"dtype", options.dtype},
+                 {"bytes", written.tensor_bytes()},
+                 {"hash", written.hash()}});
+    return print_json(json);
   }
   fmt::print("{}: {} bytes of weights in {} ({} bytes before)\n", options.out,
              written.tensor_bytes(), options.dtype, checkpoint.tensor_bytes());
@@ -47,10 +50,10 @@ void run(const Options& options) {
 void add_convert(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("convert", "A model folder in another dtype");
-  command->add_option("MODEL", options->model, "Hugging Face model folder")->required();
+  command->add_option("MODEL", options->model, kModelHelp)->required();
   command->add_option("--dtype", options->dtype, "bfloat16, float16 or float32")
       ->capture_default_str();
-  command->add_option("--out", options->out, "Folder to write")->required();
+  command->add_option("--out", options->out, "Folder to write; must not exist")->required();
   options->common.add_to(*command);
   command->footer(
       "Tensors are converted one at a time, so memory stays that of the largest.\n\n"

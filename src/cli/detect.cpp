@@ -19,7 +19,7 @@ struct Options {
   CommonOptions common;
   ModelOptions model;
   DataOptions data;
-  std::string out;
+  OutputOptions output;
   std::vector<std::string> sites = {"act"};
   std::string method = "taylor";
   std::string aggregate;
@@ -53,7 +53,7 @@ Scores score_task(const LoadedModel& model, const EncodedTask& task, const Score
 
 // One score file per task.
 std::vector<std::string> score_paths(const Options& options) {
-  std::vector<std::string> names, paths;
+  std::vector<std::string> names;
   for (const std::string& folder : options.data.tasks) {
     const std::string name = load_task(folder).name;
     if (std::find(names.begin(), names.end(), name) != names.end()) {
@@ -64,10 +64,7 @@ std::vector<std::string> score_paths(const Options& options) {
     }
     names.push_back(name);
   }
-  for (const std::string& name : names) {
-    paths.push_back(output_path(options.out, names.size(), name, ".safetensors"));
-  }
-  return paths;
+  return options.output.paths(names, ".safetensors");
 }
 
 void run(const Options& options) {
@@ -100,24 +97,24 @@ void run(const Options& options) {
     scores.info.template_hash = prompt.hash();
     scores.info.deltas = deltas_text(options.model.deltas);
     const LossInterval loss(scores.losses);
-    make_folder_of(paths[i]);
     save_scores(scores, paths[i]);
     const double rate = static_cast<double>(scores.tokens) / elapsed.count();
-    results.push_back({{"model", model.folder()},
-                       {"tasks", {tasks[i].task.name}},
-                       {"split", options.data.split},
-                       {"examples", scores.examples},
-                       {"truncated", tasks[i].truncated},
-                       {"tokens", scores.tokens},
-                       {"seconds", elapsed.count()},
-                       {"tokens_per_second", rate},
-                       {"batch_tokens", plan.limits.max_tokens},
-                       {"recomputed", plan.recompute},
-                       {"predicted_memory_bytes", plan.predicted},
-                       {"peak_memory_bytes", memory.bytes()},
-                       {"deltas", deltas_json(options.model.deltas)},
-                       {"out", paths[i]}});
-    loss.add_to(results.back());
+    OutputJson result = model.named();
+    result.update({{"tasks", {tasks[i].task.name}},
+                   {"split", options.data.split},
+                   {"examples", scores.examples},
+                   {"truncated", tasks[i].truncated},
+                   {"tokens", scores.tokens},
+                   {"seconds", elapsed.count()},
+                   {"tokens_per_second", rate},
+                   {"batch_tokens", plan.limits.max_tokens},
+                   {"recomputed", plan.recompute},
+                   {"predicted_memory_bytes", plan.predicted},
+                   {"peak_memory_bytes", memory.bytes()},
+                   {"deltas", deltas_json(options.model.deltas)},
+                   {"out", paths[i]}});
+    loss.add_to(result);
+    results.push_back(result);
     table.add({tasks[i].task.name, options.data.split, std::to_string(scores.examples), loss.text(),
                std::to_string(scores.tokens), fmt::format("{:.1f}", elapsed.count()),
                fmt::format("{:.0f}", rate), paths[i]});
@@ -134,7 +131,7 @@ void add_detect(CLI::App& app) {
       app.add_subcommand("detect", "Relevance of every FFN unit for a task, as a score file");
   options->model.add_to(*command);
   options->data.add_to(*command, "train");
-  command->add_option("--out", options->out, "Score file; a folder for several tasks")->required();
+  options->output.add_to(*command, "Score file; a folder for several tasks")->required();
   command->add_option("--site", options->sites, kSitesHelp)->capture_default_str();
   command
       ->add_option("--method", options->method, fmt::format("{}", fmt::join(score_methods(), ", ")))
@@ -148,7 +145,7 @@ void add_detect(CLI::App& app) {
                    "then runs once")
       ->capture_default_str();
   command->add_option("--steps", options->steps, "Steps of integrated-gradients")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Seed of method random")->capture_default_str();
   options->common.add_to(*command);

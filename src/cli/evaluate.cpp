@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include "base/file.h"
 #include "cli/command.h"
 #include "cli/provenance.h"
 #include "taskneuron/base/error.h"
@@ -22,6 +21,7 @@ struct Options {
   std::int64_t max_new_tokens = 0;
   std::string text;
   std::string predictions;
+  ResultOptions result;
   bool allow_other_weights = false;
 };
 
@@ -164,8 +164,14 @@ void run(const Options& options) {
   }
   parse_mode(options.mode);
   evaluation_options(options);
+  options.result.check();
+  if (!options.predictions.empty() && options.predictions == options.result.output.out) {
+    throw UsageError("--out and --predictions name the same file");
+  }
   std::optional<AtomicFile> predictions;
-  if (!options.predictions.empty()) predictions.emplace(options.predictions);
+  if (!options.predictions.empty()) {
+    predictions.emplace(options.predictions, options.result.output.existing());
+  }
   const PromptTemplate prompt = find_template(options.data, options.model.folder);
   const LoadedModel model(options.model);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
@@ -183,14 +189,15 @@ void run(const Options& options) {
     if (!options.text.empty()) take(run_text(options, model, variants, table));
   });
   if (predictions) predictions->commit();
-  if (!options.common.json) return table.print();
-  OutputJson json = {{"model", model.folder()},
-                     {"model_hash", model.checkpoint().hash()},
-                     {"template", prompt.name()},
-                     {"template_hash", prompt.hash()},
-                     {"deltas", deltas_json(options.model.deltas)}};
+  OutputJson json = model.named();
+  json.update({{"model_hash", model.checkpoint().hash()},
+               {"template", prompt.name()},
+               {"template_hash", prompt.hash()},
+               {"deltas", deltas_json(options.model.deltas)}});
   if (!options.sets.empty()) json["mode"] = options.mode;
   json["results"] = results;
+  options.result.write(json);
+  if (!options.common.json) return table.print();
   print_json(json);
 }
 
@@ -216,11 +223,12 @@ void add_evaluate(CLI::App& app) {
   command
       ->add_option("--max-new-tokens", options->max_new_tokens,
                    "Longest generated text; 0: the longest answer of the train split")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command->add_option("--text", options->text, "Text file whose perplexity is measured");
   command->add_option("--predictions", options->predictions,
                       "Write every prediction as JSON lines");
+  options->result.add_to(*command);
   command->add_flag("--allow-other-weights", options->allow_other_weights,
                     "Use sets that were made for other weights of the same shape");
   options->common.add_to(*command);

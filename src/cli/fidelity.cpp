@@ -15,6 +15,7 @@ namespace {
 
 struct Options {
   CommonOptions common;
+  ResultOptions result;
   ModelOptions model;
   DataOptions data;
   std::vector<std::string> sites = {"act"};
@@ -209,6 +210,7 @@ TaskFidelity audit_task(const Options& options, FidelityOptions fidelity, const 
 void run(const Options& options) {
   options.common.apply();
   const FidelityOptions fidelity = fidelity_options(options);
+  options.result.check();
   const PromptTemplate prompt = find_template(options.data, options.model.folder);
   const LoadedModel model(options.model);
   for (const Site site : fidelity.scoring.sites) site_shape(model.checkpoint().config(), site);
@@ -227,11 +229,12 @@ void run(const Options& options) {
                        {"loss_change", audit_json(found.loss)},
                        {"stability", stability_json(found.stability, options)}});
   }
-  if (!options.common.json) return;
-  print_json({{"model", model.folder()},
-              {"model_hash", model.checkpoint().hash()},
-              {"deltas", deltas_json(options.model.deltas)},
-              {"results", results}});
+  const OutputJson json = {{"model", model.folder()},
+                           {"model_hash", model.checkpoint().hash()},
+                           {"deltas", deltas_json(options.model.deltas)},
+                           {"results", results}};
+  options.result.write(json);
+  if (options.common.json) print_json(json);
 }
 
 }  // namespace
@@ -258,18 +261,19 @@ void add_fidelity(CLI::App& app) {
   command
       ->add_option("--audit-examples", options->audit_examples,
                    "Examples that these units are audited on")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command->add_option("--points", options->points, "Points of the curve over examples")
       ->check(CLI::Range(2, 1000))
       ->capture_default_str();
   command->add_option("--orders", options->orders, "Random orders that the curve is the mean of")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command->add_option("--stable", options->stable, "Jaccard at which a set counts as stable")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Seed of all samples")->capture_default_str();
+  options->result.add_to(*command);
   options->common.add_to(*command);
   command->footer(
       std::string(

@@ -30,7 +30,8 @@ PassShape typical_pass(const ModelConfig& config, std::int64_t tokens) {
 
 void run(const Options& options) {
   options.common.apply();
-  const Checkpoint checkpoint(options.model.folder);
+  const ModelFolder found = find_model(options.model.folder);
+  const Checkpoint checkpoint = with_deltas(Checkpoint(found.path), options.model.deltas);
   const ModelConfig& config = checkpoint.config();
   const at::Device device = parse_device(options.model.device);
   const at::ScalarType dtype = choose_dtype(options.model.dtype, checkpoint, device);
@@ -41,8 +42,7 @@ void run(const Options& options) {
   const std::int64_t evaluate = weights + model.pass(Pass::kForward, batch);
   const std::int64_t detect = weights + model.pass(Pass::kBackward, batch);
   const std::int64_t least = weights + model.pass(Pass::kRecomputed, batch);
-  OutputJson json;
-  json["model"] = options.model.folder;
+  OutputJson json = model_json(options.model.folder, found);
   json["hash"] = checkpoint.hash();
   json["model_type"] = config.model_type;
   json["parameters"] = parameters;
@@ -102,7 +102,7 @@ void add_inspect(CLI::App& app) {
       app.add_subcommand("inspect", "Architecture, neurons per site, memory needed");
   options->model.add_to(*command);
   command->add_option("--batch-tokens", options->batch_tokens, "Tokens per forward pass")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   options->common.add_to(*command);
   command->footer("Example:\n  taskneuron inspect examples/models/mini");

@@ -1,8 +1,14 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
+#include <iostream>
 #include <string>
 
 #include "base/text_distance.h"
@@ -14,6 +20,9 @@
 namespace taskneuron::cli {
 namespace {
 
+// The rule for exit codes. 2: the command line is wrong by itself, whatever the files hold. 1:
+// anything else that stops a command: files, data, memory, output that cannot be written.
+constexpr int kDone = 0;
 constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
 
@@ -24,6 +33,31 @@ void print_error(std::string message) {
   fmt::print(stderr, "error: {}\n", message);
 }
 
+// A standard stream that the caller closed must not become the number of a file that we write.
+// Opened the wrong way round, so that using it is an error.
+void claim_standard_streams() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) != -1) continue;
+    ::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+// number: of the system's error; 0 if it isn't known. A reader that went away knows that it did.
+int report_lost_output(int number) {
+  if (number != EPIPE) {
+    print_error(fmt::format("standard output cannot be written{}",
+                            number == 0 ? "" : std::string(": ") + std::strerror(number)));
+  }
+  return kFailed;
+}
+
+// A command is done when what it printed has arrived.
+int finish_output(int code) {
+  errno = 0;
+  const bool whole = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
+  return whole || code != kDone ? code : report_lost_output(errno);
+}
+
 const CLI::App& chosen_command(const CLI::App& app) {
   const auto commands = app.get_subcommands();
   return commands.empty() ? app : chosen_command(*commands.front());
@@ -32,9 +66,10 @@ const CLI::App& chosen_command(const CLI::App& app) {
 std::string nearest_flag(const CLI::App& command, const std::string& wrong) {
   std::vector<std::string> flags;
   for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+    for (const std::string& name : option->get_lnames()) flags.push_back(name);
   }
-  return nearest_text(wrong, flags);
+  const std::string nearest = nearest_text(wrong.substr(2), flags);
+  return nearest.empty() ? "" : "--" + nearest;
 }
 
 std::string nearest_command(const CLI::App& app, const std::string& wrong) {
@@ -62,14 +97,19 @@ std::string unknown_word(const CLI::App& app, const CLI::App& command,
   return "";
 }
 
+// As it is typed: "taskneuron tasks import".
+std::string full_name(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
+}
+
 // One line that says what is wrong with the command line and how it would be right.
 int report_usage(const CLI::App& app, const CLI::ParseError& error,
                  const std::vector<std::string>& words) {
   const CLI::App& command = chosen_command(app);
   const std::string unknown = unknown_word(app, command, words);
-  const std::string name = &command == &app ? "" : " " + command.get_name();
-  print_error(fmt::format("{} (see `taskneuron{} --help`)",
-                          unknown.empty() ? error.what() : unknown, name));
+  print_error(fmt::format("{} (see `{} --help`)", unknown.empty() ? error.what() : unknown,
+                          full_name(command)));
   return kWrongUsage;
 }
 
@@ -123,7 +163,30 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return report_usage(app, error, std::vector<std::string>(argv + 1, argv + argc));
   }
-  return 0;
+  return kDone;
+}
+
+int run_and_report(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const UsageError& error) {
+    print_error(error.what());
+    return kWrongUsage;
+  } catch (const Interrupted& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    end_by_deferred_signal();
+  } catch (const std::bad_alloc&) {
+    print_error("not enough memory; lower --batch-tokens or --max-length");
+  } catch (const c10::Error& error) {
+    print_error(std::string("LibTorch: ") + error.what_without_backtrace());
+  } catch (const std::system_error& error) {
+    // What fmt throws when its text cannot be written.
+    if (std::ferror(stdout) != 0) return report_lost_output(error.code().value());
+    print_error(error.what());
+  } catch (const std::exception& error) {
+    print_error(error.what());
+  }
+  return kFailed;
 }
 
 }  // namespace
@@ -132,20 +195,6 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace taskneuron;
   clean_up_on_signals();
-  try {
-    return cli::run(argc, argv);
-  } catch (const UsageError& error) {
-    cli::print_error(error.what());
-    return cli::kWrongUsage;
-  } catch (const Interrupted& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    end_by_deferred_signal();
-  } catch (const std::bad_alloc&) {
-    cli::print_error("not enough memory; lower --batch-tokens or --max-length");
-  } catch (const c10::Error& error) {
-    cli::print_error(std::string("LibTorch: ") + error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    cli::print_error(error.what());
-  }
-  return cli::kFailed;
+  cli::claim_standard_streams();
+  return cli::finish_output(cli::run_and_report(argc, argv));
 }

@@ -22,7 +22,7 @@ struct Options {
   std::string like;
   std::string random_kind = "matched";
   std::uint64_t seed = 0;
-  std::string out;
+  OutputOptions output;
 };
 
 SiteRelevance relevance_of(const Options& options, const Scores& scores) {
@@ -64,26 +64,30 @@ struct Written {
 
 std::vector<Written> select_random(const Options& options) {
   if (options.like.empty()) throw UsageError("--random needs --like SET, whose size it takes");
-  const NeuronSet like = load_set(options.like);
   const RandomKind kind = parse_random_kind(options.random_kind);
-  std::vector<Written> written;
+  const NeuronSet like = load_set(options.like);
+  std::vector<std::string> names;
   for (std::int64_t i = 0; i < options.random; ++i) {
-    const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
-    const std::string path = output_path(options.out, static_cast<std::size_t>(options.random),
-                                         fmt::format("random-{}", seed), ".json");
-    written.push_back({path, random_set(like, kind, seed)});
+    names.push_back(fmt::format("random-{}", options.seed + static_cast<std::uint64_t>(i)));
+  }
+  const std::vector<std::string> paths = options.output.paths(names, ".json");
+  std::vector<Written> written;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    written.push_back({paths[i], random_set(like, kind, options.seed + i)});
     written.back().set.from["like"] = options.like;
   }
   return written;
 }
 
 std::vector<Written> select_all(const Options& options) {
-  std::vector<Written> written;
+  std::vector<std::string> names;
   for (const std::string& path : options.scores) {
-    NeuronSet set = select_one(options, path);
-    const std::string name = std::filesystem::path(path).stem().string();
-    written.push_back(
-        {output_path(options.out, options.scores.size(), name, ".json"), std::move(set)});
+    names.push_back(std::filesystem::path(path).stem().string());
+  }
+  const std::vector<std::string> paths = options.output.paths(names, ".json");
+  std::vector<Written> written;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    written.push_back({paths[i], select_one(options, options.scores[i])});
   }
   return written;
 }
@@ -108,7 +112,6 @@ void run(const Options& options) {
   OutputJson json = OutputJson::array();
   Table table({"set", "site", "units", "of", "per layer"});
   for (const Written& item : written) {
-    make_folder_of(item.path);
     save_set(item.set, item.path);
     OutputJson entry = {{"out", item.path}, {"units", item.set.size()}, {"from", item.set.from}};
     for (const auto& [site, units] : item.set.sites) {
@@ -140,7 +143,7 @@ void add_select(CLI::App& app) {
   command->add_option("--contrast", options->contrast,
                       "Score files of other tasks whose mean relevance is subtracted");
   command->add_option("--random", options->random, "Instead: N random sets as large as --like")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command->add_option("--like", options->like, "Set whose size random sets take");
   command
       ->add_option("--random-kind", options->random_kind,
@@ -148,7 +151,7 @@ void add_select(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Seed of the first random set")
       ->capture_default_str();
-  command->add_option("--out", options->out, "Set file; a folder for several")->required();
+  options->output.add_to(*command, "Set file; a folder for several")->required();
   options->common.add_to(*command);
   command->footer(
       std::string(

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "cli/command.h"
@@ -19,6 +20,7 @@ struct ImportCommand {
   std::string out;
   std::string type;
   std::vector<std::string> columns;
+  std::string delimiter = ",";
 };
 
 struct ShowCommand {
@@ -46,8 +48,48 @@ void parse_columns(ImportCommand& command) {
     throw UsageError(
         fmt::format("--type '{}' is unknown; use classification or generation", command.type));
   }
+  if (command.delimiter == "tab" || command.delimiter == "\\t") command.delimiter = "\t";
+  if (command.delimiter.size() != 1 || command.delimiter.find_first_of("\"\r\n") == 0) {
+    throw UsageError(fmt::format("--delimiter '{}': expected one character, such as ';', or tab",
+                                 command.delimiter));
+  }
+  command.options.delimiter = command.delimiter[0];
   if (command.options.validation_share + command.options.test_share >= 1) {
     throw UsageError("--validation and --test leave no rows to train on");
+  }
+}
+
+// Where each task goes: --out itself, or a folder in it for each of several. All can be written.
+std::vector<std::filesystem::path> import_folders(const ImportCommand& command,
+                                                  const std::vector<ImportedTask>& tasks) {
+  std::vector<std::filesystem::path> folders;
+  for (const ImportedTask& task : tasks) {
+    std::filesystem::path folder = command.out;
+    if (tasks.size() > 1) folder /= task.task.name;
+    if (std::find(folders.begin(), folders.end(), folder) != folders.end()) {
+      throw Error(fmt::format("{}: two of the tasks have this name; import them one by one",
+                              folder.string()));
+    }
+    require_new_folder(folder);
+    folders.push_back(folder);
+  }
+  return folders;
+}
+
+void note_without_instruction(const ImportCommand& command,
+                              const std::vector<ImportedTask>& tasks) {
+  if (command.format == "trace") return;  // its prompts hold the instruction
+  for (const ImportedTask& task : tasks) {
+    std::size_t rows = 0, without = 0;
+    for (const auto& item : task.splits) {
+      rows += item.second.size();
+      for (const TaskRow& row : item.second) without += row.instruction.empty() ? 1 : 0;
+    }
+    if (without == 0) continue;
+    note(
+        fmt::format("{}: {} of {} rows have no instruction; their prompts hold the input alone "
+                    "(--instruction TEXT gives one)",
+                    task.task.name, without, rows));
   }
 }
 
@@ -56,12 +98,13 @@ void run_import(ImportCommand& command) {
   parse_columns(command);
   const std::vector<ImportedTask> tasks =
       import_tasks(command.path, command.format, command.options);
+  const std::vector<std::filesystem::path> folders = import_folders(command, tasks);
+  note_without_instruction(command, tasks);
   OutputJson json = OutputJson::array();
   Table table({"task", "type", "labels", "train", "validation", "test", "folder"});
-  for (const ImportedTask& task : tasks) {
-    const std::filesystem::path folder = tasks.size() == 1
-                                             ? std::filesystem::path(command.out)
-                                             : std::filesystem::path(command.out) / task.task.name;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const ImportedTask& task = tasks[i];
+    const std::filesystem::path& folder = folders[i];
     save_task(task, folder);
     const bool classification = task.task.type == TaskType::kClassification;
     const auto rows = [&](const char* split) {
@@ -86,14 +129,12 @@ void run_import(ImportCommand& command) {
 void run_show(const ShowCommand& command) {
   command.common.apply();
   const PromptTemplate prompt = find_template(command.data, command.model);
-  const Tokenizer tokenizer(command.model);
-  const ModelConfig config =
-      read_model_config(std::filesystem::path(command.model) / "config.json");
-  const std::int64_t context =
-      command.data.max_length > 0 ? command.data.max_length : config.max_positions;
+  const ModelFolder model = find_model(command.model);
+  const Tokenizer tokenizer(model.path);
+  const ModelConfig config = read_model_config(model.path / "config.json");
   const std::int64_t end = tokenizer.end_of_sequence().value_or(
       config.end_of_sequence.empty() ? 0 : config.end_of_sequence.front());
-  const ExampleEncoder encoder(tokenizer, prompt, {context, end});
+  const ExampleEncoder encoder(tokenizer, prompt, {command.data.context(config), end});
   OutputJson json = OutputJson::array();
   for (const std::string& folder : command.data.tasks) {
     const Task task = load_task(folder);
@@ -129,7 +170,9 @@ void add_import(CLI::App& tasks) {
       ->add_option("--format", options->format,
                    fmt::format("{}", fmt::join(import_formats(), ", ")))
       ->required();
-  command->add_option("--out", options->out, "Task folder; one above it for several tasks")
+  command
+      ->add_option("--out", options->out,
+                   "Task folder, which must not exist; the one above for several tasks")
       ->required();
   command->add_option("--name", options->options.name, "Name of the task; default: the file's");
   command->add_option("--type", options->type,
@@ -138,6 +181,10 @@ void add_import(CLI::App& tasks) {
                       "For sources that carry no instruction");
   command->add_option("--column", options->columns,
                       "csv, jsonl: input=NAME, output=NAME, instruction=NAME");
+  command
+      ->add_option("--delimiter", options->delimiter,
+                   "csv: what stands between fields, one character or tab")
+      ->capture_default_str();
   command
       ->add_option("--validation", options->options.validation_share,
                    "Share of rows for validation, where the source has no splits")
@@ -159,11 +206,14 @@ void add_show(CLI::App& tasks) {
   auto options = std::make_shared<ShowCommand>();
   CLI::App* command =
       tasks.add_subcommand("show", "Rendered prompts with their token counts, answers in brackets");
-  command->add_option("MODEL", options->model, "Model folder, for its tokenizer and context")
+  command
+      ->add_option("MODEL", options->model,
+                   fmt::format("{}: its tokenizer and context", kModelHelp))
       ->required();
-  options->data.add_to(*command, "train");
+  options->data.add_rows_to(*command, "train");
   options->data.limit = 3;
   options->common.add_to(*command);
+  command->remove_option(command->get_option("--threads"));  // nothing is computed
   command->footer(
       "Example:\n  taskneuron tasks show examples/models/mini --task examples/tasks/babi --limit "
       "1");

@@ -11,12 +11,12 @@ namespace {
 
 struct Options {
   CommonOptions common;
-  std::string folder;
+  std::string model;
 };
 
 void run(const Options& options) {
   options.common.apply();
-  const Tokenizer tokenizer(options.folder);
+  const Tokenizer tokenizer(find_model(options.model).path);
   std::int64_t number = 0;
   for (std::string line; std::getline(std::cin, line);) {
     const std::string where = fmt::format("standard input:{}", ++number);
@@ -37,7 +37,7 @@ void add_tokenize(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("tokenize", "Encode and decode text with a model's tokenizer");
-  command->add_option("MODEL", options->folder, "Folder with a tokenizer")->required();
+  command->add_option("MODEL", options->model, kModelHelp)->required();
   options->common.add_to(*command);
   command->footer(
       "Reads JSON lines {\"text\"} and writes {\"ids\", \"ids_special\", \"decoded\"}.\n\n"

@@ -143,6 +143,13 @@ void check_usage(const Options& options) {
   parse_mixing(options.mixing, sampling);
 }
 
+// Before the model is opened; what an earlier run left is TrainingFolder's to judge.
+void require_run_folder(const fs::path& out) {
+  std::error_code ignored;
+  const bool empty = fs::is_directory(out, ignored) && fs::is_empty(out, ignored);
+  if (!empty && !fs::exists(out / "run.json", ignored)) require_new_folder(out);
+}
+
 // Steps between evaluations; 0: none.
 std::int64_t evaluate_every(const Options& options, std::int64_t steps_per_epoch) {
   if (options.evaluate == "none") {
@@ -350,6 +357,7 @@ void run(const Options& given) {
   if (options.save.empty()) {
     options.save = !options.sets.empty() || options.lora_rank > 0 ? "delta" : "model";
   }
+  require_run_folder(options.out);
   const PromptTemplate prompt = find_template(options.data, options.model.folder);
   const LoadedModel model(options.model);
   if (!options.model.deltas.empty() && options.save == "delta") {
@@ -410,7 +418,7 @@ void add_what(CLI::App& command, Options& options) {
   command.add_flag("--ffn", options.feed_forward, "Train every FFN matrix");
   command.add_flag("--full", options.full, "Train every tensor");
   command.add_option("--lora", options.lora_rank, "Train low-rank adapters of this rank")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command.add_option("--lora-alpha", options.lora_alpha,
                      "Scale of adapters is alpha / rank; "
                      "default: 4 times the rank");
@@ -425,24 +433,24 @@ void add_how(CLI::App& command, Options& options) {
   command.add_option("--schedule", options.schedule, "constant, linear or cosine, to zero")
       ->capture_default_str();
   command.add_option("--warmup-steps", options.warmup_steps, "Steps of rising learning rate")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command.add_option("--weight-decay", options.weight_decay, "Decoupled weight decay")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command.add_option("--clip", options.clip, "Largest gradient norm; 0: any")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command.add_option("--epochs", options.epochs, "Passes over the rows")->capture_default_str();
   command.add_option("--steps", options.steps, "Optimizer steps, instead of --epochs")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   command.add_option("--batch", options.batch, "Examples per optimizer step")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command
       .add_option("--accumulate", options.accumulate,
                   "Forward passes that a step is cut into, at least (memory, not results)")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command
       .add_option("--mixing", options.mixing,
@@ -464,18 +472,18 @@ void add_run(CLI::App& command, Options& options) {
   command.add_option("--validation-split", options.validation_split, "Split to evaluate")
       ->capture_default_str();
   command.add_option("--validation-limit", options.validation_limit, "Rows of it; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command
       .add_option("--patience", options.patience,
                   "Stop after so many evaluations without a better mean loss and keep the best "
                   "weights; 0: off")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command.add_option("--save", options.save,
                      "delta or model; default: delta with --set and --lora, else model");
   command.add_option("--checkpoint-seconds", options.checkpoint_seconds, "Between checkpoints")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command.add_flag("--resume", options.resume,
                    "Go on with the run in --out, to the very weights of an uninterrupted one; "

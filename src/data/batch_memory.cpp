@@ -87,7 +87,7 @@ BatchMemory fit_batches(const Checkpoint& checkpoint, const DecoderOptions& opti
   }
   TN_CHECK(!demand.lengths.empty());
   const std::int64_t longest = *std::max_element(demand.lengths.begin(), demand.lengths.end());
-  throw UsageError(
+  throw Error(
       fmt::format("{} of memory is too little: the longest example ({} tokens) alone needs {}; "
                   "raise --memory, or cut examples with --max-length",
                   format_bytes(budget), longest + demand.shared_tokens,

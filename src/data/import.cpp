@@ -268,10 +268,26 @@ bool is_named(const ImportOptions& options, const std::string& field) {
                           where, column, fmt::join(there, ", ")));
 }
 
+// A file that is cut at another character would be one column, or broken at its first quote.
+void require_delimiter(const std::string& text, const fs::path& path, char delimiter) {
+  const char likely = likely_delimiter(text);
+  if (likely == '\0' || likely == delimiter ||
+      text.substr(0, text.find('\n')).find(delimiter) != std::string::npos) {
+    return;
+  }
+  throw Error(
+      fmt::format("{}:1: no '{}' in the header, whose fields seem to be separated by {}; give "
+                  "--delimiter {}",
+                  path.string(), delimiter == '\t' ? std::string("tab") : std::string(1, delimiter),
+                  likely == '\t' ? "tabs" : fmt::format("'{}'", likely),
+                  likely == '\t' ? "tab" : fmt::format("'{}'", likely)));
+}
+
 std::vector<ImportedTask> import_csv(const fs::path& path, const ImportOptions& options) {
   const std::string text = read_file(path);
   if (!is_valid_utf8(text)) throw Error(fmt::format("{}: is not valid UTF-8", path.string()));
-  const std::vector<CsvRow> table = parse_csv(text, path.string());
+  require_delimiter(text, path, options.delimiter);
+  const std::vector<CsvRow> table = parse_csv(text, path.string(), options.delimiter);
   if (table.empty()) throw Error(fmt::format("{}: holds no rows", path.string()));
   const std::vector<std::string>& header = table[0].fields;
   const auto index_of = [&](const std::string& field, bool required) -> std::ptrdiff_t {

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "base/sha256.h"
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/version.h"
@@ -135,6 +136,19 @@ at::Tensor Scores::standard_error(Site site) const {
   return (variance / n).sqrt();
 }
 
+std::string Scores::sums_hash() const {
+  Sha256 hash;
+  for (const auto& [site, sums] : sites) {
+    for (const SumField& field : kSums) {
+      if (!(sums.*field.sum).defined()) continue;
+      const at::Tensor sum = (sums.*field.sum).contiguous();
+      hash.update(fmt::format("{}.{}", field.name, site_name(site)));
+      hash.update(sum.data_ptr(), sum.nbytes());
+    }
+  }
+  return hash.hex();
+}
+
 void Scores::merge(const Scores& other, const std::string& where) {
   for (const InfoField& field : kInfo) {
     if (info.*field.value != other.info.*field.value) {
@@ -187,7 +201,7 @@ void save_scores(const Scores& scores, const std::filesystem::path& path) {
 }
 
 Scores load_scores(const std::filesystem::path& path) {
-  const SafetensorsFile file(path);
+  const SafetensorsFile file(path, "a score file (safetensors) that detect made");
   const auto& metadata = file.metadata();
   const auto format = metadata.find("format");
   if (format == metadata.end() || format->second != kFormat) {

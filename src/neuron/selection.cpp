@@ -99,6 +99,11 @@ double parse_percent(const std::string& text) {
                     "most 100, such as 10%",
                     text));
   }
+  if (percent < 1 && text.back() != '%') {
+    throw UsageError(
+        fmt::format("'{}' may mean {:g}% or {:g}% of the units; write it with the sign", text,
+                    100 * percent, percent));
+  }
   return percent;
 }
 

@@ -15,18 +15,23 @@ namespace {
 struct NamedTemplate {
   const char* name;
   const char* prompt;
+  const char* bare_prompt;  // for rows without an instruction
   const char* answer;
 };
 constexpr NamedTemplate kTemplates[] = {
-    {"default", "Definition: {instruction}\nInput: {input}\nOutput:", " {output}"},
+    {"default",
+     "Definition: {instruction}\nInput: {input}\nOutput:", "Input: {input}\nOutput:", " {output}"},
     // Taori et al. 2023, for examples with an input.
     {"alpaca",
      "Below is an instruction that describes a task, paired with an input that provides further "
      "context. Write a response that appropriately completes the request.\n\n"
      "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n",
+     // Its form for examples of one text.
+     "Below is an instruction that describes a task. Write a response that appropriately completes "
+     "the request.\n\n### Instruction:\n{input}\n\n### Response:\n",
      "{output}"},
     // Wang et al. 2023 (O-LoRA), without the task and data set names that it can put in front.
-    {"olora", "{instruction} \n{input}\nAnswer:", " {output}"},
+    {"olora", "{instruction} \n{input}\nAnswer:", "{input}\nAnswer:", " {output}"},
 };
 
 // One turn of the user and the start of the assistant's. What the tokenizer itself puts in front of
@@ -58,7 +63,10 @@ PromptTemplate chat_form(const std::string& chat_template) {
   }
   for (const ChatForm& form : kChatForms) {
     if (chat_template.find(form.marker) == std::string::npos) continue;
-    return {std::string("chat (") + form.name + ")", form.prompt, form.answer};
+    const PromptTemplate found(std::string("chat (") + form.name + ")", form.prompt, form.answer);
+    std::string bare = form.prompt;
+    const std::string field = "{instruction}\n";
+    return found.with_bare_prompt(bare.erase(bare.find(field), field.size()));
   }
   throw Error(
       fmt::format("template 'chat': the tokenizer's chat_template is none of ChatML, "
@@ -104,7 +112,11 @@ std::string render(const std::string& text, const PromptFields& fields, const Fa
 
 PromptTemplate::PromptTemplate(std::string name, std::string prompt, std::string answer,
                                const std::string& where)
-    : name_(std::move(name)), prompt_(std::move(prompt)), answer_(std::move(answer)) {
+    : name_(std::move(name)),
+      prompt_(std::move(prompt)),
+      answer_(std::move(answer)),
+      bare_prompt_(prompt_),
+      hash_("sha256:" + sha256_hex(prompt_ + '\0' + answer_)) {
   const auto fail = [&](const std::string& problem) {
     throw Error(fmt::format("{}: {}", where, problem));
   };
@@ -114,12 +126,26 @@ PromptTemplate::PromptTemplate(std::string name, std::string prompt, std::string
   if (answer_.find("{output}") == std::string::npos) fail("the answer must hold {output}");
 }
 
+PromptTemplate PromptTemplate::with_bare_prompt(std::string prompt,
+                                                const std::string& where) const {
+  const PromptTemplate checked(name_, std::move(prompt), answer_, where);
+  if (checked.prompt_.find("{instruction}") != std::string::npos) {
+    throw Error(fmt::format("{}: the prompt without instruction holds {{instruction}}", where));
+  }
+  PromptTemplate result = *this;
+  result.bare_prompt_ = checked.prompt_;
+  return result;
+}
+
 PromptTemplate PromptTemplate::find(const std::string& name_or_path,
                                     const std::string& chat_template) {
   if (name_or_path == "chat") return chat_form(chat_template);
   std::string names;
   for (const NamedTemplate& known : kTemplates) {
-    if (name_or_path == known.name) return {known.name, known.prompt, known.answer};
+    if (name_or_path == known.name) {
+      return PromptTemplate(known.name, known.prompt, known.answer)
+          .with_bare_prompt(known.bare_prompt);
+    }
     names += (names.empty() ? "" : ", ") + std::string(known.name);
   }
   if (!std::filesystem::is_regular_file(name_or_path)) {
@@ -128,19 +154,22 @@ PromptTemplate PromptTemplate::find(const std::string& name_or_path,
   }
   const Json document = read_json(name_or_path);
   const JsonView json(document, name_or_path);
-  return {name_or_path, json.at("prompt").string(), json.at("answer").string(), name_or_path};
+  const PromptTemplate found(name_or_path, json.at("prompt").string(), json.at("answer").string(),
+                             name_or_path);
+  const auto bare = json.find("prompt_without_instruction");
+  if (!bare) return found;
+  PromptTemplate both = found.with_bare_prompt(bare->string(), name_or_path);
+  both.hash_ = "sha256:" + sha256_hex(both.prompt_ + '\0' + both.answer_ + '\0' + bare->string());
+  return both;
 }
 
 std::string PromptTemplate::prompt(const PromptFields& fields) const {
-  return render(prompt_, fields, [](const std::string&) { TN_CHECK(false); });
+  return render(fields.instruction.empty() ? bare_prompt_ : prompt_, fields,
+                [](const std::string&) { TN_CHECK(false); });
 }
 
 std::string PromptTemplate::answer(const PromptFields& fields) const {
   return render(answer_, fields, [](const std::string&) { TN_CHECK(false); });
-}
-
-std::string PromptTemplate::hash() const {
-  return "sha256:" + sha256_hex(prompt_ + '\0' + answer_);
 }
 
 }  // namespace taskneuron

@@ -94,7 +94,7 @@ void save_delta(const Delta& delta, const std::filesystem::path& path) {
 }
 
 Delta load_delta(const std::filesystem::path& path, const Checkpoint& base) {
-  const SafetensorsFile file(path);
+  const SafetensorsFile file(path, "a delta (safetensors) that train saved");
   const auto field = [&](const char* name) {
     const auto found = file.metadata().find(name);
     return found == file.metadata().end() ? std::string() : found->second;

@@ -93,14 +93,6 @@ TEST(AtomicFile, LeavesNothingWithoutCommit) {
   EXPECT_EQ(read_file(folder / "a.txt"), "whole");
 }
 
-TEST(AtomicFile, RefusesAPlaceThatCannotBeWritten) {
-  const test::TemporaryFolder folder;
-  EXPECT_NE(error_of([&] { require_writable(folder / "no/such/place"); }).find("cannot be written"),
-            std::string::npos);
-  EXPECT_NE(error_of([&] { require_writable(folder.path()); }).find("is a folder"),
-            std::string::npos);
-}
-
 TEST(Json, ErrorsNameThePlace) {
   EXPECT_EQ(error_of([] { parse_json("{\"a\": }", "f.json"); }).rfind("f.json: not valid JSON", 0),
             0u);

@@ -67,6 +67,13 @@ TEST(Safetensors, RefusesHostileHeaders) {
   };
   write_file(path, "abc");
   expect(error_of([&] { SafetensorsFile{path}; }), "too short");
+  write_file(path, "{\n  \"format\": \"taskneuron.set/1\"\n}");
+  EXPECT_EQ(error_of([&] { SafetensorsFile(path, "a score file"); }),
+            path.string() + ": is JSON; expected a score file");
+  write_file(path, "text,stars\n");
+  expect(error_of([&] { SafetensorsFile{path}; }), "is text; expected a safetensors file");
+  write_file(path, "version https://git-lfs.github.com/spec/v1\noid sha256:00\n");
+  expect(error_of([&] { SafetensorsFile{path}; }), "is a pointer of Git LFS");
   expect(problem("{}", 0, 1 << 20), "claims a header of");
   expect(problem("{}", 0, INT64_MAX), "claims a header of");
   expect(problem("{" + tensor_json("w", "[4]", 0, 16) + "}", 8),

@@ -127,6 +127,44 @@ TEST_F(Encoding, RefusesALabelOfNoTokens) {
             "f:2: label '' tokenizes to nothing, so it cannot be ranked");
 }
 
+TEST(Template, ARowWithoutInstructionLeavesNoEmptyPlace) {
+  const PromptFields bare{"", "It rains.", "yes"};
+  const auto prompt = [&](const char* name, const char* chat = "") {
+    return PromptTemplate::find(name, chat).prompt(bare);
+  };
+  EXPECT_EQ(prompt("default"), "Input: It rains.\nOutput:");
+  EXPECT_EQ(prompt("olora"), "It rains.\nAnswer:");
+  EXPECT_NE(prompt("alpaca").find("completes the request.\n\n### Instruction:\nIt rains.\n\n### R"),
+            std::string::npos);
+  EXPECT_EQ(prompt("chat", "<|im_start|>"),
+            "<|im_start|>user\nIt rains.<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(prompt("chat", "[INST]"), "[INST] It rains. [/INST]");
+  // With an instruction, texts and hash are those that results so far were made with.
+  const PromptTemplate known = PromptTemplate::find("default");
+  EXPECT_EQ(known.prompt({"Say.", "It rains.", ""}), "Definition: Say.\nInput: It rains.\nOutput:");
+  EXPECT_EQ(known.hash(),
+            PromptTemplate("x", "Definition: {instruction}\nInput: {input}\nOutput:", " {output}")
+                .hash());
+}
+
+TEST(Template, AFileMayHaveAPromptWithoutInstruction) {
+  const test::TemporaryFolder folder;
+  const auto find = [&](const std::string& more) {
+    write_file(folder / "t.json",
+               "{\"prompt\": \"{instruction}: {input}\", \"answer\": \"{output}\"" + more + "}");
+    return PromptTemplate::find((folder / "t.json").string());
+  };
+  EXPECT_EQ(find("").prompt({"", "in", ""}), ": in");
+  const std::string bare = ", \"prompt_without_instruction\": \"{input}\"";
+  EXPECT_EQ(find(bare).prompt({"", "in", ""}), "in");
+  EXPECT_EQ(find(bare).prompt({"do", "in", ""}), "do: in");
+  EXPECT_NE(find(bare).hash(), find("").hash());
+  EXPECT_NE(error_of([&] {
+              find(", \"prompt_without_instruction\": \"{instruction}\"");
+            }).find("t.json: the prompt without instruction holds {instruction}"),
+            std::string::npos);
+}
+
 TEST(Template, RefusesWhatItDoesNotKnow) {
   const auto expect = [](const std::string& prompt_text, const std::string& answer,
                          const char* part) {

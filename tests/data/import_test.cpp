@@ -29,6 +29,17 @@ TEST(Csv, FollowsRfc4180) {
             "f.csv:2: a quote inside a field that does not start with one");
 }
 
+TEST(Csv, TheDelimiterIsGivenOrNamed) {
+  EXPECT_EQ(parse_csv("a;b\n\"x;y\";\"1,2\"\n", "f.csv", ';')[1].fields,
+            (std::vector<std::string>{"x;y", "1,2"}));
+  EXPECT_EQ(parse_csv("a\tb\nx,y\t2\n", "f.csv", '\t')[1].fields,
+            (std::vector<std::string>{"x,y", "2"}));
+  EXPECT_EQ(likely_delimiter("a,b;c;d\n"), ',');
+  EXPECT_EQ(likely_delimiter("\"a,b\";\"c\"\n1,2\n"), ';');
+  EXPECT_EQ(likely_delimiter("a|b\tc\td"), '\t');
+  EXPECT_EQ(likely_delimiter("a\n;"), '\0');
+}
+
 ImportedTask import_one(const std::string& format, const std::string& text,
                         ImportOptions options = {}) {
   const TemporaryFolder folder;

@@ -151,7 +151,10 @@ TEST(Scores, ShardsAddUpToOneRun) {
   setup.examples.assign(all.begin() + 5, all.end());
   const test::TemporaryFolder folder;
   save_scores(setup.score({}), folder / "b.safetensors");
-  merged.merge(load_scores(folder / "b.safetensors"), "b");
+  const Scores second = load_scores(folder / "b.safetensors");
+  EXPECT_EQ(second.sums_hash(), load_scores(folder / "b.safetensors").sums_hash());
+  EXPECT_NE(second.sums_hash(), merged.sums_hash());
+  merged.merge(second, "b");
   expect_same_sums(merged, whole, 1e-6);
   EXPECT_CLOSE(merged.standard_error(Site::kAct), whole.standard_error(Site::kAct), 1e-6);
 }

@@ -23,6 +23,10 @@ TEST(Selection, CountsRoundHalfUp) {
 TEST(Selection, PercentagesAreChecked) {
   EXPECT_EQ(parse_percent("10%"), 10);
   EXPECT_EQ(parse_percent("2.5"), 2.5);
+  EXPECT_EQ(parse_percent("0.1%"), 0.1);
+  EXPECT_EQ(parse_percent("1"), 1);
+  EXPECT_NE(test::error_of([&] { parse_percent("0.1"); }).find("may mean 10% or 0.1%"),
+            std::string::npos);
   for (const char* wrong : {"0%", "101%", "-3", "ten", "", "%", "nan", "5%%"}) {
     EXPECT_NE(test::error_of([&] { parse_percent(wrong); }).find("not a share"), std::string::npos);
   }

@@ -29,7 +29,9 @@ struct TensorEntry {
 // thread-safe. Throws Error naming file and tensor.
 class SafetensorsFile {
  public:
-  explicit SafetensorsFile(const std::filesystem::path& path);
+  // expected: what the error for a text file says it should have been.
+  explicit SafetensorsFile(const std::filesystem::path& path,
+                           const std::string& expected = "a safetensors file");
 
   const std::map<std::string, TensorEntry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
@@ -48,7 +50,8 @@ class SafetensorsFile {
   std::string_view bytes(const std::string& name) const;
 
  private:
-  void read_header();
+  void refuse_text(const std::string& expected) const;
+  void read_header(const std::string& expected);
   void read_entry(const std::string& name, const void* json);
   void check_overlaps() const;
 

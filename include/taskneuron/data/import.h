@@ -16,6 +16,7 @@ struct ImportOptions {
   std::optional<TaskType> type;                // default: classification if outputs repeat
   std::string instruction;                     // for sources that carry none
   std::map<std::string, std::string> columns;  // csv, jsonl: our field -> their column
+  char delimiter = ',';                        // csv: between fields
   double validation_share = 0.1;               // of sources without splits
   double test_share = 0.2;
   std::uint64_t seed = 0;

@@ -58,6 +58,8 @@ struct Scores {
   at::Tensor relevance(Site site) const;  // by the file's own aggregate
   // Standard error of the `example` aggregate, float64 [layers, width]; needs two examples.
   at::Tensor standard_error(Site site) const;
+  // SHA-256 of the sums: files of the same examples agree in it.
+  std::string sums_hash() const;
   // Adds another shard of the same task. Throws Error (naming where) if info or shapes differ.
   void merge(const Scores& other, const std::string& where);
 };

@@ -17,7 +17,8 @@ const char* scope_name(Scope scope);
 
 // How many of n units k percent are: k·n/100 rounded half up, at least 1. REQUIRES 0 < k <= 100.
 std::int64_t units_of_percent(double percent, std::int64_t units);
-// "10%" or "10". Throws UsageError unless it is a number above 0 and at most 100.
+// "10%" or "10". Throws UsageError unless it is a number above 0 and at most 100, and for one below
+// 1 without the sign, which may be a fraction or a percentage.
 double parse_percent(const std::string& text);
 
 // Relevance per site, float64 [layers, width] each.
