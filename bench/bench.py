@@ -1,6 +1,5 @@
 """What every case of the benchmark needs: the build, its data, ways to measure, the results."""
 import contextlib
-import json
 import os
 import shutil
 import statistics
