@@ -197,14 +197,14 @@ void run(const Options& options) {
     }
     if (text) text->run(report);
   });
-  OutputJson json = {{"model", model.folder()},
-                     {"model_hash", model.checkpoint().hash()},
-                     {"top", fmt::format("{}", fmt::join(options.tops, ", "))},
-                     {"scope", options.scope},
-                     {"mode", fmt::format("{}", fmt::join(options.modes, ", "))},
-                     {"random_kind", fmt::format("{}", fmt::join(options.random_kinds, ", "))},
-                     {"template", prompt.name()},
-                     {"deltas", deltas_json(options.model.deltas)}};
+  OutputJson json = model.named();
+  json.update({{"model_hash", model.checkpoint().hash()},
+               {"top", fmt::format("{}", fmt::join(options.tops, ", "))},
+               {"scope", options.scope},
+               {"mode", fmt::format("{}", fmt::join(options.modes, ", "))},
+               {"random_kind", fmt::format("{}", fmt::join(options.random_kinds, ", "))},
+               {"template", prompt.name()},
+               {"deltas", deltas_json(options.model.deltas)}});
   json.update(report.json());
   options.result.write(json);
   if (!options.common.json) return report.print();

@@ -229,10 +229,10 @@ void run(const Options& options) {
                        {"loss_change", audit_json(found.loss)},
                        {"stability", stability_json(found.stability, options)}});
   }
-  const OutputJson json = {{"model", model.folder()},
-                           {"model_hash", model.checkpoint().hash()},
-                           {"deltas", deltas_json(options.model.deltas)},
-                           {"results", results}};
+  OutputJson json = model.named();
+  json.update({{"model_hash", model.checkpoint().hash()},
+               {"deltas", deltas_json(options.model.deltas)},
+               {"results", results}});
   options.result.write(json);
   if (options.common.json) print_json(json);
 }

@@ -194,7 +194,7 @@ int run_and_report(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace taskneuron;
-  clean_up_on_signals();
   cli::claim_standard_streams();
+  clean_up_on_signals();
   return cli::finish_output(cli::run_and_report(argc, argv));
 }

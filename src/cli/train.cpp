@@ -197,7 +197,8 @@ TrainerOptions trainer_options(const Options& options, const std::vector<Encoded
 
 RunInputs inputs_of(const Options& options, const LoadedModel& model) {
   RunInputs inputs;
-  inputs.model = {options.model.folder, Checkpoint(options.model.folder).hash(), std::nullopt};
+  inputs.model = {options.model.folder, Checkpoint(find_model(options.model.folder).path).hash(),
+                  std::nullopt};
   inputs.deltas = delta_inputs(options.model.deltas);
   for (const std::string& folder : options.data.tasks) {
     const Task task = load_task(folder);
