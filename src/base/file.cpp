@@ -104,6 +104,7 @@ void require_place(const fs::path& path) {
     there = there.parent_path();
   }
   const fs::path probe = temporary_name(there / path.filename());
+  const auto lock = hold_temporaries();  // a signal's clean-up comes before or after the probe
   const int descriptor = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (descriptor < 0) {
     throw Error(fmt::format("{}: cannot be written: {}: {}", path.string(), there.string(),

@@ -245,9 +245,8 @@ TEST(Checkpoint, FindsNonFiniteWeights) {
   EXPECT_EQ(base.first_non_finite(), "");
   const TemporaryFolder folder;
   const std::string name = "model.layers.1.mlp.down_proj.weight";
-  at::Tensor broken = base.tensor(name).clone();
-  broken[3][4] = std::numeric_limits<float>::quiet_NaN();
-  save_model(base, folder / "out", {{{name, broken}}, std::nullopt, nullptr});
+  test::copy_damaged_model(base.folder(), folder / "out", name,
+                           std::numeric_limits<float>::quiet_NaN());
   EXPECT_EQ(Checkpoint(folder / "out").first_non_finite(), name);
 }
 

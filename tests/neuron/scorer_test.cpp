@@ -133,7 +133,7 @@ TEST(BatchMemory, ShrinksBatchesThenRecomputesThenSaysWhatIsNeeded) {
       const BatchMemory plan = fit(budget);
       EXPECT_LE(plan.predicted, budget);
       recomputed = recomputed || plan.recompute;
-    } catch (const UsageError& error) {
+    } catch (const Error& error) {
       message = error.what();
     }
   }
@@ -326,11 +326,9 @@ TEST(ScoreFiles, AreRefusedWhenTheyDoNotFit) {
 TEST(NonFiniteWeights, AreNamed) {
   const test::TemporaryFolder folder;
   const fs::path source = test::fixtures() / "end_to_end/llama";
-  const Checkpoint base(source / "model");
   const std::string name = "model.layers.1.mlp.up_proj.weight";
-  at::Tensor broken = base.tensor(name).clone();
-  broken[0][0] = std::numeric_limits<float>::infinity();
-  save_model(base, folder / "model", {{{name, broken}}, std::nullopt, nullptr});
+  test::copy_damaged_model(source / "model", folder / "model", name,
+                           std::numeric_limits<float>::infinity());
   const TaskOnModel setup(folder / "model", source / "task");
   EXPECT_NE(test::error_of([&] { setup.score({}); }).find("tensor '" + name + "' holds values"),
             std::string::npos);

@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <fstream>
+
+#include "base/json.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron::test {
@@ -34,6 +37,21 @@ TemporaryFolder::TemporaryFolder() {
 TemporaryFolder::~TemporaryFolder() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
+}
+
+void copy_damaged_model(const fs::path& from, const fs::path& to, const std::string& name,
+                        float value) {
+  fs::copy(from, to, fs::copy_options::recursive);
+  const fs::path path = to / "model.safetensors";
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  std::uint64_t size = 0;
+  file.read(reinterpret_cast<char*>(&size), sizeof(size));
+  std::string header(size, ' ');
+  file.read(header.data(), static_cast<std::streamsize>(size));
+  const auto begin = Json::parse(header).at(name).at("data_offsets").at(0).get<std::uint64_t>();
+  file.seekp(static_cast<std::streamoff>(sizeof(size) + size + begin));
+  file.write(reinterpret_cast<const char*>(&value), sizeof(value));
+  ASSERT_TRUE(file.good());
 }
 
 std::string error_of(const std::function<void()>& action) {

@@ -33,6 +33,11 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+// Copies a model folder of one safetensors file with tensor `name` holding `value` at its start,
+// as a damaged file would: save_model refuses values that are not finite.
+void copy_damaged_model(const std::filesystem::path& from, const std::filesystem::path& to,
+                        const std::string& name, float value);
+
 // Runs action and returns the message of the taskneuron::Error it throws; fails the test and
 // returns "" if it throws nothing.
 std::string error_of(const std::function<void()>& action);
