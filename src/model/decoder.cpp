@@ -74,8 +74,17 @@ at::Tensor Decoder::embed(const BatchPlan& plan) const {
   return x;
 }
 
+at::Tensor Decoder::sum_of(const Stream& stream) const {
+  return stream.addend.defined() ? stream.x + stream.addend : stream.x;
+}
+
 at::Tensor Decoder::layer(std::int64_t l, at::Tensor x, const BatchPlanPtr& plan, NeuronHook& hook,
                           KeyValueCache* cache) const {
+  return sum_of(layer_of(l, {std::move(x), at::Tensor()}, plan, hook, cache));
+}
+
+Decoder::Stream Decoder::layer_of(std::int64_t l, const Stream& stream, const BatchPlanPtr& plan,
+                                  NeuronHook& hook, KeyValueCache* cache) const {
   const LayerWeights& w = weights_->layers[static_cast<std::size_t>(l)];
   const auto norm = [&](const Norm& weights, const at::Tensor& input) {
     return normalize(input, weights, config_.norm, config_.norm_epsilon);
@@ -91,25 +100,30 @@ at::Tensor Decoder::layer(std::int64_t l, at::Tensor x, const BatchPlanPtr& plan
     return narrow ? input.index_select(0, plan->logit_rows) : input;
   };
 
+  Stream result;
   if (config_.block == BlockKind::kPostNorm) {
+    const at::Tensor x = sum_of(stream);
     const at::Tensor attended = attention(l, x, plan, narrow, cache);
-    x = add_norm(w.attention_norm, rows(x), attended).normalized;
-    x = add_norm(w.ffn_norm, x, feed_forward(l, x, plan, narrow, hook)).normalized;
+    result.x = add_norm(w.attention_norm, rows(x), attended).normalized;
+    result.x =
+        add_norm(w.ffn_norm, result.x, feed_forward(l, result.x, plan, narrow, hook)).normalized;
   } else {
-    const Residual first = add_norm(w.attention_norm, x, {});
+    const Residual first = add_norm(w.attention_norm, stream.x, stream.addend);
     const at::Tensor attended = attention(l, first.normalized, plan, narrow, cache);
-    x = rows(first.sum);
+    const at::Tensor x = rows(first.sum);
     if (config_.block == BlockKind::kSequential) {
       const Residual second = add_norm(w.ffn_norm, x, attended);
-      x = second.sum + feed_forward(l, second.normalized, plan, narrow, hook);
+      result = {second.sum, feed_forward(l, second.normalized, plan, narrow, hook)};
     } else if (config_.block == BlockKind::kParallel) {
-      x = x + attended + feed_forward(l, norm(w.ffn_norm, x), plan, narrow, hook);
+      result = {x + attended, feed_forward(l, norm(w.ffn_norm, x), plan, narrow, hook)};
     } else {
-      x = x + attended + feed_forward(l, rows(first.normalized), plan, narrow, hook);
+      result = {x + attended, feed_forward(l, rows(first.normalized), plan, narrow, hook)};
     }
   }
-  if (last && !narrow && !plan->every_row_has_logits) x = x.index_select(0, plan->logit_rows);
-  return x;
+  if (last && !narrow && !plan->every_row_has_logits) {
+    return {sum_of(result).index_select(0, plan->logit_rows), at::Tensor()};
+  }
+  return result;
 }
 
 at::Tensor Decoder::attention(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
@@ -137,18 +151,25 @@ at::Tensor Decoder::feed_forward(std::int64_t l, const at::Tensor& x, const Batc
   return taskneuron::feed_forward(x, {w.ffn, config_.activation, l, plan, logit_rows_only, hook});
 }
 
-at::Tensor Decoder::finish(at::Tensor x) const {
-  if (config_.final_norm)
-    x = normalize(x, weights_->final_norm, config_.norm, config_.norm_epsilon);
+at::Tensor Decoder::finish(at::Tensor x) const { return finish_stream({std::move(x), {}}); }
+
+at::Tensor Decoder::finish_stream(const Stream& stream) const {
+  at::Tensor x = config_.final_norm
+                     ? add_and_normalize(stream.x, stream.addend, weights_->final_norm,
+                                         config_.norm, config_.norm_epsilon)
+                           .normalized
+                     : sum_of(stream);
   if (weights_->project_out.weight.defined()) x = linear(x, weights_->project_out);
   return x;
 }
 
 at::Tensor Decoder::features(const Batch& batch, NeuronHook& hook, KeyValueCache* cache) const {
   const BatchPlanPtr plan = this->plan(batch);
-  at::Tensor x = embed(*plan);
-  for (std::int64_t l = 0; l < config_.layers; ++l) x = layer(l, x, plan, hook, cache);
-  return finish(x);
+  Stream stream{embed(*plan), at::Tensor()};
+  for (std::int64_t l = 0; l < config_.layers; ++l) {
+    stream = layer_of(l, stream, plan, hook, cache);
+  }
+  return finish_stream(stream);
 }
 
 at::Tensor Decoder::logits(const at::Tensor& features) const {

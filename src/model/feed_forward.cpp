@@ -96,19 +96,30 @@ at::Tensor fused_value(const at::Tensor& up, const at::Tensor& gate, const at::T
 }
 
 struct FusedGradients {
-  at::Tensor value;  // what fused_value returns, if wanted
+  at::Tensor value;                         // what fused_value returns, if rows are shown
+  at::Tensor product_sums, magnitude_sums;  // of value and gradient by span, if those are
   at::Tensor up;
   at::Tensor gate;
 };
 
+// What the tap of `act` is shown of a layer.
+enum class Shown { kNothing, kRows, kSums };
+
 FusedGradients fused_backward(const at::Tensor& gradient, const at::Tensor& up,
                               const at::Tensor& gate, const at::Tensor& scale,
-                              Activation activation, bool wants_value) {
+                              Activation activation, Shown shown,
+                              const std::vector<RowSpan>& spans) {
   FusedGradients result;
+  const auto count = static_cast<std::int64_t>(spans.size());
+  const std::int64_t width = up.size(1);
   const auto make = [&] { return empty_rows(up.size(0), up.size(1), up.options()); };
   result.up = make();
   if (gate.defined()) result.gate = make();
-  if (wants_value) result.value = make();
+  if (shown == Shown::kRows) result.value = make();
+  if (shown == Shown::kSums) {
+    result.product_sums = at::zeros({count, width}, at::kFloat);
+    result.magnitude_sums = at::zeros({count, width}, at::kFloat);
+  }
   kernels::for_type_of(up, [&](auto zero) {
     using T = decltype(zero);
     kernels::Activation<T> arguments = activation_arguments<T>(up, gate, scale, activation);
@@ -116,8 +127,20 @@ FusedGradients fused_backward(const at::Tensor& gradient, const at::Tensor& up,
     arguments.value = kernels::data<T>(result.value);
     arguments.dup = kernels::data<T>(result.up);
     arguments.dgate = kernels::data<T>(result.gate);
-    kernels::over_rows(up.size(0), up.size(1), [&](std::int64_t begin, std::int64_t end) {
-      kernels::table<T>().activation_backward(arguments, begin, end);
+    if (shown != Shown::kSums) {
+      return kernels::over_rows(up.size(0), width, [&](std::int64_t begin, std::int64_t end) {
+        kernels::table<T>().activation_backward(arguments, begin, end);
+      });
+    }
+    // Spans cover all rows; one is one thread's.
+    at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
+      kernels::Activation<T> own = arguments;
+      for (std::int64_t s = begin; s < end; ++s) {
+        own.sum = kernels::data<float>(result.product_sums) + s * width;
+        own.magnitude = kernels::data<float>(result.magnitude_sums) + s * width;
+        const RowSpan& span = spans[static_cast<std::size_t>(s)];
+        kernels::table<T>().activation_backward(own, span.begin, span.end);
+      }
     });
   });
   return result;
@@ -160,9 +183,15 @@ struct NeuronActivation : Function<NeuronActivation> {
       hook.tap(view);
     };
     if (kernels::covers(up)) {
-      const FusedGradients fused =
-          fused_backward(gradients[0].contiguous(), up, gate, scale, activation, wants_value);
+      const Shown shown = !wants_value        ? Shown::kNothing
+                          : hook.wants_sums() ? Shown::kSums
+                                              : Shown::kRows;
+      const FusedGradients fused = fused_backward(gradients[0].contiguous(), up, gate, scale,
+                                                  activation, shown, *view.spans);
+      view.product_sums = fused.product_sums;
+      view.magnitude_sums = fused.magnitude_sums;
       if (wants_value) show(Site::kAct, fused.value, gradients[0]);
+      view.product_sums = view.magnitude_sums = at::Tensor();
       show(Site::kUp, up, fused.up);
       if (gate.defined()) show(Site::kGate, gate, fused.gate);
       return {fused.up, fused.gate, at::Tensor(), at::Tensor()};

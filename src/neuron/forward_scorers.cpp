@@ -35,9 +35,8 @@ void add_observed(ScoreRun& run) {
     const at::Tensor features = run.decoder.features(*batch.batch, hook, batch.cache);
     record_losses(run, batch, run.decoder.target_nll(features, *batch.batch));
     batch.positions += batch.batch->tokens();
-    run.report(
-        static_cast<double>(batch.members.size()) / static_cast<double>(run.examples.size()),
-        batch.batch->tokens());
+    run.report(static_cast<double>(batch.members.size()) / static_cast<double>(run.examples.size()),
+               batch.batch->tokens());
   });
 }
 
@@ -60,7 +59,8 @@ void add_ablation(ScoreRun& run) {
       const SiteUnit& unit = units[static_cast<std::size_t>(first)];
       const std::int64_t width = site_shape(run.decoder.config(), unit.site).width;
       for (std::int64_t e = 0; e < batch.batch->examples; ++e) {
-        batch.relevance->add_example(unit.site, unit.layer, changes.change[e].narrow(0, first, width));
+        batch.relevance->add_example(unit.site, unit.layer,
+                                     changes.change[e].narrow(0, first, width));
       }
       first += width;
     }

@@ -15,13 +15,14 @@ double share_of(const ScoreRun& run, const ScoreBatch& batch) {
 class TaylorHook : public NeuronHook {
  public:
   TaylorHook(const ScoreOptions& options, Relevance& relevance)
-      : options_(options),
-        relevance_(relevance),
-        gradient_only_(options.method == "gradient") {}
-  bool wants_tap(Site site, std::int64_t) const override {
-    return options_.sites.count(site) != 0;
-  }
+      : options_(options), relevance_(relevance), gradient_only_(options.method == "gradient") {}
+  bool wants_tap(Site site, std::int64_t) const override { return options_.sites.count(site) != 0; }
+  bool wants_sums() const override { return !gradient_only_; }
   void tap(const SiteView& view) override {
+    if (view.product_sums.defined()) {
+      return relevance_.add_sums(view.site, view.layer, view.product_sums, view.magnitude_sums,
+                                 *view.spans);
+    }
     relevance_.add_products(view.site, view.layer, view.gradient,
                             gradient_only_ ? at::Tensor() : view.activation, *view.spans);
   }

@@ -90,12 +90,17 @@ void Relevance::add_products(Site site, std::int64_t layer, const at::Tensor& gr
       }
     });
   });
+  add_sums(site, layer, sums, magnitudes, spans);
+}
+
+void Relevance::add_sums(Site site, std::int64_t layer, const at::Tensor& products,
+                         const at::Tensor& magnitudes, const std::vector<RowSpan>& spans) {
   if (kind_ == Sums::kSignedOnly) {
-    sums_.at(site).signed_sum[layer] += sums.sum(at::IntArrayRef{0}, false, at::kDouble);
+    sums_.at(site).signed_sum[layer] += products.sum(at::IntArrayRef{0}, false, at::kDouble);
     return;
   }
   require_apart(spans);
-  add_rows(site, layer, sums, magnitudes);
+  add_rows(site, layer, products, magnitudes);
 }
 
 void Relevance::add_example(Site site, std::int64_t layer, const at::Tensor& value) {

@@ -166,8 +166,9 @@ Scores score_units(const Checkpoint& checkpoint, const Decoder& decoder,
   std::map<Site, SiteShape> shapes;
   for (const Site site : options.sites) shapes[site] = site_shape(decoder.config(), site);
   const bool signed_only = options.aggregate == Aggregate::kDataset && shares_prefix(options);
-  ScoreRun run{checkpoint, decoder, examples, options, progress,
-               Relevance(shapes, signed_only ? Sums::kSignedOnly : Sums::kAll)};
+  ScoreRun run{checkpoint, decoder,
+               examples,   options,
+               progress,   Relevance(shapes, signed_only ? Sums::kSignedOnly : Sums::kAll)};
   method.add(run);
 
   Scores scores;

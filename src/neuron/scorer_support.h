@@ -18,9 +18,9 @@ struct ScoreRun {
   const ScoreOptions& options;
   const ScoreProgress& progress;
   Relevance relevance;
-  std::int64_t tokens = 0;     // run forward, as prompts and answers count once
+  std::int64_t tokens = 0;          // run forward, as prompts and answers count once
   std::vector<double> losses = {};  // of the examples, in order; empty: the method forms none
-  std::int64_t positions = 0;  // observed rows, for methods that divide by them
+  std::int64_t positions = 0;       // observed rows, for methods that divide by them
   std::mutex reporting = {};
 
   // Tells `progress`; batches may call it side by side.

@@ -32,7 +32,8 @@ TEST_F(SideBySide, EverythingIsDoneOnceAndFinishedInOrder) {
     std::iota(expected.begin(), expected.end(), 0);
     EXPECT_EQ(finished, expected);
   }
-  run_side_by_side(0, 2, [](std::int64_t) { FAIL(); }, [](std::int64_t) { FAIL(); });
+  run_side_by_side(
+      0, 2, [](std::int64_t) { FAIL(); }, [](std::int64_t) { FAIL(); });
 }
 
 TEST_F(SideBySide, ThreadsAreSharedOut) {

@@ -60,7 +60,8 @@ class Checkpoint {
 struct SaveOptions {
   std::map<std::string, at::Tensor> replaced;  // by name, of the same shape
   std::optional<at::ScalarType> dtype;  // of all floating point tensors; default: as they are
-  std::function<void(std::int64_t bytes)> progress = {};  // after each tensor: bytes of the base done
+  std::function<void(std::int64_t bytes)> progress =
+      {};                   // after each tensor: bytes of the base done
   std::string readme = {};  // README.md in place of the base's; "": that one is copied
 };
 

@@ -23,9 +23,9 @@ struct BatchLimits {
 std::vector<std::vector<std::int64_t>> group_by_length(const std::vector<std::int64_t>& lengths,
                                                        const BatchLimits& limits);
 
-// The same groups made smaller and of even size where that gives workers equal shares: a multiple of
-// kEvenGroups, if each still holds enough tokens to be worth a pass. What is in a group depends on
-// the limits' sizes alone, never on the number of workers or threads. Longest examples first.
+// The same groups made smaller and of even size where that gives workers equal shares: a multiple
+// of kEvenGroups, if each still holds enough tokens to be worth a pass. What is in a group depends
+// on the limits' sizes alone, never on the number of workers or threads. Longest examples first.
 constexpr std::int64_t kEvenGroups = 8;
 std::vector<std::vector<std::int64_t>> even_groups(const std::vector<std::int64_t>& lengths,
                                                    const BatchLimits& limits);

@@ -78,6 +78,16 @@ class Decoder {
   Decoder(ModelConfig config, DecoderOptions options,
           std::shared_ptr<const DecoderWeights> weights);
 
+  // Hidden states as x + addend; the sum is formed by the norm that reads it. addend may be
+  // undefined.
+  struct Stream {
+    at::Tensor x;
+    at::Tensor addend;
+  };
+  at::Tensor sum_of(const Stream& stream) const;
+  Stream layer_of(std::int64_t l, const Stream& stream, const BatchPlanPtr& plan, NeuronHook& hook,
+                  KeyValueCache* cache) const;
+  at::Tensor finish_stream(const Stream& stream) const;
   at::Tensor attention(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
                        bool logit_rows_only, KeyValueCache* cache) const;
   at::Tensor feed_forward(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,

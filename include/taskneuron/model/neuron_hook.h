@@ -18,6 +18,10 @@ struct SiteView {
   at::Tensor gradient;          // dloss/dω [rows, width]; undefined in observe()
   at::Tensor activation_input;  // f's input [rows, width]; for `out`, ω itself; observe()
   const std::vector<RowSpan>* spans = nullptr;  // rows by example
+  // tap() where the hook wants sums alone, in place of activation and gradient: sums over the rows
+  // of each span of ω · gradient and of its magnitude, float32 [spans, width], in row order.
+  at::Tensor product_sums;
+  at::Tensor magnitude_sums;
 };
 
 // The place where everything specific to neurons meets the model. A hook must outlive the backward
@@ -30,6 +34,9 @@ class NeuronHook {
   virtual at::Tensor scale(Site, std::int64_t /*layer*/) const { return {}; }
   // Whether tap() is wanted for ω of this site and layer in the backward pass.
   virtual bool wants_tap(Site, std::int64_t /*layer*/) const { return false; }
+  // Whether sums by span will do for it: the loops form them on the way, for `act`; other sites and
+  // devices show rows all the same.
+  virtual bool wants_sums() const { return false; }
   virtual void tap(const SiteView&) {}
   // Whether observe() is wanted in the forward pass.
   virtual bool wants_observe(Site, std::int64_t /*layer*/) const { return false; }

@@ -29,6 +29,10 @@ class Relevance {
   // formed and added up in one pass over both. [rows, width], in the model's compute dtype.
   void add_products(Site site, std::int64_t layer, const at::Tensor& gradient,
                     const at::Tensor& activation, const std::vector<RowSpan>& spans);
+  // Adds what add_products would form: sums over each span's rows of the products and of their
+  // magnitudes, float32 [spans, width].
+  void add_sums(Site site, std::int64_t layer, const at::Tensor& products,
+                const at::Tensor& magnitudes, const std::vector<RowSpan>& spans);
   // Adds one example's value per unit directly: [width].
   void add_example(Site site, std::int64_t layer, const at::Tensor& value);
 

@@ -143,6 +143,21 @@ void activation_of(const Activation<T>& a, std::int64_t begin, std::int64_t end)
   }
 }
 
+template <typename V>
+inline V magnitude_of(V v) {
+  return v < 0 ? -v : v;
+}
+
+// The sums are float32 whatever the model computes in.
+inline void add_to(float* target, FloatLanes v, std::int64_t count) {
+  for_lanes<float>(count, [&](auto lanes, std::int64_t, std::int64_t part) {
+    lanes.put(target, lanes.get(target, part) + v, part);
+  });
+}
+inline void add_to(float* target, DoubleLanes v, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) target[i] += static_cast<float>(v[i]);
+}
+
 template <Function function, typename T>
 void activation_backward_of(const Activation<T>& a, std::int64_t begin, std::int64_t end) {
   using A = Accumulator<T>;
@@ -151,19 +166,23 @@ void activation_backward_of(const Activation<T>& a, std::int64_t begin, std::int
     const std::int64_t at = row * a.width;
     for_lanes<A>(a.width, [&](auto lanes, std::int64_t i, std::int64_t part) {
       const V up = lanes.get(a.up + at + i, part);
-      V gradient = lanes.get(a.gradient + at + i, part);
+      const V gradient = lanes.get(a.gradient + at + i, part);
       const V scale = a.scale != nullptr ? lanes.get(a.scale + i, part) : all<V>(A(1));
-      gradient *= scale;
-      V derivative;
+      V derivative, value;
       if (a.gate == nullptr) {
-        const V f = apply<function, V, A>(up, &derivative);
-        if (a.value != nullptr) lanes.put(a.value + at + i, f * scale, part);
-        lanes.put(a.dup + at + i, gradient * derivative, part);
+        value = apply<function, V, A>(up, &derivative) * scale;
+        lanes.put(a.dup + at + i, gradient * scale * derivative, part);
       } else {
         const V f = apply<function, V, A>(lanes.get(a.gate + at + i, part), &derivative);
-        if (a.value != nullptr) lanes.put(a.value + at + i, f * up * scale, part);
-        lanes.put(a.dup + at + i, gradient * f, part);
-        lanes.put(a.dgate + at + i, gradient * up * derivative, part);
+        value = f * up * scale;
+        lanes.put(a.dup + at + i, gradient * scale * f, part);
+        lanes.put(a.dgate + at + i, gradient * scale * up * derivative, part);
+      }
+      if (a.value != nullptr) lanes.put(a.value + at + i, value, part);
+      if (a.sum != nullptr) {
+        const V product = rounded<T>(value) * gradient;
+        add_to(a.sum + i, product, part);
+        add_to(a.magnitude + i, magnitude_of(product), part);
       }
     });
   }
@@ -190,21 +209,6 @@ void activation_backward(const Activation<T>& a, std::int64_t begin, std::int64_
 }
 
 // ---- relevance ----
-
-template <typename V>
-inline V magnitude_of(V v) {
-  return v < 0 ? -v : v;
-}
-
-// The sums are float32 whatever the model computes in.
-inline void add_to(float* target, FloatLanes v, std::int64_t count) {
-  for_lanes<float>(count, [&](auto lanes, std::int64_t, std::int64_t part) {
-    lanes.put(target, lanes.get(target, part) + v, part);
-  });
-}
-inline void add_to(float* target, DoubleLanes v, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) target[i] += static_cast<float>(v[i]);
-}
 
 template <typename T>
 void column_sums(const ColumnSums<T>& c, std::int64_t begin, std::int64_t end) {

@@ -67,6 +67,9 @@ struct Activation {
   const T* gradient = nullptr;  // the rest for backward
   T* dup = nullptr;
   T* dgate = nullptr;  // null without a gate
+  // Backward: Σ over rows of value · gradient, and of its magnitude, are added to these; or null.
+  float* sum = nullptr;  // [width]
+  float* magnitude = nullptr;
 };
 
 // Column sums over rows [begin, end) of gradient · activation (of gradient alone where activation
