@@ -37,7 +37,7 @@ struct Linear {
   at::Tensor weight;
   at::Tensor bias;
   std::shared_ptr<PackedWeights> packed = nullptr;  // null: multiplied from `weight` as it is
-  std::string name = {};                                 // of the module that holds it in the checkpoint
+  std::string name = {};                            // of the module that holds it in the checkpoint
   std::int64_t first_output = 0;  // of the stored matrix that `weight` begins with
   std::shared_ptr<const LinearTraining> training = nullptr;  // null: frozen
 };

@@ -4,7 +4,7 @@
 // four without. Everything here is internal to loops.cpp, which is compiled for each of them, so
 // nothing may have external linkage.
 
-#ifdef __AVX512BF16__
+#ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
@@ -21,6 +21,7 @@ typedef float FloatLanes __attribute__((vector_size(64)));
 typedef double DoubleLanes __attribute__((vector_size(64)));
 typedef std::int32_t IntLanes __attribute__((vector_size(64)));
 typedef std::uint32_t WordLanes __attribute__((vector_size(64)));
+typedef std::int64_t LongLanes __attribute__((vector_size(64)));
 typedef std::uint16_t HalfLanes __attribute__((vector_size(32)));
 
 template <typename A>
@@ -146,39 +147,72 @@ inline void for_lanes(std::int64_t width, const Body& body) {
   if (i < width) body(SomeLanes{}, i, width - i);
 }
 
+// combine over all lanes: the halves, then the halves of what is left.
+template <typename Combine>
+inline float reduce(FloatLanes v, const Combine& combine) {
+  v = combine(v,
+              __builtin_shuffle(v, IntLanes{8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7}));
+  v = combine(v,
+              __builtin_shuffle(v, IntLanes{4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11}));
+  v = combine(v,
+              __builtin_shuffle(v, IntLanes{2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13}));
+  v = combine(v,
+              __builtin_shuffle(v, IntLanes{1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14}));
+  return v[0];
+}
+template <typename Combine>
+inline double reduce(DoubleLanes v, const Combine& combine) {
+  v = combine(v, __builtin_shuffle(v, LongLanes{4, 5, 6, 7, 0, 1, 2, 3}));
+  v = combine(v, __builtin_shuffle(v, LongLanes{2, 3, 0, 1, 6, 7, 4, 5}));
+  v = combine(v, __builtin_shuffle(v, LongLanes{1, 0, 3, 2, 5, 4, 7, 6}));
+  return v[0];
+}
+
 template <typename A>
 inline A sum_of(Lanes<A> v) {
-  A total = 0;
-  for (std::int64_t i = 0; i < kLanes<A>; ++i) total += v[i];
-  return total;
+  return reduce(v, [](auto a, auto b) { return a + b; });
 }
 template <typename A>
 inline A max_of(Lanes<A> v) {
-  A highest = v[0];
-  for (std::int64_t i = 1; i < kLanes<A>; ++i) highest = v[i] > highest ? v[i] : highest;
-  return highest;
+  return reduce(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
-// exp, within 2 units in the last place; 0 below -87.3 and the exponential of 88.3 above it.
-// Argument reduction and polynomial of Cephes' expf.
-inline FloatLanes exponential(FloatLanes x) {
-  const FloatLanes low = all<FloatLanes>(-87.3f), high = all<FloatLanes>(88.3f);
-  const FloatLanes clamped = x > high ? high : (x < low ? low : x);
-  const FloatLanes turns = clamped * 1.44269504088896341f;
-  const IntLanes n = __builtin_convertvector(
-      turns + (turns < 0 ? all<FloatLanes>(-0.5f) : all<FloatLanes>(0.5f)), IntLanes);
-  const FloatLanes whole = __builtin_convertvector(n, FloatLanes);
-  const FloatLanes r = (clamped - whole * 0.693359375f) + whole * 2.12194440e-4f;
+// exp for |r| up to half of ln 2.
+inline FloatLanes exponential_near_zero(FloatLanes r) {
   FloatLanes p = all<FloatLanes>(1.9875691500e-4f);
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
+  return p * r * r + r + 1.0f;
+}
+
+// exp, within 2 units in the last place; 0 below -87.3 and the exponential of 88.3 above it.
+// Argument reduction and polynomial of Cephes' expf.
+inline FloatLanes exponential(FloatLanes x) {
+  const FloatLanes low = all<FloatLanes>(-87.3f), high = all<FloatLanes>(88.3f);
+#ifdef __AVX512F__
+  // Scaling by a power of two underflows by itself; the second operand of min is what a NaN leaves.
+  const __m512 clamped = _mm512_min_ps((__m512)high, (__m512)x);
+  const __m512 whole =
+      _mm512_roundscale_ps(_mm512_mul_ps(clamped, _mm512_set1_ps(1.44269504088896341f)),
+                           _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const FloatLanes turns = (FloatLanes)whole;
+  const FloatLanes r = ((FloatLanes)clamped - turns * 0.693359375f) + turns * 2.12194440e-4f;
+  const __m512 result = _mm512_scalef_ps((__m512)exponential_near_zero(r), whole);
+  return x < low ? FloatLanes{} : (FloatLanes)result;
+#else
+  const FloatLanes clamped = x > high ? high : (x < low ? low : x);
+  const FloatLanes turns = clamped * 1.44269504088896341f;
+  const IntLanes n = __builtin_convertvector(
+      turns + (turns < 0 ? all<FloatLanes>(-0.5f) : all<FloatLanes>(0.5f)), IntLanes);
+  const FloatLanes whole = __builtin_convertvector(n, FloatLanes);
+  const FloatLanes r = (clamped - whole * 0.693359375f) + whole * 2.12194440e-4f;
   const IntLanes power = (n + 127) << 23;
-  const FloatLanes result = p * reinterpret_cast<FloatLanes>(power);
+  const FloatLanes result = exponential_near_zero(r) * reinterpret_cast<FloatLanes>(power);
   return x < low ? FloatLanes{} : (x == x ? result : x);
+#endif
 }
 inline DoubleLanes exponential(DoubleLanes x) {
   for (std::int64_t i = 0; i < kLanes<double>; ++i) x[i] = std::exp(x[i]);

@@ -148,13 +148,13 @@ inline V magnitude_of(V v) {
   return v < 0 ? -v : v;
 }
 
-// The sums are float32 whatever the model computes in.
-inline void add_to(float* target, FloatLanes v, std::int64_t count) {
-  for_lanes<float>(count, [&](auto lanes, std::int64_t, std::int64_t part) {
-    lanes.put(target, lanes.get(target, part) + v, part);
-  });
+// The sums are float32 whatever the model computes in. lanes, count: as for_lanes gives them.
+template <typename SomeOrWhole>
+inline void add_to(SomeOrWhole lanes, float* target, FloatLanes v, std::int64_t count) {
+  lanes.put(target, lanes.get(target, count) + v, count);
 }
-inline void add_to(float* target, DoubleLanes v, std::int64_t count) {
+template <typename SomeOrWhole>
+inline void add_to(SomeOrWhole, float* target, DoubleLanes v, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) target[i] += static_cast<float>(v[i]);
 }
 
@@ -181,8 +181,8 @@ void activation_backward_of(const Activation<T>& a, std::int64_t begin, std::int
       if (a.value != nullptr) lanes.put(a.value + at + i, value, part);
       if (a.sum != nullptr) {
         const V product = rounded<T>(value) * gradient;
-        add_to(a.sum + i, product, part);
-        add_to(a.magnitude + i, magnitude_of(product), part);
+        add_to(lanes, a.sum + i, product, part);
+        add_to(lanes, a.magnitude + i, magnitude_of(product), part);
       }
     });
   }
@@ -224,8 +224,8 @@ void column_sums(const ColumnSums<T>& c, std::int64_t begin, std::int64_t end) {
       sum += value;
       magnitude += magnitude_of(value);
     }
-    add_to(c.sum + i, sum, part);
-    add_to(c.magnitude + i, magnitude, part);
+    add_to(lanes, c.sum + i, sum, part);
+    add_to(lanes, c.magnitude + i, magnitude, part);
   });
 }
 
