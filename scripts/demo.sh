@@ -15,7 +15,7 @@ exec 3>&1
 
 # run COMMAND...: shows the command as a reader would type it, then runs it.
 run() {
-  echo "   \$ taskneuron $*" | fold -s -w 110 | sed '2,$s/^/       /' >&3
+  echo "   \$ taskneuron $*" | fold -s -w 108 | sed -e '2,$s/^/       /' -e '$!s/ *$/ \\/' >&3
   "$program" "$@"
 }
 
