@@ -89,7 +89,7 @@ def attempt(worker, variant, trial):
     """One pass to warm up, one that counts."""
     line = "run " + " ".join(f"{name}={value}" for name, value in dict(variant.settings, **trial).items())
     try:
-        worker.ask(line, limit=900)
+        worker.ask(line, limit=300)
         answer = worker.ask(line, limit=300)
         variant.tokens = answer["tokens"]
         variant.tokens_per_second = answer["tokens"] / answer["seconds"]
