@@ -67,11 +67,22 @@ std::vector<Written> select_random(const Options& options) {
   const NeuronSet like = load_set(options.like);
   const RandomKind kind = parse_random_kind(options.random_kind);
   std::vector<Written> written;
+  const auto known = like.from.find("task");
+  const std::string task = known != like.from.end()
+                               ? known->second
+                               : std::filesystem::path(options.like).stem().string();
+  if (kind == RandomKind::kOutside) {
+    for (const ExhaustedLayer& layer : exhausted_layers(like)) {
+      note(
+          fmt::format("layer {} at {} has {} units outside the set, {} were to be drawn: random "
+                      "sets take all of them",
+                      layer.layer, site_name(layer.site), layer.outside, layer.inside));
+    }
+  }
   for (std::int64_t i = 0; i < options.random; ++i) {
-    const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
     const std::string path = output_path(options.out, static_cast<std::size_t>(options.random),
-                                         fmt::format("random-{}", seed), ".json");
-    written.push_back({path, random_set(like, kind, seed)});
+                                         fmt::format("random-{}", i), ".json");
+    written.push_back({path, random_set(like, {kind, task, options.seed, i})});
     written.back().set.from["like"] = options.like;
   }
   return written;
@@ -143,9 +154,12 @@ void add_select(CLI::App& app) {
   command->add_option("--like", options->like, "Set whose size random sets take");
   command
       ->add_option("--random-kind", options->random_kind,
-                   "matched: as many per layer as --like; uniform: anywhere")
+                   "matched: as many per layer as --like; uniform: anywhere; outside: as matched, "
+                   "but none of --like's units")
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Seed of the first random set")
+  command
+      ->add_option("--seed", options->seed,
+                   "Seed of random sets, beside their task, kind and number")
       ->capture_default_str();
   command->add_option("--out", options->out, "Set file; a folder for several")->required();
   options->common.add_to(*command);
