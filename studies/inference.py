@@ -98,18 +98,29 @@ def _mean_variance(parts):
     return value / len(parts) ** 2, df
 
 
+def over_seeds(own, random_sets):
+    """A task for own_minus_random from several trainings of every set: own[seed][example],
+    random_sets[set][seed][example], as many seeds of each. Scores become means over seeds."""
+    average = lambda by_seed: [mean(column) for column in zip(*by_seed)]
+    variance_of = lambda by_seed: deviation([mean(row) for row in by_seed]) ** 2 / len(by_seed)
+    of_own, pooled = variance_of(own), mean([variance_of(by_seed) for by_seed in [own, *random_sets]])
+    seeds, sets = len(own), len(random_sets) + 1
+    variance = (of_own, seeds - 1) if of_own > pooled else (pooled, sets * (seeds - 1))
+    return average(own), [average(by_seed) for by_seed in random_sets], variance
+
+
 def own_minus_random(tasks, seed=0):
-    """tasks: (scores with the own set, [scores with each random set]) by example. Of one task p is that of a t test of
+    """tasks: (scores with the own set, [scores with each random set]) by example, or of over_seeds. Of one task p is that of a t test of
     the own set as one more draw; of several, that of exchanging which set is the own one within each task."""
     differences, tests, spreads, deviations = [], [], [], []
-    for own, sets in tasks:
+    for own, sets, *own_training in tasks:
         means = [mean(row) for row in sets]
         differences.append(mean(own) - mean(means))
         spread = deviation(means)
         spread = spread if spread > ROUNDING * max(map(abs, means + [mean(own)])) else 0.0
         tests.append((spread ** 2 * (1 + 1 / len(means)), len(means) - 1))
         if len(means) > 1 and len(own) > 1:
-            spreads.append(_crossed_variance(own, sets))
+            spreads.append(_sum_variance([_crossed_variance(own, sets), *own_training]))
         everything = [mean(own)] + means
         deviations.append([(v - mean(everything)) * len(everything) / len(means) for v in everything])
     difference = mean(differences)

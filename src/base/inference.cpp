@@ -135,24 +135,31 @@ Contrast paired_difference(const std::vector<std::vector<double>>& tasks) {
 SetScores over_seeds(const std::vector<std::vector<double>>& own,
                      const std::vector<std::vector<std::vector<double>>>& random) {
   TN_CHECK(!own.empty() && !random.empty());
-  SetScores scores;
   const auto seeds = static_cast<double>(own.size());
-  double squares = 0;
   const auto average = [&](const std::vector<std::vector<double>>& by_seed) {
     TN_CHECK(by_seed.size() == own.size());
-    std::vector<double> sums(by_seed.front().size(), 0), means;
+    std::vector<double> sums(by_seed.front().size(), 0);
     for (const auto& examples : by_seed) {
       TN_CHECK(examples.size() == sums.size());
       for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += examples[i] / seeds;
-      means.push_back(mean(examples));
     }
-    squares += std::pow(standard_deviation(means), 2) * (seeds - 1);
-    scores.seed_df += seeds - 1;
     return sums;
   };
+  SetScores scores;
   scores.own = average(own);
   for (const auto& by_seed : random) scores.random.push_back(average(by_seed));
-  if (scores.seed_df > 0) scores.seed_variance = squares / scores.seed_df / seeds;
+  const auto variance_of = [](const std::vector<std::vector<double>>& by_seed) {
+    std::vector<double> means;
+    for (const auto& examples : by_seed) means.push_back(mean(examples));
+    return std::pow(standard_error(means), 2);
+  };
+  // Training may spread more where it achieves more, but two or three trainings hardly show it: the
+  // own set's variance, and not less than that of all sets together.
+  const double sets = static_cast<double>(random.size() + 1), of_own = variance_of(own);
+  double pooled = of_own / sets;
+  for (const auto& by_seed : random) pooled += variance_of(by_seed) / sets;
+  scores.seed_variance = std::max(pooled, of_own);
+  scores.seed_df = of_own > pooled ? seeds - 1 : sets * (seeds - 1);
   return scores;
 }
 

@@ -44,14 +44,13 @@ const char* verdict_name(Verdict verdict) {
 }
 
 Verdict judge(const Contrast& contrast, Claim claim, double matters) {
-  const double sign = claim == Claim::kHigher ? 1 : -1;
-  const std::optional<double> p = contrast.p_adjusted ? contrast.p_adjusted : contrast.p();
-  if (p && *p <= kAlpha) {
-    return sign * contrast.difference > 0 ? Verdict::kAgrees : Verdict::kDoesNot;
-  }
   if (!contrast.interval) return Verdict::kUndetermined;
-  const double largest =
-      claim == Claim::kHigher ? contrast.interval->high : -contrast.interval->low;
+  const Interval& interval = *contrast.interval;
+  const bool higher = claim == Claim::kHigher;
+  const double smallest = higher ? interval.low : -interval.high;  // in the claimed direction
+  const double largest = higher ? interval.high : -interval.low;
+  const std::optional<double> p = contrast.p_adjusted ? contrast.p_adjusted : contrast.p();
+  if (p && *p <= kAlpha && smallest > 0) return Verdict::kAgrees;
   return largest < matters ? Verdict::kDoesNot : Verdict::kUndetermined;
 }
 

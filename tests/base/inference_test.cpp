@@ -154,7 +154,7 @@ TEST(OwnMinusRandom, NoDifferenceIsNoEvidence) {
   scores.own = {0.1, 0.7, 0.1};
   scores.random.assign(19, scores.own);
   const Contrast contrast = own_minus_random({scores}, 1);
-  EXPECT_EQ(contrast.difference, 0);
+  EXPECT_NEAR(contrast.difference, 0, 1e-15);
   EXPECT_FALSE(contrast.test || contrast.interval);
   EXPECT_EQ(contrast.randomisation->p, 1);
   EXPECT_EQ(judge(contrast, Claim::kLower), Verdict::kUndetermined);
@@ -183,9 +183,13 @@ TEST(OverSeeds, AveragesAndKeepsTheSpreadOfTrainings) {
   const SetScores scores = over_seeds({{1, 3}, {3, 5}}, {{{0, 0}, {0, 2}}, {{1, 1}, {1, 1}}});
   EXPECT_EQ(scores.own, (std::vector<double>{2, 4}));
   EXPECT_EQ(scores.random[0], (std::vector<double>{0, 1}));
-  // Means by seed 2, 4 | 0, 1 | 1, 1: variances 2, 1/2, 0, pooled 5/6, of a mean of two 5/12.
-  EXPECT_EQ(scores.seed_df, 3);
-  EXPECT_NEAR(scores.seed_variance, 5.0 / 12, 1e-12);
+  // The own set's means by seed are 2 and 4: variance 2, of their mean 1; the others' 1/4 and 0.
+  EXPECT_EQ(scores.seed_df, 1);
+  EXPECT_NEAR(scores.seed_variance, 1, 1e-12);
+  // Where the own set's trainings agree by luck, all sets' pooled variance stands in.
+  const SetScores lucky = over_seeds({{1, 3}, {1, 3}}, {{{0, 0}, {0, 2}}, {{1, 1}, {1, 1}}});
+  EXPECT_EQ(lucky.seed_df, 3);
+  EXPECT_NEAR(lucky.seed_variance, 0.25 / 3, 1e-12);
   const Contrast with = own_minus_random({scores}, 1);
   SetScores without = scores;
   without.seed_variance = 0;
@@ -206,6 +210,8 @@ TEST(Verdicts, UndeterminedStandsBetweenAgreesAndDoesNot) {
   EXPECT_EQ(judge(judged(-0.1, 0.01, -0.2, -0.05), Claim::kLower), Verdict::kAgrees);
   EXPECT_EQ(judge(judged(-0.1, 0.01, -0.2, -0.05), Claim::kHigher), Verdict::kDoesNot);
   EXPECT_EQ(judge(judged(-0.1, 0.2, -0.3, 0.1), Claim::kLower), Verdict::kUndetermined);
+  // Unusual among sets on these examples, which are too few to speak of others.
+  EXPECT_EQ(judge(judged(-0.1, 0.01, -0.3, 0.1), Claim::kLower), Verdict::kUndetermined);
   EXPECT_EQ(judge(judged(0.001, 0.8, -0.004, 0.006), Claim::kLower, 0.01), Verdict::kDoesNot);
   EXPECT_EQ(judge(judged(0.001, 0.8, -0.004, 0.006), Claim::kLower), Verdict::kUndetermined);
   Contrast corrected = judged(-0.1, 0.03, -0.2, 0.05);

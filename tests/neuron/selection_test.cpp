@@ -1,4 +1,7 @@
 #include "taskneuron/neuron/selection.h"
+
+#include <algorithm>
+
 #include "base/file.h"
 #include "support/support.h"
 #include "taskneuron/checkpoint/checkpoint.h"
@@ -128,7 +131,8 @@ TEST(RandomSets, OutsideHoldsNoneOfTheOwnUnits) {
   EXPECT_EQ(units_in_common(like, outside), 0);
   for (std::size_t l = 0; l < 3; ++l) {
     EXPECT_EQ(act_units(outside)[l].size(), act_units(like)[l].size());
-    EXPECT_TRUE(std::is_sorted(act_units(outside)[l].begin(), act_units(outside)[l].end()));
+    const std::vector<std::int64_t> units = act_units(outside)[l];
+    EXPECT_TRUE(std::is_sorted(units.begin(), units.end()));
   }
   EXPECT_TRUE(exhausted_layers(like).empty());
   // Of the first layer 700 are in: the other 300 are all that can be drawn.

@@ -167,12 +167,12 @@ def check(result, folder):
 
 
 def small_run(program, folder):
-    tasks = [str(ROOT / "examples/tasks" / name) for name in ("babi", "scitail", "gptnli", "commongen")]
+    tasks = [str(ROOT / "examples/tasks" / name) for name in ("babi", "scitail", "gptnli", "amazonfood", "commongen")]
     model = str(ROOT / "examples/models/mini")
-    subprocess.run([program, "detect", model, "--task", *tasks, "--limit", "6", "--quiet", "--out", f"{folder}/scores"],
+    subprocess.run([program, "detect", model, "--task", *tasks, "--limit", "4", "--quiet", "--out", f"{folder}/scores"],
                    check=True, stdout=subprocess.DEVNULL)
     scores = [f"{folder}/scores/{pathlib.Path(task).name}.safetensors" for task in tasks]
-    run = subprocess.run([program, "ablate", model, "--task", *tasks, "--scores", *scores, "--limit", "8", "--top", "5%",
+    run = subprocess.run([program, "ablate", model, "--task", *tasks, "--scores", *scores, "--limit", "6", "--top", "5%",
                           "--random-seeds", "19", "--json", "--quiet", "--predictions", f"{folder}/rows"],
                          check=True, stdout=subprocess.PIPE)
     return json.loads(run.stdout), f"{folder}/rows"

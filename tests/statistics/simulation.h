@@ -46,7 +46,8 @@ inline void count(Shares& shares, const std::string& name, const std::optional<d
 
 // Own sets that are random ones: what the tests of own against random reject.
 inline Shares null_own_against_random(const Population& population, const Design& design,
-                                      std::size_t simulations) {
+                                      std::size_t simulations,
+                                      std::int64_t draws_of_sets = kDraws) {
   Draws draws(1, "null " + label(population, design));
   Shares shares;
   for (std::size_t i = 0; i < simulations; ++i) {
@@ -56,7 +57,7 @@ inline Shares null_own_against_random(const Population& population, const Design
       tasks.push_back(
           one.sample(design.sets, design.examples, one.draw_set(draws), draws, design.seeds));
     }
-    const Contrast contrast = own_minus_random(tasks, i);
+    const Contrast contrast = own_minus_random(tasks, i, draws_of_sets);
     count(shares, "t", contrast.test ? std::optional(contrast.test->p) : std::nullopt, simulations);
     count(shares, "randomisation", contrast.randomisation->p, simulations);
   }

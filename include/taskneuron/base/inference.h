@@ -20,15 +20,16 @@ constexpr std::int64_t kSetsForAlpha = 19;
 struct SetScores {
   std::vector<double> own;                  // [examples]
   std::vector<std::vector<double>> random;  // [m][examples]
-  // Where a set's scores are means over training seeds: the variance of a mean, pooled over all
-  // sets, and its degrees of freedom.
+  // Where scores are means over training seeds: the variance of the own set's mean, and its degrees
+  // of freedom. (That of the random sets is part of their spread.)
   double seed_variance = 0;
   double seed_df = 0;
 };
 
 // The same for what was trained from several seeds: own[seed][example], random[m][seed][example].
-// Scores become means over seeds. REQUIRES as many seeds of the own set as of each random one: only
-// then is the own mean one more draw.
+// Scores become means over seeds; of a single seed nothing is known of how trainings differ, and
+// the interval is that of this training. REQUIRES as many seeds of the own set as of each random
+// one: only then is the own mean one more draw.
 SetScores over_seeds(const std::vector<std::vector<double>>& own,
                      const std::vector<std::vector<std::vector<double>>>& random);
 
@@ -90,9 +91,9 @@ enum class Verdict { kAgrees, kDoesNot, kUndetermined };
 enum class Claim { kLower, kHigher };  // what is claimed of the difference
 
 const char* verdict_name(Verdict verdict);
-// Agrees: significant (corrected p where there is one) in the claimed direction. Does not:
-// significant in the other, or the interval leaves out every difference in the claimed direction as
-// large as `matters`. Undetermined: neither.
+// Agrees: significant (corrected p where there is one), and the whole interval in the claimed
+// direction: the test speaks of these examples, the interval of all. Does not: the interval leaves
+// out every difference in the claimed direction as large as `matters`. Undetermined: neither.
 Verdict judge(const Contrast& contrast, Claim claim, double matters = 0);
 
 }  // namespace taskneuron
