@@ -2,17 +2,19 @@
 import os
 
 from figures import heatmap
-from resampling import deviation, diagonal_test, mean, paired_bootstrap
+from inference import deviation, diagonal_test, mean, own_minus_random, paired_difference
 
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 
 
 def p_text(p):
+    if p is None:
+        return "–"
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 
 def interval(low, high):
-    return f"{low:+.3f} … {high:+.3f}"
+    return "undefined" if low is None else f"{low:+.3f} … {high:+.3f}"
 
 
 def table(header, rows):
@@ -66,7 +68,8 @@ def matrix_lines(name, names, matrix, test, title, folder, row_title, column_tit
     heatmap(os.path.join(folder, path), names, matrix, title, row_title, column_title)
     return [f"![{title}]({path})", "",
             f"{what}: the diagonal lies {test[0]:.2f} column standard deviations above the rest, "
-            f"p = {p_text(test[1])} (10,000 row orders).", ""]
+            + (f"p = {p_text(test[1])}" if test[1] is not None else "too few tasks for a p")
+            + f" ({test[2]:,} row orders within task types).", ""]
 
 
 def deactivation_matrices(result, folder):
@@ -74,7 +77,7 @@ def deactivation_matrices(result, folder):
     lines = []
     for key, title in (("value", "Change of metric"), ("loss", "Change of loss")):
         test = found[f"{key}_test"]
-        lines += matrix_lines(f"off-{key}", found["tasks"], found[f"{key}_change"], (test["statistic"], test["p"]),
+        lines += matrix_lines(f"off-{key}", found["tasks"], found[f"{key}_change"], (test["statistic"], test["p"], test["orders"]),
                               f"{title} when a task's units are off", folder, "units off of", "evaluated on",
                               title + (" (as a drop)" if key == "value" else ""))
     return lines
@@ -89,14 +92,12 @@ def training(result):
         parts = {"zero": examples["zero"][name], "task": examples["task"][name]}
         random = examples["random"][name]
         at_random = [mean(seed["scores"]) for seed in random]
-        against = [t - mean([seed["scores"][i] for seed in random]) for i, t in enumerate(parts["task"]["scores"])]
+        against = (parts["task"]["scores"], [seed["scores"] for seed in random])
         against_zero = [t - z for t, z in zip(parts["task"]["scores"], parts["zero"]["scores"])]
-        loss = [t - mean([seed["losses"][i] for seed in random]) for i, t in enumerate(parts["task"]["losses"])]
-        difference, low, high, p = paired_bootstrap([against])
-        over_zero, _, _, p_zero = paired_bootstrap([against_zero])
+        found, over_zero = own_minus_random([against]), paired_difference([against_zero])
         rows.append([name, zero[name]["metric"], f"{zero[name]['value']:.3f}",
-                     f"{mean(at_random):.3f} ± {deviation(at_random):.3f}", f"{matrix[name][name]['value']:.3f}",
-                     f"{difference:+.3f}", interval(low, high), p_text(p), f"{over_zero:+.3f}", p_text(p_zero)])
+                     f"{mean(at_random):.3f} ± {deviation(at_random):.3f}", f"{matrix[name][name]['value']:.3f}"]
+                    + contrast(found) + [f"{over_zero['difference']:+.3f}", p_text(over_zero["p"])])
         group = groups.setdefault(zero[name]["metric"], {"zero": [], "random": [], "task": [], "against": [], "over": [],
                                                          "loss": [], "losses": []})
         group["zero"].append(zero[name]["value"])
@@ -104,33 +105,32 @@ def training(result):
         group["task"].append(matrix[name][name]["value"])
         group["against"].append(against)
         group["over"].append(against_zero)
-        group["loss"].append(loss)
+        group["loss"].append((parts["task"]["losses"], [seed["losses"] for seed in random]))
         group["losses"].append([mean(parts["zero"]["losses"]), mean([mean(s["losses"]) for s in random]),
                                 mean(parts["task"]["losses"])])
     losses = []
     for metric, group in groups.items():
         by_seed = [mean(column) for column in zip(*group["random"])]
-        difference, low, high, p = paired_bootstrap(group["against"])
-        over_zero, _, _, p_zero = paired_bootstrap(group["over"])
+        found, over_zero = own_minus_random(group["against"]), paired_difference(group["over"])
         rows.append([f"**mean of {len(group['zero'])}**", metric, f"**{mean(group['zero']):.3f}**",
-                     f"**{mean(by_seed):.3f} ± {deviation(by_seed):.3f}**", f"**{mean(group['task']):.3f}**",
-                     f"{difference:+.3f}", interval(low, high), p_text(p), f"{over_zero:+.3f}", p_text(p_zero)])
-        difference, low, high, p = paired_bootstrap(group["loss"])
+                     f"**{mean(by_seed):.3f} ± {deviation(by_seed):.3f}**", f"**{mean(group['task']):.3f}**"]
+                    + contrast(found) + [f"{over_zero['difference']:+.3f}", p_text(over_zero["p"])])
         losses.append([f"mean of {len(group['zero'])}, {metric}"]
                       + [f"{mean(column):.3f}" for column in zip(*group["losses"])]
-                      + [f"{difference:+.3f}", interval(low, high), p_text(p)])
+                      + contrast(own_minus_random(group["loss"])))
     return table(header, rows) + ["The same in answer loss (nats per token):", ""] \
         + table(["tasks", "zero-shot", "random trained", "own trained", "own − random", "95%", "p"], losses)
 
 
 def training_matrices(result, folder):
     names, zero, trained = result["names"], result["training"]["zero"], result["training"]["matrix"]
+    types = [result["types"][name] for name in names]
     value = [[trained[i][j]["value"] - zero[j]["value"] for j in names] for i in names]
     loss = [[trained[i][j]["loss"] - zero[j]["loss"] for j in names] for i in names]
     lines = []
     for key, title, matrix, gain in (("value", "Change of metric", value, value),
                                      ("loss", "Change of loss", loss, [[-v for v in row] for row in loss])):
-        lines += matrix_lines(f"trained-{key}", names, matrix, diagonal_test(gain),
+        lines += matrix_lines(f"trained-{key}", names, matrix, diagonal_test(gain, types),
                               f"{title} when a task's units are trained on it", folder, "trained on", "evaluated on",
                               title + (" (as a fall)" if key == "loss" else ""))
     return lines
@@ -194,8 +194,8 @@ def measured(result, folder):
     return "\n".join(
         ["## Settings", ""] + settings(result)
         + ["## Units off, in the fine-tuned model", ""] + deactivation(result)
-        + ["± is the standard deviation over random sets; intervals and p are paired bootstraps over test examples "
-           "(10,000), within each task for the means.", ""]
+        + ["± is the standard deviation over random sets; p asks whether the own set is one more random one, the interval is of "
+           "its difference from the mean of random sets (docs/method.md).", ""]
         + side_effect(result)
         + ["### Every task's units against every task", ""] + deactivation_matrices(result, folder)
         + ["### Dose", ""] + doses(result)

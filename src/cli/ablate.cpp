@@ -21,31 +21,38 @@ struct Options {
   DataOptions data;
   std::vector<std::string> scores;
   std::vector<std::string> tops = {"10%"};
-  std::string scope = "global";
+  std::vector<std::string> scopes = {"global"};
   std::vector<std::string> sites;
   std::string aggregate;
   std::vector<std::string> modes = {"activation"};
   std::vector<std::string> random_kinds = {"matched"};
-  std::int64_t random_seeds = 5;
+  std::int64_t random_seeds = kSetsForAlpha;
   std::uint64_t seed = 0;
   bool own_only = false;
   std::string text;
   std::int64_t text_tokens = 0;
+  std::string predictions;
   bool allow_other_weights = false;
 
   OtherTasks others() const { return own_only ? OtherTasks::kLeaveOut : OtherTasks::kSwitchOff; }
 };
 
+// One dose: a share of the units, chosen over the model or within layers.
+struct Dose {
+  std::string top;
+  std::string scope;
+  std::vector<TaskSets> sets;
+};
+
 TaskSets make_sets(const Options& options, const LoadedModel& model, const std::string& path,
-                   const std::string& top) {
-  const Scores scores = load_scores(path);
+                   const Scores& scores, const Dose& dose) {
   const std::string aggregate =
       options.aggregate.empty() ? scores.info.aggregate : options.aggregate;
   TaskSets sets;
   sets.task = scores.info.task;
   sets.own =
       select_top(site_relevance(scores, parse_sites(options.sites), parse_aggregate(aggregate)),
-                 parse_percent(top), parse_scope(options.scope));
+                 parse_percent(dose.top), parse_scope(dose.scope));
   sets.own.model_hash = scores.info.model_hash;
   require_fit(sets.own, model.checkpoint().config(), model.checkpoint().hash(),
               options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
@@ -54,35 +61,38 @@ TaskSets make_sets(const Options& options, const LoadedModel& model, const std::
     std::vector<NeuronSet>& random = sets.random[kind];
     random.clear();
     for (std::int64_t i = 0; i < options.random_seeds; ++i) {
-      random.push_back(random_set(sets.own, kind, options.seed + static_cast<std::uint64_t>(i)));
+      random.push_back(random_set(sets.own, {kind, sets.task, options.seed, i}));
     }
   }
   return sets;
 }
 
-// Sets of every dose, in the order of --top.
-std::vector<std::vector<TaskSets>> make_doses(const Options& options, const LoadedModel& model) {
-  std::vector<std::vector<TaskSets>> doses;
+std::vector<Scores> load_all_scores(const Options& options) {
+  std::vector<Scores> all;
+  for (const std::string& path : options.scores) {
+    all.push_back(load_scores(path));
+    for (std::size_t i = 0; i + 1 < all.size(); ++i) {
+      if (all[i].info.task != all.back().info.task) continue;
+      throw UsageError(
+          fmt::format("{}: another score file is of task '{}' too", path, all.back().info.task));
+    }
+  }
+  return all;
+}
+
+// Sets of every dose, in the order of --top and --scope.
+std::vector<Dose> make_doses(const Options& options, const LoadedModel& model,
+                             const std::vector<Scores>& scores) {
+  std::vector<Dose> doses;
   for (const std::string& top : options.tops) {
-    std::vector<TaskSets>& sets = doses.emplace_back();
-    for (const std::string& path : options.scores) {
-      sets.push_back(make_sets(options, model, path, top));
-      for (std::size_t i = 0; i + 1 < sets.size(); ++i) {
-        if (sets[i].task != sets.back().task) continue;
-        throw UsageError(
-            fmt::format("{}: another score file is of task '{}' too", path, sets.back().task));
+    for (const std::string& scope : options.scopes) {
+      Dose& dose = doses.emplace_back(Dose{top, scope, {}});
+      for (std::size_t i = 0; i < scores.size(); ++i) {
+        dose.sets.push_back(make_sets(options, model, options.scores[i], scores[i], dose));
       }
     }
   }
   return doses;
-}
-
-bool same_units(const NeuronSet& a, const NeuronSet& b) {
-  return a.sites.size() == b.sites.size() &&
-         std::equal(a.sites.begin(), a.sites.end(), b.sites.begin(),
-                    [](const auto& x, const auto& y) {
-                      return x.first == y.first && x.second.units == y.second.units;
-                    });
 }
 
 class TextEvaluation {
@@ -117,17 +127,8 @@ class TextEvaluation {
     report.text_perplexity = perplexity(original_variant(decoder_), bar);
     for (const Condition& condition : report.conditions) {
       std::vector<SideEffect>& effects = report.side_effects.emplace_back();
-      // Uniform sets of one seed and size are the same for all tasks.
-      std::vector<std::pair<const NeuronSet*, double>> known;
       const auto off = [&](const NeuronSet& set) {
-        for (const auto& [other, result] : known) {
-          if (!same_units(*other, set)) continue;
-          bar.advance(size());
-          return result;
-        }
-        const double result = perplexity(set_variant(decoder_, set, condition.mode, ""), bar);
-        known.emplace_back(&set, result);
-        return result;
+        return perplexity(set_variant(decoder_, set, condition.mode, ""), bar);
       };
       for (const TaskSets& sets : *condition.sets) {
         SideEffect& effect = effects.emplace_back();
@@ -164,11 +165,22 @@ DeactivatedTask ablate_task(const Options& options, const LoadedModel& model,
   note_truncated(task.name, evaluation.truncated(), evaluation.examples());
   const std::int64_t runs = deactivation_runs(conditions, task.name, options.others());
   Progress bar(fmt::format("ablate {}", task.name), runs * evaluation.examples());
-  const BatchLimits limits =
-      options.data.fit(model.checkpoint(), model.decoder(), evaluation.demand()).limits;
-  return deactivate(
-      model.decoder(), evaluation, task.name, conditions, options.others(), options.seed, limits,
-      [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); });
+  DeactivationOptions how;
+  how.others = options.others();
+  how.seed = options.seed;
+  how.limits = options.data.fit(model.checkpoint(), model.decoder(), evaluation.demand()).limits;
+  how.progress = [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); };
+  std::optional<AblatePredictions> predictions;
+  if (!options.predictions.empty()) {
+    predictions.emplace(options.predictions, task.name, options.result.output.existing());
+    how.evaluated = [&](const EvaluatedRow& row, const TaskResult& result) {
+      predictions->write(row, result);
+    };
+  }
+  const DeactivatedTask result =
+      deactivate(model.decoder(), evaluation, task.name, conditions, how);
+  if (predictions) predictions->commit();
+  return result;
 }
 
 void run(const Options& options) {
@@ -176,19 +188,27 @@ void run(const Options& options) {
   for (const std::string& top : options.tops) parse_percent(top);
   for (const std::string& kind : options.random_kinds) parse_random_kind(kind);
   for (const std::string& mode : options.modes) parse_mode(mode);
-  parse_scope(options.scope);
+  for (const std::string& scope : options.scopes) parse_scope(scope);
   options.result.check();
+  if (!options.predictions.empty()) {
+    for (const std::string& folder : options.data.tasks) {
+      require_writable(
+          std::filesystem::path(options.predictions) / (load_task(folder).name + ".jsonl"),
+          options.result.output.existing());
+    }
+  }
   const PromptTemplate prompt = find_template(options.data, options.model.folder);
   const LoadedModel model(options.model);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
-  const std::vector<std::vector<TaskSets>> doses = make_doses(options, model);
+  const std::vector<Scores> scores = load_all_scores(options);
+  const std::vector<Dose> doses = make_doses(options, model, scores);
   std::optional<TextEvaluation> text;
   if (!options.text.empty()) text.emplace(options, model);
   AblateReport report;
-  report.first_seed = options.seed;
-  for (std::size_t i = 0; i < doses.size(); ++i) {
+  report.seed = options.seed;
+  for (const Dose& dose : doses) {
     for (const std::string& mode : options.modes) {
-      report.conditions.push_back({options.tops[i], mode, parse_mode(mode), &doses[i]});
+      report.conditions.push_back({dose.top, dose.scope, mode, parse_mode(mode), &dose.sets});
     }
   }
   blame_weights(model.checkpoint(), [&] {
@@ -197,13 +217,17 @@ void run(const Options& options) {
     }
     if (text) text->run(report);
   });
+  adjust_families(report.tasks);
+  report.warnings = ablate_warnings(report, scores, {prompt.hash(), model.checkpoint().hash()});
   OutputJson json = model.named();
   json.update({{"model_hash", model.checkpoint().hash()},
                {"top", fmt::format("{}", fmt::join(options.tops, ", "))},
-               {"scope", options.scope},
+               {"scope", fmt::format("{}", fmt::join(options.scopes, ", "))},
                {"mode", fmt::format("{}", fmt::join(options.modes, ", "))},
                {"random_kind", fmt::format("{}", fmt::join(options.random_kinds, ", "))},
                {"template", prompt.name()},
+               {"template_hash", prompt.hash()},
+               {"seed", options.seed},
                {"deltas", deltas_json(options.model.deltas)}});
   json.update(report.json());
   options.result.write(json);
@@ -225,7 +249,9 @@ void add_ablate(CLI::App& app) {
       ->add_option("--top", options->tops,
                    "Shares of the units, in percent; several show the response to the dose")
       ->capture_default_str();
-  command->add_option("--scope", options->scope, "global: of all units; layer: of each layer's")
+  command
+      ->add_option("--scope", options->scopes,
+                   "global: of all units; layer: of each layer's; or both")
       ->capture_default_str();
   command->add_option("--site", options->sites,
                       std::string("Only these sites of the score files. ") + kSitesHelp);
@@ -237,16 +263,19 @@ void add_ablate(CLI::App& app) {
                        ". activation and parameter together show that they "
                        "agree")
       ->capture_default_str();
-  command->add_option("--random-seeds", options->random_seeds, "How many random sets of each kind")
+  command
+      ->add_option("--random-seeds", options->random_seeds,
+                   "How many random sets of each kind; 19 let one task alone reach p = .05")
       ->check(at_least(1))
       ->capture_default_str();
   command
       ->add_option("--random-kind", options->random_kinds,
-                   "matched: as many per layer as the task's set; uniform: anywhere; or both")
+                   "matched: as many per layer as the task's set; uniform: anywhere; outside: as "
+                   "matched, but none of the task's own; or several")
       ->capture_default_str();
   command
       ->add_option("--seed", options->seed,
-                   "Seed of the first random set, of the bootstrap and of the permutations")
+                   "Seed of random sets (beside their task, kind and number) and of permutations")
       ->capture_default_str();
   command->add_flag("--own-only", options->own_only,
                     "Leave out what each task loses with other tasks' units off");
@@ -256,6 +285,8 @@ void add_ablate(CLI::App& app) {
   command->add_option("--text-tokens", options->text_tokens, "Of the text, so many; 0: all")
       ->check(at_least(0))
       ->capture_default_str();
+  command->add_option("--predictions", options->predictions,
+                      "Folder for every example under every set, as JSON lines, a file per task");
   command->add_flag("--allow-other-weights", options->allow_other_weights,
                     "Use scores that were made for other weights of the same shape");
   options->result.add_to(*command);

@@ -1,4 +1,4 @@
-// What `ablate` prints: tables for people, JSON for programs.
+// The tables that `ablate` prints for people.
 #include <fmt/format.h>
 
 #include "cli/ablate.h"
@@ -8,12 +8,23 @@ namespace taskneuron::cli {
 
 namespace {
 
-std::string p_value(double p) {
-  return p < 0.001 ? fmt::format("{:.1e}", p) : fmt::format("{:.3f}", p);
+std::string p_value(const std::optional<double>& p) {
+  if (!p) return "–";
+  return *p < 0.001 ? fmt::format("{:.1e}", *p) : fmt::format("{:.3f}", *p);
 }
 
-std::string interval(const BootstrapResult& result) {
-  return fmt::format("{:+.4f} ({:+.4f}, {:+.4f})", result.difference, result.low, result.high);
+std::string random_name(RandomKind kind, std::size_t sets) {
+  return fmt::format("random ({}), {} set{}", random_kind_name(kind), sets, sets == 1 ? "" : "s");
+}
+
+// Mean share of the task's own units in its random sets.
+double share_in_common(const TaskSets& sets, RandomKind kind) {
+  double sum = 0;
+  for (const NeuronSet& set : sets.random.at(kind)) {
+    sum += static_cast<double>(units_in_common(sets.own, set));
+  }
+  return sum / static_cast<double>(sets.own.size()) /
+         static_cast<double>(sets.random.at(kind).size());
 }
 
 std::vector<double> values(const std::vector<Measurement>& rows, double Measurement::*field) {
@@ -22,44 +33,125 @@ std::vector<double> values(const std::vector<Measurement>& rows, double Measurem
   return list;
 }
 
-std::string random_name(RandomKind kind, std::size_t seeds) {
-  return fmt::format("random ({}), {} seeds", random_kind_name(kind), seeds);
+std::string label_mean(const std::vector<Measurement>& rows, double LabelMetrics::*field) {
+  if (!rows.front().labels) return "";
+  std::vector<double> list;
+  for (const Measurement& row : rows) list.push_back((*row.labels).*field);
+  return fmt::format("{:.4f}", mean(list));
 }
 
-void add_task(Table& table, const DeactivatedTask& task, std::size_t condition) {
-  const auto row = [&](const std::string& what, double value, double spread, double loss,
-                       const std::string& contrast, const std::string& p) {
-    table.add({task.task, std::to_string(task.examples), task.metric, what,
-               fmt::format("{:.4f}", value), fmt::format("{:.4f}", spread),
-               fmt::format("{:.4f}", loss), contrast, p});
-  };
-  const ConditionRows& rows = task.conditions[condition];
-  row("none (original)", task.original.value, task.original.standard_error, task.original.loss, "",
-      "");
-  for (const auto& [kind, random] : rows.random) {
-    const auto list = values(random.by_seed, &Measurement::value);
-    const BootstrapResult& contrast = random.own_minus_random.value;
-    row(random_name(kind, random.by_seed.size()), mean(list), standard_deviation(list),
-        mean(values(random.by_seed, &Measurement::loss)), interval(contrast), p_value(contrast.p));
+class RowTable {
+ public:
+  void add(const std::string& task, const std::string& examples, const std::string& metric) {
+    first_ = {task, examples, metric};
   }
-  const Measurement& own = task.own_off(condition);
-  row("its own", own.value, own.standard_error, own.loss, "", "");
+  void row(const std::string& what, double value, const std::string& spread,
+           const std::string& loss, const std::string& balanced, const std::string& label_loss,
+           const std::string& common) {
+    std::vector<std::string> cells = first_;
+    for (const std::string& cell :
+         {what, fmt::format("{:.4f}", value), spread, loss, balanced, label_loss, common}) {
+      cells.push_back(cell);
+    }
+    table_.add(cells);
+  }
+  void row(const std::string& what, const Measurement& measured) {
+    row(what, measured.value, fmt::format("{:.4f}", measured.standard_error),
+        fmt::format("{:.4f}", measured.loss),
+        label_mean({measured}, &LabelMetrics::balanced_accuracy),
+        label_mean({measured}, &LabelMetrics::loss), "");
+  }
+  void print() const { table_.print(); }
+
+ private:
+  std::vector<std::string> first_;
+  Table table_ = Table({"task", "n", "metric", "units off", "value", "±", "loss", "balanced",
+                        "label loss", "in common"});
+};
+
+void add_task(RowTable& table, const DeactivatedTask& task, std::size_t number,
+              const Condition& condition) {
+  table.add(task.task, std::to_string(task.examples), task.metric);
+  if (task.original.labels) {
+    table.row("(commonest label)", task.original.labels->majority, "", "", "", "", "");
+  }
+  table.row("none (original)", task.original);
+  for (const auto& [kind, random] : task.conditions[number].random) {
+    const std::vector<double> list = values(random.by_draw, &Measurement::value);
+    table.row(random_name(kind, random.by_draw.size()), mean(list),
+              fmt::format("{:.4f}", standard_deviation(list)),
+              fmt::format("{:.4f}", mean(values(random.by_draw, &Measurement::loss))),
+              label_mean(random.by_draw, &LabelMetrics::balanced_accuracy),
+              label_mean(random.by_draw, &LabelMetrics::loss),
+              fmt::format("{:.0f}%", 100 * share_in_common((*condition.sets)[task.own], kind)));
+  }
+  table.row("its own", task.own_off(number));
 }
 
-void add_average(Table& table, const AverageRows& average, std::size_t seeds) {
-  const std::string name = fmt::format("mean of {}", average.tasks);
-  const auto row = [&](const std::string& what, double value, const std::string& spread,
-                       double loss, const std::string& contrast, const std::string& p) {
-    table.add({name, "", average.metric, what, fmt::format("{:.4f}", value), spread,
-               fmt::format("{:.4f}", loss), contrast, p});
-  };
-  row("none (original)", average.original, "", average.original_loss, "", "");
+void add_average(RowTable& table, const AverageRows& average, std::size_t sets) {
+  table.add(fmt::format("mean of {}", average.tasks), "", average.metric);
+  const auto loss = [](double value) { return fmt::format("{:.4f}", value); };
+  table.row("none (original)", average.original, "", loss(average.original_loss), "", "", "");
   for (const auto& [kind, random] : average.random) {
-    const BootstrapResult& contrast = random.own_minus_random.value;
-    row(random_name(kind, seeds), random.value, fmt::format("{:.4f}", random.value_deviation),
-        random.loss, interval(contrast), p_value(contrast.p));
+    table.row(random_name(kind, sets), random.value, fmt::format("{:.4f}", random.value_deviation),
+              loss(random.loss), "", "", "");
   }
-  row("its own", average.own, "", average.own_loss, "", "");
+  table.row("its own", average.own, "", loss(average.own_loss), "", "", "");
+}
+
+class ContrastTable {
+ public:
+  void add(const std::string& task, const std::string& metric, const std::string& against,
+           const MeasureContrasts& contrasts) {
+    row(task, metric, against, contrasts.value, kValueClaim);
+    row(task, "loss", against, contrasts.loss, kLossClaim);
+    if (contrasts.label_loss) row(task, "label loss", against, *contrasts.label_loss, kLossClaim);
+  }
+  void print() const { table_.print(); }
+
+ private:
+  void row(const std::string& task, const std::string& measure, const std::string& against,
+           const Contrast& contrast, Claim claim) {
+    const std::optional<double> p_sets =
+        contrast.randomisation ? contrast.randomisation->p : std::nullopt;
+    const bool seen = contrast.p() && *contrast.p() <= kAlpha;
+    table_.add({task, measure, against, fmt::format("{:+.4f}", contrast.difference),
+                contrast.interval ? fmt::format("{:+.4f} … {:+.4f}", contrast.interval->low,
+                                                contrast.interval->high)
+                                  : "undefined",
+                contrast.test ? p_value(contrast.test->p) : "–", p_value(p_sets),
+                p_value(contrast.p_adjusted),
+                seen || !contrast.detectable ? "" : fmt::format("{:.4f}", *contrast.detectable),
+                verdict_name(judge(contrast, claim))});
+  }
+  Table table_ = Table({"task", "measure", "its own −", "difference", "95%", "p (t)", "p (sets)",
+                        "p (BH)", "detectable", "own matters"});
+};
+
+void print_contrasts(const AblateReport& report, std::size_t number,
+                     const std::vector<AverageRows>& averages) {
+  ContrastTable table;
+  const auto add = [&](const std::string& task, const std::string& metric, const auto& rows) {
+    table.add(task, metric, "original", rows.own_minus_original);
+    for (const auto& [kind, random] : rows.random) {
+      table.add(task, metric, random_kind_name(kind), random.own_minus_random);
+    }
+  };
+  for (const DeactivatedTask& task : report.tasks) {
+    add(task.task, task.metric, task.conditions[number]);
+  }
+  for (const AverageRows& average : averages) {
+    if (average.tasks > 1) add(fmt::format("mean of {}", average.tasks), average.metric, average);
+  }
+  fmt::print("\n");
+  table.print();
+  fmt::print(
+      "95%: over examples and sets; p (t): own set as one more draw beside the random sets, or "
+      "paired "
+      "over examples;\np (sets): which set is the own one, exchanged; p (BH): the p that counts, "
+      "corrected over tasks; detectable: smallest\ndifference seen with a power of 80%; own "
+      "matters: "
+      "value lower, or loss higher, than with those units off\n");
 }
 
 void print_matrix(const std::vector<DeactivatedTask>& tasks,
@@ -75,78 +167,33 @@ void print_matrix(const std::vector<DeactivatedTask>& tasks,
   }
   fmt::print("\n");
   table.print();
-  fmt::print("diagonal above the rest: {:.3f} standard deviations, p = {} ({} {} row orders)\n",
-             test.statistic, p_value(test.p), test.exact ? "all" : "random", test.orders);
+  fmt::print("diagonal above the rest: {:.3f} standard deviations, ", test.statistic);
+  const std::string orders =
+      fmt::format("{} {} row orders within task types", test.exact ? "all" : "random", test.orders);
+  if (test.p) {
+    fmt::print("p = {} ({}; smallest possible {})\n", p_value(test.p), orders,
+               p_value(test.smallest_p));
+  } else {
+    fmt::print("no p ({}: none could be below .5)\n", orders);
+  }
 }
 
-OutputJson measurement_json(const Measurement& row) {
-  return {{"value", row.value}, {"stderr", row.standard_error}, {"loss", row.loss}};
-}
-
-OutputJson bootstrap_json(const BootstrapResult& result) {
-  return {{"difference", result.difference},
-          {"low", result.low},
-          {"high", result.high},
-          {"p", result.p}};
-}
-
-OutputJson contrast_json(const Contrast& contrast) {
-  return {{"value", bootstrap_json(contrast.value)}, {"loss", bootstrap_json(contrast.loss)}};
-}
-
-OutputJson test_json(const DiagonalTest& test) {
-  return {
-      {"statistic", test.statistic}, {"p", test.p}, {"orders", test.orders}, {"exact", test.exact}};
-}
-
-OutputJson task_json(const DeactivatedTask& task, const Condition& condition, std::size_t number,
-                     std::uint64_t first_seed) {
-  const ConditionRows& rows = task.conditions[number];
-  OutputJson entry = {{"task", task.task},
-                      {"split", task.split},
-                      {"metric", task.metric},
-                      {"examples", task.examples},
-                      {"truncated", task.truncated},
-                      {"top", condition.top},
-                      {"mode", condition.mode_name},
-                      {"units_off", (*condition.sets)[task.own].own.size()},
-                      {"original", measurement_json(task.original)}};
-  entry["random"] = OutputJson::array();
-  for (const auto& [kind, random] : rows.random) {
-    for (std::size_t i = 0; i < random.by_seed.size(); ++i) {
-      OutputJson row = measurement_json(random.by_seed[i]);
-      row["kind"] = random_kind_name(kind);
-      row["seed"] = first_seed + i;
-      entry["random"].push_back(row);
+void print_side_effects(const AblateReport& report, std::size_t number) {
+  Table text({"units off", "perplexity", "random", "±"});
+  text.add({"none (original)", fmt::format("{:.3f}", report.text_perplexity)});
+  for (const SideEffect& effect : report.side_effects[number]) {
+    for (const auto& [kind, random] : effect.random) {
+      text.add({"of " + effect.task, fmt::format("{:.3f}", effect.own),
+                fmt::format("{:.3f}", mean(random)),
+                fmt::format("{:.3f} {}", standard_deviation(random), random_kind_name(kind))});
     }
-    entry["own_minus_random"][random_kind_name(kind)] = contrast_json(random.own_minus_random);
   }
-  for (std::size_t i = 0; i < rows.off.size(); ++i) {
-    if (rows.off[i]) entry["off"][(*condition.sets)[i].task] = measurement_json(*rows.off[i]);
-  }
-  entry["own_minus_original"] = contrast_json(rows.own_minus_original);
-  return entry;
+  fmt::print("\nside effect on {} tokens of unrelated text\n", report.text_tokens);
+  text.print();
 }
 
-OutputJson average_json(const AverageRows& average, const Condition& condition) {
-  OutputJson entry = {{"metric", average.metric},
-                      {"tasks", average.tasks},
-                      {"top", condition.top},
-                      {"mode", condition.mode_name},
-                      {"original", {{"value", average.original}, {"loss", average.original_loss}}},
-                      {"own", {{"value", average.own}, {"loss", average.own_loss}}}};
-  for (const auto& [kind, random] : average.random) {
-    const char* name = random_kind_name(kind);
-    entry["random"][name] = {{"value", random.value},
-                             {"value_sd", random.value_deviation},
-                             {"loss", random.loss},
-                             {"loss_sd", random.loss_deviation}};
-    entry["own_minus_random"][name] = contrast_json(random.own_minus_random);
-  }
-  return entry;
-}
+}  // namespace
 
-// Two modes that are one function, at every dose where both were run.
 std::vector<std::pair<std::size_t, std::size_t>> agreeing(
     const std::vector<Condition>& conditions) {
   std::vector<std::pair<std::size_t, std::size_t>> pairs;
@@ -161,39 +208,31 @@ std::vector<std::pair<std::size_t, std::size_t>> agreeing(
   return pairs;
 }
 
-}  // namespace
-
 void AblateReport::print() const {
   for (std::size_t c = 0; c < conditions.size(); ++c) {
     if (c > 0) fmt::print("\n");
-    fmt::print("top {}, {}\n", conditions[c].top, conditions[c].mode_name);
-    Table table(
-        {"task", "n", "metric", "units off", "value", "±", "loss", "its own − random (95%)", "p"});
-    for (const DeactivatedTask& task : tasks) add_task(table, task, c);
-    for (const AverageRows& average : average_rows(tasks, c, first_seed)) {
+    fmt::print("top {}, scope {}, {}\n", conditions[c].top, conditions[c].scope,
+               conditions[c].mode_name);
+    RowTable table;
+    for (const DeactivatedTask& task : tasks) add_task(table, task, c, conditions[c]);
+    const std::vector<AverageRows> averages = average_rows(tasks, c, seed);
+    for (const AverageRows& average : averages) {
       const auto& random = tasks.front().conditions[c].random;
       if (average.tasks > 1) {
-        add_average(table, average, random.begin()->second.by_seed.size());
+        add_average(table, average, random.begin()->second.by_draw.size());
       }
     }
     table.print();
-    fmt::print("±: standard error over examples; of random sets, standard deviation over seeds\n");
-    if (const auto matrix = cross_matrix(tasks, *conditions[c].sets, c, first_seed)) {
+    fmt::print(
+        "±: standard error over examples; of random sets, standard deviation over sets; in common: "
+        "share of its own\nunits that a random set holds; balanced, label loss: accuracy averaged "
+        "over labels, −log p(right label | the labels)\n");
+    print_contrasts(*this, c, averages);
+    if (const auto matrix = cross_matrix(tasks, *conditions[c].sets, c, seed)) {
       print_matrix(tasks, matrix->value, matrix->value_test, "change of metric");
       print_matrix(tasks, matrix->loss, matrix->loss_test, "change of loss");
     }
-    if (side_effects.empty()) continue;
-    Table text({"units off", "perplexity", "random", "±"});
-    text.add({"none (original)", fmt::format("{:.3f}", text_perplexity)});
-    for (const SideEffect& effect : side_effects[c]) {
-      for (const auto& [kind, random] : effect.random) {
-        text.add({"of " + effect.task, fmt::format("{:.3f}", effect.own),
-                  fmt::format("{:.3f}", mean(random)),
-                  fmt::format("{:.3f} {}", standard_deviation(random), random_kind_name(kind))});
-      }
-    }
-    fmt::print("\nside effect on {} tokens of unrelated text\n", text_tokens);
-    text.print();
+    if (!side_effects.empty()) print_side_effects(*this, c);
   }
   for (const auto& [a, b] : agreeing(conditions)) {
     const Agreement found = agreement(tasks, a, b);
@@ -202,54 +241,10 @@ void AblateReport::print() const {
         "examples score differently\n",
         conditions[a].top, found.largest_loss_difference, found.different_scores, found.examples);
   }
-}
-
-OutputJson AblateReport::json() const {
-  OutputJson results = OutputJson::array(), averages = OutputJson::array(),
-             matrices = OutputJson::array(), perplexity = OutputJson::array();
-  for (std::size_t c = 0; c < conditions.size(); ++c) {
-    for (const DeactivatedTask& task : tasks) {
-      results.push_back(task_json(task, conditions[c], c, first_seed));
-    }
-    for (const AverageRows& average : average_rows(tasks, c, first_seed)) {
-      averages.push_back(average_json(average, conditions[c]));
-    }
-    if (const auto matrix = cross_matrix(tasks, *conditions[c].sets, c, first_seed)) {
-      OutputJson names = OutputJson::array();
-      for (const DeactivatedTask& task : tasks) names.push_back(task.task);
-      matrices.push_back({{"top", conditions[c].top},
-                          {"mode", conditions[c].mode_name},
-                          {"tasks", names},
-                          {"value_change", matrix->value},
-                          {"loss_change", matrix->loss},
-                          {"value_test", test_json(matrix->value_test)},
-                          {"loss_test", test_json(matrix->loss_test)}});
-    }
-    if (side_effects.empty()) continue;
-    OutputJson off = OutputJson::array();
-    for (const SideEffect& effect : side_effects[c]) {
-      OutputJson entry = {{"task", effect.task}, {"own", effect.own}};
-      for (const auto& [kind, random] : effect.random) {
-        entry["random"][random_kind_name(kind)] = random;
-      }
-      off.push_back(entry);
-    }
-    perplexity.push_back({{"top", conditions[c].top},
-                          {"mode", conditions[c].mode_name},
-                          {"tokens", text_tokens},
-                          {"original", text_perplexity},
-                          {"off", off}});
+  if (!warnings.empty()) fmt::print("\n");
+  for (const AblateWarning& warning : warnings) {
+    fmt::print("warning: {}{}\n", warning.task.empty() ? "" : warning.task + ": ", warning.text);
   }
-  OutputJson json = {{"results", results}, {"averages", averages}, {"cross_matrices", matrices}};
-  if (!side_effects.empty()) json["perplexity"] = perplexity;
-  for (const auto& [a, b] : agreeing(conditions)) {
-    const Agreement found = agreement(tasks, a, b);
-    json["agreement"].push_back({{"top", conditions[a].top},
-                                 {"largest_loss_difference", found.largest_loss_difference},
-                                 {"different_scores", found.different_scores},
-                                 {"examples", found.examples}});
-  }
-  return json;
 }
 
 }  // namespace taskneuron::cli

@@ -30,7 +30,7 @@ std::vector<Hint> hints() {
       {"", "--aggregate", "example token dataset"},
       {"", "--positions", "all own"},
       {"", "--scope", "global layer"},
-      {"", "--random-kind", "matched uniform"},
+      {"", "--random-kind", "matched uniform outside"},
       {"", "--mode", "activation parameter scale="},
       {"", "--scoring", "rank rank-norm generate loss"},
       {"", "--stop", "blank-line newline"},

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "cli/command.h"
+#include "cli/prediction_json.h"
 #include "cli/provenance.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/evaluate/evaluation.h"
@@ -86,16 +87,7 @@ void write_predictions(AtomicFile& file, const TaskResult& result, const std::st
   for (const Prediction& prediction : result.predictions) {
     OutputJson row = {{"task", result.task}};
     if (!set.empty()) row["set"] = set;
-    row["index"] = prediction.index;
-    row["prediction"] = prediction.prediction;
-    row["reference"] = prediction.reference;
-    if (prediction.scores.empty()) {
-      row["score"] = prediction.score;
-    } else {
-      row["correct"] = prediction.score == 1;
-      row["scores"] = prediction.scores;
-    }
-    row["loss"] = prediction.loss;
+    row.update(prediction_json(prediction));
     file.write(row.dump(-1, ' ', false, OutputJson::error_handler_t::replace) + "\n");
   }
 }

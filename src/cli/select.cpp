@@ -66,14 +66,25 @@ std::vector<Written> select_random(const Options& options) {
   if (options.like.empty()) throw UsageError("--random needs --like SET, whose size it takes");
   const RandomKind kind = parse_random_kind(options.random_kind);
   const NeuronSet like = load_set(options.like);
-  std::vector<std::string> names;
-  for (std::int64_t i = 0; i < options.random; ++i) {
-    names.push_back(fmt::format("random-{}", options.seed + static_cast<std::uint64_t>(i)));
+  const auto known = like.from.find("task");
+  const std::string task = known != like.from.end()
+                               ? known->second
+                               : std::filesystem::path(options.like).stem().string();
+  if (kind == RandomKind::kOutside) {
+    for (const ExhaustedLayer& layer : exhausted_layers(like)) {
+      note(
+          fmt::format("layer {} at {} has {} units outside the set, {} were to be drawn: random "
+                      "sets take all of them",
+                      layer.layer, site_name(layer.site), layer.outside, layer.inside));
+    }
   }
+  std::vector<std::string> names;
+  for (std::int64_t i = 0; i < options.random; ++i) names.push_back(fmt::format("random-{}", i));
   const std::vector<std::string> paths = options.output.paths(names, ".json");
   std::vector<Written> written;
   for (std::size_t i = 0; i < paths.size(); ++i) {
-    written.push_back({paths[i], random_set(like, kind, options.seed + i)});
+    const auto draw = static_cast<std::int64_t>(i);
+    written.push_back({paths[i], random_set(like, {kind, task, options.seed, draw})});
     written.back().set.from["like"] = options.like;
   }
   return written;
@@ -147,9 +158,12 @@ void add_select(CLI::App& app) {
   command->add_option("--like", options->like, "Set whose size random sets take");
   command
       ->add_option("--random-kind", options->random_kind,
-                   "matched: as many per layer as --like; uniform: anywhere")
+                   "matched: as many per layer as --like; uniform: anywhere; outside: as matched, "
+                   "but none of --like's units")
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Seed of the first random set")
+  command
+      ->add_option("--seed", options->seed,
+                   "Seed of random sets, beside their task, kind and number")
       ->capture_default_str();
   options->output.add_to(*command, "Set file; a folder for several")->required();
   options->common.add_to(*command);

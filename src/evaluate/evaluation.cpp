@@ -118,6 +118,7 @@ void TaskEvaluation::run_ranking(const Decoder& decoder, NeuronHook& hook,
       if (compared[k] > compared[best]) best = k;
     }
     const auto gold = static_cast<std::size_t>(example.gold);
+    prediction.gold = example.gold;
     prediction.prediction = rows_[row].labels[best];
     prediction.score = best == gold ? 1 : 0;
     const double end_nll = nll[static_cast<std::size_t>(ranking.end_sequence[i])];

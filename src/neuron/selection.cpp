@@ -152,47 +152,4 @@ NeuronSet select_top(const SiteRelevance& relevance, double percent, Scope scope
   return set;
 }
 
-RandomKind parse_random_kind(const std::string& name) {
-  if (name == "matched") return RandomKind::kMatched;
-  if (name == "uniform") return RandomKind::kUniform;
-  throw UsageError(fmt::format("random kind '{}' is unknown; use matched or uniform", name));
-}
-
-const char* random_kind_name(RandomKind kind) {
-  return kind == RandomKind::kMatched ? "matched" : "uniform";
-}
-
-NeuronSet random_set(const NeuronSet& like, RandomKind kind, std::uint64_t seed) {
-  NeuronSet set = like;
-  for (auto& item : set.sites) {
-    for (auto& layer : item.second.units) layer.clear();
-  }
-  Random random(seed, kind == RandomKind::kMatched ? "matched set" : "uniform set");
-  std::int64_t total = 0;
-  for (auto& [site, units] : set.sites) {
-    total += units.shape().units();
-    if (kind != RandomKind::kMatched) continue;
-    for (std::size_t l = 0; l < units.units.size(); ++l) {
-      const auto count = static_cast<std::int64_t>(like.sites.at(site).units[l].size());
-      units.units[l] = random.sample(units.width, count);
-    }
-  }
-  if (kind == RandomKind::kUniform) {
-    const std::vector<std::int64_t> chosen = random.sample(total, like.size());
-    std::int64_t first = 0;  // number of the site's first unit
-    auto next = chosen.begin();
-    for (auto& item : set.sites) {
-      const SiteShape shape = item.second.shape();
-      for (; next != chosen.end() && *next < first + shape.units(); ++next) {
-        const std::int64_t unit = *next - first;
-        item.second.units[static_cast<std::size_t>(unit / shape.width)].push_back(unit %
-                                                                                  shape.width);
-      }
-      first += shape.units();
-    }
-  }
-  set.from = {{"random", random_kind_name(kind)}, {"seed", std::to_string(seed)}};
-  return set;
-}
-
 }  // namespace taskneuron

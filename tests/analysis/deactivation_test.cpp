@@ -26,22 +26,26 @@ class Deactivation : public ::testing::Test {
       TaskSets& sets = sets_.emplace_back();
       sets.task = name;
       sets.own = every_third_unit(config, name[0] - 'a');
-      for (std::uint64_t seed = 0; seed < 3; ++seed) {
+      for (std::int64_t draw = 0; draw < 3; ++draw) {
         sets.random[RandomKind::kMatched].push_back(
-            random_set(sets.own, RandomKind::kMatched, seed));
+            random_set(sets.own, {RandomKind::kMatched, name, 0, draw}));
       }
     }
     for (const char* mode : {"activation", "parameter"}) {
-      conditions_.push_back({"33%", mode, parse_mode(mode), &sets_});
+      conditions_.push_back({"33%", "layer", mode, parse_mode(mode), &sets_});
     }
   }
 
   DeactivatedTask run(const std::string& task, OtherTasks others) {
     const TaskEvaluation evaluation(fixture_.task, "test", fixture_.rows, fixture_.encoder, {});
     std::int64_t examples = 0;
-    DeactivatedTask result =
-        deactivate(fixture_.decoder, evaluation, task, conditions_, others, 7, {},
-                   [&](std::int64_t done, std::int64_t) { examples += done; });
+    DeactivationOptions options;
+    options.others = others;
+    options.progress = [&](std::int64_t done, std::int64_t) { examples += done; };
+    options.evaluated = [&](const EvaluatedRow& row, const TaskResult& found) {
+      evaluated_.push_back({row, found});
+    };
+    DeactivatedTask result = deactivate(fixture_.decoder, evaluation, task, conditions_, options);
     EXPECT_EQ(examples, deactivation_runs(conditions_, task, others) * evaluation.examples());
     return result;
   }
@@ -49,6 +53,7 @@ class Deactivation : public ::testing::Test {
   test::TaskOnModel fixture_;
   std::vector<TaskSets> sets_;
   std::vector<Condition> conditions_;
+  std::vector<std::pair<EvaluatedRow, TaskResult>> evaluated_;
 };
 
 TEST_F(Deactivation, RowsAreThoseOfSeparateEvaluations) {
@@ -63,12 +68,58 @@ TEST_F(Deactivation, RowsAreThoseOfSeparateEvaluations) {
   }
   EXPECT_EQ(task.own, 1);
   const RandomRows& random = task.conditions[0].random.at(RandomKind::kMatched);
-  ASSERT_EQ(random.by_seed.size(), 3);
+  ASSERT_EQ(random.by_draw.size(), 3);
   double mean_loss = 0;
-  for (const Measurement& row : random.by_seed) mean_loss += row.loss / 3;
+  for (const Measurement& row : random.by_draw) mean_loss += row.loss / 3;
   EXPECT_NEAR(random.own_minus_random.loss.difference, task.own_off(0).loss - mean_loss, 1e-9);
   EXPECT_NEAR(task.conditions[0].own_minus_original.loss.difference,
               task.own_off(0).loss - task.original.loss, 1e-9);
+}
+
+// What is handed out example by example gives the contrasts again.
+TEST_F(Deactivation, EveryEvaluationIsHandedOut) {
+  const DeactivatedTask task = run("b", OtherTasks::kSwitchOff);
+  SetScores scores;
+  std::size_t originals = 0, others = 0;
+  for (const auto& [row, found] : evaluated_) {
+    std::vector<double> losses;
+    for (const Prediction& prediction : found.predictions) losses.push_back(prediction.loss);
+    if (row.condition == nullptr) {
+      ++originals;
+    } else if (row.condition != &conditions_[0]) {
+      continue;
+    } else if (row.random) {
+      EXPECT_EQ(row.draw, static_cast<std::int64_t>(scores.random.size()));
+      scores.random.push_back(losses);
+    } else if (row.units_of == "b") {
+      scores.own = losses;
+    } else {
+      ++others;
+    }
+  }
+  EXPECT_EQ(originals, 1);
+  EXPECT_EQ(others, 1);
+  ASSERT_EQ(scores.random.size(), 3);
+  const Contrast again = own_minus_random({scores}, 0);
+  const Contrast& contrast =
+      task.conditions[0].random.at(RandomKind::kMatched).own_minus_random.loss;
+  EXPECT_EQ(contrast.test->p, again.test->p);
+  EXPECT_EQ(contrast.randomisation->p, again.randomisation->p);
+  EXPECT_EQ(contrast.interval->low, again.interval->low);
+}
+
+TEST_F(Deactivation, FamiliesAreTheTasksOfACondition) {
+  std::vector<DeactivatedTask> tasks = {run("a", OtherTasks::kLeaveOut),
+                                        run("b", OtherTasks::kLeaveOut)};
+  adjust_families(tasks);
+  std::vector<double> p, adjusted;
+  for (const DeactivatedTask& task : tasks) {
+    const Contrast& contrast =
+        task.conditions[1].random.at(RandomKind::kMatched).own_minus_random.loss;
+    p.push_back(contrast.p().value());
+    adjusted.push_back(contrast.p_adjusted.value());
+  }
+  EXPECT_EQ(adjusted, benjamini_hochberg(p));
 }
 
 TEST_F(Deactivation, ActivationAndParameterAgree) {
@@ -94,6 +145,7 @@ TEST_F(Deactivation, MatrixAndAverageTakeEveryTask) {
   EXPECT_EQ(averages[0].tasks, 2);
   EXPECT_NEAR(averages[0].own_loss, (tasks[0].own_off(0).loss + tasks[1].own_off(0).loss) / 2,
               1e-12);
+  EXPECT_FALSE(matrix->loss_test.p.has_value());  // two rows have two orders
   EXPECT_FALSE(cross_matrix({tasks[0]}, sets_, 0, 7).has_value());
 }
 

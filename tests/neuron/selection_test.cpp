@@ -1,4 +1,7 @@
 #include "taskneuron/neuron/selection.h"
+
+#include <algorithm>
+
 #include "base/file.h"
 #include "support/support.h"
 #include "taskneuron/checkpoint/checkpoint.h"
@@ -72,18 +75,81 @@ NeuronSet example_set() {
   return set;
 }
 
+std::vector<std::vector<std::int64_t>> act_units(const NeuronSet& set) {
+  return set.sites.at(Site::kAct).units;
+}
+
 TEST(RandomSets, KeepSizeAndProfile) {
   const NeuronSet like = example_set();
-  const NeuronSet matched = random_set(like, RandomKind::kMatched, 3);
+  const NeuronSet matched = random_set(like, {RandomKind::kMatched, "t", 3, 0});
   for (std::size_t l = 0; l < 3; ++l) {
-    EXPECT_EQ(matched.sites.at(Site::kAct).units[l].size(),
-              like.sites.at(Site::kAct).units[l].size());
+    EXPECT_EQ(act_units(matched)[l].size(), act_units(like)[l].size());
   }
-  EXPECT_EQ(random_set(like, RandomKind::kUniform, 3).size(), 5);
-  EXPECT_EQ(random_set(like, RandomKind::kMatched, 3).sites.at(Site::kAct).units,
-            matched.sites.at(Site::kAct).units);
-  EXPECT_NE(random_set(like, RandomKind::kMatched, 4).sites.at(Site::kAct).units,
-            matched.sites.at(Site::kAct).units);
+  EXPECT_EQ(random_set(like, {RandomKind::kUniform, "t", 3, 0}).size(), 5);
+  EXPECT_EQ(act_units(random_set(like, {RandomKind::kMatched, "t", 3, 0})), act_units(matched));
+}
+
+// 1000 units of three layers; 200 in the set, 100 of them in the first layer.
+NeuronSet large_set() {
+  NeuronSet set = example_set();
+  auto& site = set.sites[Site::kAct];
+  site = {1000, {{}, {}, {}}};
+  for (std::int64_t unit = 0; unit < 100; ++unit) site.units[0].push_back(10 * unit);
+  for (std::int64_t unit = 0; unit < 50; ++unit) site.units[1].push_back(20 * unit);
+  for (std::int64_t unit = 0; unit < 50; ++unit) site.units[2].push_back(20 * unit + 1);
+  return set;
+}
+
+// Sets that differ in anything share about as many units as chance alone has in common.
+TEST(RandomSets, ShareNoRandomness) {
+  const NeuronSet like = large_set();
+  NeuronSet other_like = like;
+  other_like.sites[Site::kAct].units[0].pop_back();
+  for (const RandomKind kind : {RandomKind::kMatched, RandomKind::kUniform, RandomKind::kOutside}) {
+    const std::vector<NeuronSet> sets = {
+        random_set(like, {kind, "a", 0, 0}), random_set(like, {kind, "a", 0, 1}),
+        random_set(like, {kind, "a", 1, 0}), random_set(like, {kind, "a", 1, 1}),
+        random_set(like, {kind, "b", 0, 0}), random_set(other_like, {kind, "a", 0, 0})};
+    for (std::size_t i = 0; i < sets.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        // 10 + 2.5 + 2.5 expected for matched ones; outside ones come from nine tenths of a layer.
+        EXPECT_LT(units_in_common(sets[i], sets[j]), 40) << random_kind_name(kind) << i << j;
+      }
+    }
+  }
+}
+
+TEST(RandomSets, ReportWhatTheyShareWithTheOwnSet) {
+  const NeuronSet like = large_set();
+  const NeuronSet matched = random_set(like, {RandomKind::kMatched, "t", 3, 7});
+  EXPECT_GT(units_in_common(like, matched), 0);
+  EXPECT_EQ(matched.from.at("in_common"), std::to_string(units_in_common(like, matched)));
+  EXPECT_EQ(matched.from.at("task"), "t");
+  EXPECT_EQ(matched.from.at("draw"), "7");
+  EXPECT_EQ(units_in_common(like, like), like.size());
+}
+
+TEST(RandomSets, OutsideHoldsNoneOfTheOwnUnits) {
+  NeuronSet like = large_set();
+  const NeuronSet outside = random_set(like, {RandomKind::kOutside, "t", 0, 0});
+  EXPECT_EQ(units_in_common(like, outside), 0);
+  for (std::size_t l = 0; l < 3; ++l) {
+    EXPECT_EQ(act_units(outside)[l].size(), act_units(like)[l].size());
+    const std::vector<std::int64_t> units = act_units(outside)[l];
+    EXPECT_TRUE(std::is_sorted(units.begin(), units.end()));
+  }
+  EXPECT_TRUE(exhausted_layers(like).empty());
+  // Of the first layer 700 are in: the other 300 are all that can be drawn.
+  like.sites[Site::kAct].units[0].clear();
+  for (std::int64_t unit = 0; unit < 700; ++unit) like.sites[Site::kAct].units[0].push_back(unit);
+  const std::vector<ExhaustedLayer> exhausted = exhausted_layers(like);
+  ASSERT_EQ(exhausted.size(), 1);
+  EXPECT_EQ(exhausted[0].layer, 0);
+  EXPECT_EQ(exhausted[0].outside, 300);
+  const NeuronSet rest = random_set(like, {RandomKind::kOutside, "t", 0, 0});
+  EXPECT_EQ(act_units(rest)[0].size(), 300);
+  EXPECT_EQ(act_units(rest)[0].front(), 700);
+  EXPECT_EQ(rest.from.at("missing"), "400");
 }
 
 TEST(SetFiles, RoundTripAndAreChecked) {
@@ -128,7 +194,7 @@ TEST(Comparison, ExpectedOverlapMatchesSimulation) {
   constexpr int kDraws = 20000;
   for (int seed = 0; seed < kDraws; ++seed) {
     const SetComparison drawn =
-        compare_sets(a, random_set(b, RandomKind::kMatched, static_cast<std::uint64_t>(seed)));
+        compare_sets(a, random_set(b, {RandomKind::kMatched, "b", 0, seed}));
     common += static_cast<double>(drawn.common) / kDraws;
     jaccard += drawn.jaccard / kDraws;
   }

@@ -14,7 +14,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "studies"))
-import resampling  # noqa: E402
+import inference  # noqa: E402
 
 
 def main():
@@ -45,7 +45,7 @@ def main():
             failures.append(f"figure {name} is missing")
     with open(folder / "work/ablated/main.json") as file:
         matrix = json.load(file)["result"]["cross_matrices"][0]
-    statistic, _ = resampling.diagonal_test(matrix["loss_change"])
+    statistic, _, _ = inference.diagonal_test(matrix["loss_change"], matrix["tasks"])
     if abs(statistic - matrix["loss_test"]["statistic"]) > 1e-9:
         failures.append(f"statistics differ: {statistic} here, {matrix['loss_test']['statistic']} by ablate")
     shutil.rmtree(folder)

@@ -1,13 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "taskneuron/base/resampling.h"
+#include "taskneuron/base/diagonal_test.h"
+#include "taskneuron/base/inference.h"
 #include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/evaluate/label_metrics.h"
 #include "taskneuron/evaluate/variant.h"
 #include "taskneuron/neuron/selection.h"
 
@@ -16,7 +19,7 @@ namespace taskneuron {
 // Question 1 of the method: what a task loses when its own units are off, beside what it loses when
 // as many random ones are, and when another task's are.
 
-// The set of one task and the random sets that it is compared with, by kind and seed.
+// The set of one task and the random sets that it is compared with, by kind and draw.
 struct TaskSets {
   std::string task;
   NeuronSet own;
@@ -26,41 +29,45 @@ struct TaskSets {
 // One dose and one way of switching off. Borrows the sets.
 struct Condition {
   std::string top;  // as the user wrote it
+  std::string scope;
   std::string mode_name;
   Mode mode;
   const std::vector<TaskSets>* sets = nullptr;
 };
 
-// One evaluation of a task, with what paired tests need of its examples.
+// One evaluation of a task, with what tests need of its examples.
 struct Measurement {
   double value = 0;
   double standard_error = 0;
   double loss = 0;
   std::vector<double> scores;  // by example
   std::vector<double> losses;
+  std::optional<LabelMetrics> labels;  // where labels are ranked
 };
 
-// A difference in the task's metric and in its loss, each with its paired bootstrap over examples.
-struct Contrast {
-  BootstrapResult value;
-  BootstrapResult loss;
+// The same difference in each measure.
+struct MeasureContrasts {
+  Contrast value;
+  Contrast loss;
+  std::optional<Contrast> label_loss;  // where labels are ranked
 };
 
 struct RandomRows {
-  std::vector<Measurement> by_seed;
-  Contrast own_minus_random;  // random: the mean over seeds, example by example
+  std::vector<Measurement> by_draw;
+  MeasureContrasts own_minus_random;
 };
 
 struct ConditionRows {
   // By set: this task under every task's units off. Only its own where others were not asked for.
   std::vector<std::optional<Measurement>> off;
   std::map<RandomKind, RandomRows> random;
-  Contrast own_minus_original;
+  MeasureContrasts own_minus_original;
 };
 
 struct DeactivatedTask {
   std::string task;
   std::string split;
+  std::string type;  // classification or generation
   std::string metric;
   std::int64_t examples = 0;
   std::int64_t truncated = 0;
@@ -79,24 +86,45 @@ enum class OtherTasks { kLeaveOut, kSwitchOff };
 std::int64_t deactivation_runs(const std::vector<Condition>& conditions, const std::string& task,
                                OtherTasks others);
 
+// Which evaluation of a task: the model as it is, or one condition with a set's units off.
+struct EvaluatedRow {
+  const Condition* condition = nullptr;  // none: as it is
+  std::string units_of;                  // the task that the set is of
+  std::optional<RandomKind> random;      // a random set instead of the task's own
+  std::int64_t draw = 0;
+};
+
+struct DeactivationOptions {
+  OtherTasks others = OtherTasks::kSwitchOff;
+  std::uint64_t seed = 0;  // of the randomisation
+  BatchLimits limits;
+  EvaluationProgress progress;
+  // Called with every evaluation when it is done; may be left out.
+  std::function<void(const EvaluatedRow&, const TaskResult&)> evaluated;
+};
+
 // Evaluates a task as the model is and under every condition. All conditions name the same tasks in
 // the same order. Throws Error if there is no set of this task.
 DeactivatedTask deactivate(const Decoder& decoder, const TaskEvaluation& evaluation,
                            const std::string& task, const std::vector<Condition>& conditions,
-                           OtherTasks others, std::uint64_t seed, const BatchLimits& limits,
-                           const EvaluationProgress& progress);
+                           const DeactivationOptions& options);
+
+// Corrects the contrasts of all tasks: those of one condition, kind of random set and measure are a
+// family. Call once all tasks are there.
+void adjust_families(std::vector<DeactivatedTask>& tasks);
 
 // The mean over all tasks that share a metric.
 struct AverageRows {
   struct Random {
-    double value = 0, value_deviation = 0;  // mean and standard deviation over seeds
+    double value = 0, value_deviation = 0;  // mean and standard deviation over draws
     double loss = 0, loss_deviation = 0;
-    Contrast own_minus_random;  // examples redrawn within each task
+    MeasureContrasts own_minus_random;
   };
   std::string metric;
   std::int64_t tasks = 0;
   double original = 0, original_loss = 0;
   double own = 0, own_loss = 0;
+  MeasureContrasts own_minus_original;
   std::map<RandomKind, Random> random;
 };
 std::vector<AverageRows> average_rows(const std::vector<DeactivatedTask>& tasks,
@@ -106,7 +134,7 @@ std::vector<AverageRows> average_rows(const std::vector<DeactivatedTask>& tasks,
 struct CrossMatrix {
   std::vector<std::vector<double>> value;  // off − original
   std::vector<std::vector<double>> loss;
-  DiagonalTest value_test;  // of the drop (original − off)
+  DiagonalTest value_test;  // of the drop (original − off), rows permuted within task type
   DiagonalTest loss_test;   // of the rise
 };
 // Nothing for fewer than two tasks or where others' units were left out.

@@ -35,6 +35,7 @@ struct Prediction {
   double score = 0;            // what the metric averages: 1 or 0 for accuracy
   double loss = 0;             // example loss, nats
   std::vector<double> scores;  // one log-probability per label, ranking only
+  std::int64_t gold = -1;      // the right label among them
 };
 
 // One task's result (every value a fraction of 1, but losses in nats).

@@ -25,7 +25,8 @@ struct SiteView {
 };
 
 // The place where everything specific to neurons meets the model. A hook must outlive the backward
-// pass of the forward passes that it took part in. One per thread.
+// pass of the forward passes that it took part in. What is shown things (tap, observe) serves one
+// thread; scale() and the questions may come from several at a time.
 class NeuronHook {
  public:
   virtual ~NeuronHook() = default;

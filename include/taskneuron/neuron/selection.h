@@ -35,15 +35,37 @@ SiteRelevance contrastive(const SiteRelevance& task, const std::vector<SiteRelev
 NeuronSet select_top(const SiteRelevance& relevance, double percent, Scope scope);
 
 enum class RandomKind {
-  kMatched,  // as many per site and layer as the other set has
+  kMatched,  // as many per site and layer as the other set has, of all units there
   kUniform,  // as many in all, anywhere at the set's sites
+  kOutside,  // as many per site and layer, of those that are not in the other set
 };
 
-// "matched" or "uniform". Throws UsageError for anything else.
+// "matched", "uniform" or "outside". Throws UsageError for anything else.
 RandomKind parse_random_kind(const std::string& name);
 const char* random_kind_name(RandomKind kind);
 
-// As many units as `like` has, drawn from all units of the model.
-NeuronSet random_set(const NeuronSet& like, RandomKind kind, std::uint64_t seed);
+// Which random set of a task. Each has a stream of random numbers of its own: sets that differ in
+// any of these, or in the units per layer of the set that they are like, share no randomness.
+struct RandomDraw {
+  RandomKind kind = RandomKind::kMatched;
+  std::string task;
+  std::uint64_t seed = 0;
+  std::int64_t draw = 0;
+};
+
+// As many units as `like` has; fewer with kOutside where a layer is exhausted.
+NeuronSet random_set(const NeuronSet& like, const RandomDraw& draw);
+
+// Layers where fewer units are outside a set than in it: kOutside takes all that are left.
+struct ExhaustedLayer {
+  Site site = Site::kAct;
+  std::int64_t layer = 0;
+  std::int64_t inside = 0;
+  std::int64_t outside = 0;
+};
+std::vector<ExhaustedLayer> exhausted_layers(const NeuronSet& set);
+
+// How many units two sets share.
+std::int64_t units_in_common(const NeuronSet& a, const NeuronSet& b);
 
 }  // namespace taskneuron

@@ -1,0 +1,188 @@
+// What `ablate --json` prints (docs/formats/results.md).
+#include "cli/ablate.h"
+#include "taskneuron/base/statistics.h"
+
+namespace taskneuron::cli {
+
+namespace {
+
+template <typename Value>
+OutputJson or_null(const std::optional<Value>& value) {
+  return value ? OutputJson(*value) : OutputJson(nullptr);
+}
+
+OutputJson measurement_json(const Measurement& row) {
+  OutputJson json = {{"value", row.value}, {"stderr", row.standard_error}, {"loss", row.loss}};
+  if (row.labels) {
+    json["balanced_accuracy"] = row.labels->balanced_accuracy;
+    json["label_loss"] = row.labels->loss;
+  }
+  return json;
+}
+
+OutputJson contrast_json(const Contrast& contrast, Claim claim) {
+  OutputJson json = {{"difference", contrast.difference}};
+  json["low"] = contrast.interval ? OutputJson(contrast.interval->low) : OutputJson(nullptr);
+  json["high"] = contrast.interval ? OutputJson(contrast.interval->high) : OutputJson(nullptr);
+  if (!contrast.interval) json["no_interval"] = contrast.no_interval;
+  json["p"] = or_null(contrast.p());
+  json["p_adjusted"] = or_null(contrast.p_adjusted);
+  if (contrast.test) {
+    json["t"] = contrast.test->t;
+    json["df"] = contrast.test->df;
+    json["p_t"] = contrast.test->p;
+  } else {
+    json["no_test"] = contrast.no_test;
+  }
+  if (contrast.randomisation) {
+    json["p_randomisation"] = or_null(contrast.randomisation->p);
+    json["smallest_p_randomisation"] = contrast.randomisation->smallest_p;
+    json["orders"] = contrast.randomisation->orders;
+    json["exact"] = contrast.randomisation->exact;
+    json["sets"] = contrast.sets;
+  }
+  json["detectable"] = or_null(contrast.detectable);
+  json["examples"] = contrast.examples;
+  json["verdict"] = verdict_name(judge(contrast, claim));
+  return json;
+}
+
+OutputJson contrasts_json(const MeasureContrasts& contrasts) {
+  OutputJson json = {{"value", contrast_json(contrasts.value, kValueClaim)},
+                     {"loss", contrast_json(contrasts.loss, kLossClaim)}};
+  if (contrasts.label_loss) {
+    json["label_loss"] = contrast_json(*contrasts.label_loss, kLossClaim);
+  }
+  return json;
+}
+
+OutputJson test_json(const DiagonalTest& test) {
+  return {{"statistic", test.statistic}, {"p", or_null(test.p)}, {"smallest_p", test.smallest_p},
+          {"orders", test.orders},       {"exact", test.exact},  {"permuted", "within task type"}};
+}
+
+OutputJson random_json(const DeactivatedTask& task, const Condition& condition, std::size_t number,
+                       std::uint64_t seed) {
+  const TaskSets& sets = (*condition.sets)[task.own];
+  OutputJson json = OutputJson::array();
+  for (const auto& [kind, random] : task.conditions[number].random) {
+    for (std::size_t i = 0; i < random.by_draw.size(); ++i) {
+      const NeuronSet& set = sets.random.at(kind)[i];
+      OutputJson row = measurement_json(random.by_draw[i]);
+      row["kind"] = random_kind_name(kind);
+      row["seed"] = seed;
+      row["draw"] = i;
+      row["units"] = set.size();
+      row["units_in_common"] = units_in_common(sets.own, set);
+      json.push_back(row);
+    }
+  }
+  return json;
+}
+
+OutputJson task_json(const DeactivatedTask& task, const Condition& condition, std::size_t number,
+                     std::uint64_t seed) {
+  const ConditionRows& rows = task.conditions[number];
+  OutputJson entry = {{"task", task.task},
+                      {"split", task.split},
+                      {"type", task.type},
+                      {"metric", task.metric},
+                      {"examples", task.examples},
+                      {"truncated", task.truncated},
+                      {"top", condition.top},
+                      {"scope", condition.scope},
+                      {"mode", condition.mode_name},
+                      {"units_off", (*condition.sets)[task.own].own.size()},
+                      {"original", measurement_json(task.original)}};
+  if (task.original.labels) entry["majority"] = task.original.labels->majority;
+  entry["random"] = random_json(task, condition, number, seed);
+  for (const auto& [kind, random] : rows.random) {
+    entry["own_minus_random"][random_kind_name(kind)] = contrasts_json(random.own_minus_random);
+  }
+  for (std::size_t i = 0; i < rows.off.size(); ++i) {
+    if (rows.off[i]) entry["off"][(*condition.sets)[i].task] = measurement_json(*rows.off[i]);
+  }
+  entry["own_minus_original"] = contrasts_json(rows.own_minus_original);
+  return entry;
+}
+
+OutputJson average_json(const AverageRows& average, const Condition& condition) {
+  OutputJson entry = {{"metric", average.metric},
+                      {"tasks", average.tasks},
+                      {"top", condition.top},
+                      {"scope", condition.scope},
+                      {"mode", condition.mode_name},
+                      {"original", {{"value", average.original}, {"loss", average.original_loss}}},
+                      {"own", {{"value", average.own}, {"loss", average.own_loss}}}};
+  for (const auto& [kind, random] : average.random) {
+    const char* name = random_kind_name(kind);
+    entry["random"][name] = {{"value", random.value},
+                             {"value_sd", random.value_deviation},
+                             {"loss", random.loss},
+                             {"loss_sd", random.loss_deviation}};
+    entry["own_minus_random"][name] = contrasts_json(random.own_minus_random);
+  }
+  entry["own_minus_original"] = contrasts_json(average.own_minus_original);
+  return entry;
+}
+
+}  // namespace
+
+OutputJson AblateReport::json() const {
+  OutputJson results = OutputJson::array(), averages = OutputJson::array(),
+             matrices = OutputJson::array(), perplexity = OutputJson::array();
+  for (std::size_t c = 0; c < conditions.size(); ++c) {
+    for (const DeactivatedTask& task : tasks) {
+      results.push_back(task_json(task, conditions[c], c, seed));
+    }
+    for (const AverageRows& average : average_rows(tasks, c, seed)) {
+      averages.push_back(average_json(average, conditions[c]));
+    }
+    if (const auto matrix = cross_matrix(tasks, *conditions[c].sets, c, seed)) {
+      OutputJson names = OutputJson::array();
+      for (const DeactivatedTask& task : tasks) names.push_back(task.task);
+      matrices.push_back({{"top", conditions[c].top},
+                          {"scope", conditions[c].scope},
+                          {"mode", conditions[c].mode_name},
+                          {"tasks", names},
+                          {"value_change", matrix->value},
+                          {"loss_change", matrix->loss},
+                          {"value_test", test_json(matrix->value_test)},
+                          {"loss_test", test_json(matrix->loss_test)}});
+    }
+    if (side_effects.empty()) continue;
+    OutputJson off = OutputJson::array();
+    for (const SideEffect& effect : side_effects[c]) {
+      OutputJson entry = {{"task", effect.task}, {"own", effect.own}};
+      for (const auto& [kind, random] : effect.random) {
+        entry["random"][random_kind_name(kind)] = random;
+      }
+      off.push_back(entry);
+    }
+    perplexity.push_back({{"top", conditions[c].top},
+                          {"scope", conditions[c].scope},
+                          {"mode", conditions[c].mode_name},
+                          {"tokens", text_tokens},
+                          {"original", text_perplexity},
+                          {"off", off}});
+  }
+  OutputJson json = {{"results", results}, {"averages", averages}, {"cross_matrices", matrices}};
+  if (!side_effects.empty()) json["perplexity"] = perplexity;
+  for (const auto& [a, b] : agreeing(conditions)) {
+    const Agreement found = agreement(tasks, a, b);
+    json["agreement"].push_back({{"top", conditions[a].top},
+                                 {"largest_loss_difference", found.largest_loss_difference},
+                                 {"different_scores", found.different_scores},
+                                 {"examples", found.examples}});
+  }
+  json["warnings"] = OutputJson::array();
+  for (const AblateWarning& warning : warnings) {
+    OutputJson entry = {{"kind", warning.kind}};
+    if (!warning.task.empty()) entry["task"] = warning.task;
+    entry["text"] = warning.text;
+    json["warnings"].push_back(entry);
+  }
+  return json;
+}
+
+}  // namespace taskneuron::cli

@@ -1,0 +1,116 @@
+// What the numbers of `ablate` cannot show, or were not made for.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "cli/ablate.h"
+
+namespace taskneuron::cli {
+
+namespace {
+
+using Warnings = std::vector<AblateWarning>;
+
+void compare_with_scores(const DeactivatedTask& task, const ScoreInfo& scores,
+                         const RunHashes& hashes, Warnings& warnings) {
+  if (scores.split == task.split) {
+    warnings.push_back(
+        {"same-rows", task.task,
+         fmt::format("its units were detected on the split that they are evaluated on ({}): they "
+                     "are fitted to these rows and random ones are not; detect on another split",
+                     task.split)});
+  }
+  if (scores.template_hash != hashes.prompt_template) {
+    warnings.push_back({"other-template", task.task,
+                        "its units were detected with another prompt template than they are "
+                        "evaluated with; give both commands the same --template"});
+  }
+  if (scores.model_hash != hashes.model) {
+    warnings.push_back({"other-weights", task.task,
+                        "its units were detected in other weights (--allow-other-weights)"});
+  }
+}
+
+// Every kind has as many sets.
+void judge_sets(const DeactivatedTask& task, Warnings& warnings) {
+  const auto& random = task.conditions.front().random;
+  if (random.empty()) return;
+  const auto sets = static_cast<std::int64_t>(random.begin()->second.by_draw.size());
+  if (sets == 1) {
+    warnings.push_back({"few-sets", "",
+                        "one random set: its difference from other random sets is unknown, so "
+                        "there is no test and no interval; 19 let one task alone reach p = .05"});
+  } else if (sets < kSetsForAlpha) {
+    warnings.push_back({"few-sets", "",
+                        fmt::format("{} random sets: the randomisation p of one task cannot be "
+                                    "below {:.3f}; 19 reach .05",
+                                    sets, 1 / static_cast<double>(sets + 1))});
+  }
+}
+
+void judge_outside(const AblateReport& report, const DeactivatedTask& task, Warnings& warnings) {
+  for (const Condition& condition : report.conditions) {
+    const TaskSets& sets = (*condition.sets)[task.own];
+    if (sets.random.count(RandomKind::kOutside) == 0) continue;
+    if (&condition != &report.conditions.front() && (&condition - 1)->sets == condition.sets) {
+      continue;  // another mode of the same sets
+    }
+    std::string layers;
+    std::int64_t missing = 0;
+    for (const ExhaustedLayer& layer : exhausted_layers(sets.own)) {
+      layers += fmt::format("{}{} ({} of {})", layers.empty() ? "" : ", ", layer.layer,
+                            layer.outside, layer.inside);
+      missing += layer.inside - layer.outside;
+    }
+    if (layers.empty()) continue;
+    warnings.push_back(
+        {"exhausted-layers", task.task,
+         fmt::format("at top {}, scope {}: outside its own units too few are left in layer {}; "
+                     "random sets of kind outside hold all of them, and {} units fewer than its "
+                     "own; use --scope layer or a smaller --top",
+                     condition.top, condition.scope, layers, missing)});
+  }
+}
+
+void judge_matrix(const AblateReport& report, Warnings& warnings) {
+  const auto matrix = cross_matrix(report.tasks, *report.conditions.front().sets, 0, report.seed);
+  if (!matrix) return;
+  const DiagonalTest& test = matrix->loss_test;
+  if (!test.p) {
+    warnings.push_back(
+        {"few-orders", "",
+         fmt::format("cross matrix: rows of {} tasks can be ordered in {} way{} "
+                     "within their types, so that no p could be below .5 and none "
+                     "is given",
+                     report.tasks.size(), test.orders, test.orders == 1 ? "" : "s")});
+  } else if (test.smallest_p > kAlpha) {
+    warnings.push_back(
+        {"few-orders", "",
+         fmt::format("cross matrix: {} row orders within task types, so that no p can be below "
+                     "{:.3f}",
+                     test.orders, test.smallest_p)});
+  }
+}
+
+}  // namespace
+
+std::vector<AblateWarning> ablate_warnings(const AblateReport& report,
+                                           const std::vector<Scores>& scores,
+                                           const RunHashes& hashes) {
+  Warnings warnings;
+  for (const DeactivatedTask& task : report.tasks) {
+    compare_with_scores(task, scores[task.own].info, hashes, warnings);
+    judge_outside(report, task, warnings);
+    if (task.examples == 1) {
+      warnings.push_back({"one-row", task.task,
+                          "one row: how examples differ is unknown, so there are no intervals, "
+                          "and a test speaks of this row alone"});
+    }
+  }
+  judge_sets(report.tasks.front(), warnings);
+  judge_matrix(report, warnings);
+  return warnings;
+}
+
+}  // namespace taskneuron::cli
