@@ -43,7 +43,7 @@ class Draws {
   std::optional<double> kept_;
 };
 
-// Scores of examples under sets of units, as measured on the model that the project ships with.
+// Scores of examples under sets of units.
 // A latent number z = center + example + set + example × set (+ seed) becomes a score.
 struct Population {
   enum class Kind {
@@ -117,8 +117,8 @@ struct Population {
   }
 };
 
-// Deviations between sets come out at 0.06 of accuracy, 0.02 of ROUGE-L and 0.3 nats, skewness of
-// the sets' means up to 1.4, as for a tenth of the units of examples/models/mini.
+// Deviations between sets come out at 0.06 of accuracy, 0.02 of ROUGE-L and 0.3 nats; what they are
+// modelled on stands in docs/statistics.md.
 inline std::vector<Population> populations() {
   using Kind = Population::Kind;
   return {{Kind::kAccuracy, "accuracy", 0.1, 0.7, 0.15, 0.7, 8, -1},
