@@ -27,6 +27,7 @@ class Bench:
         self.build = os.path.abspath(build)
         self.pythons, self.threads = pythons, options.threads
         self.rounds, self.quick, self.finalists = options.rounds, options.quick, options.finalists
+        self.without = options.without
         self.data = os.path.join(self.build, "bench", "data")
         os.makedirs(self.data, exist_ok=True)
         self.program = os.path.join(self.build, "taskneuron")
@@ -107,7 +108,7 @@ class Bench:
         chosen = []
         for python in self.pythons:
             print(f"  trying ways to run {python.label}", flush=True)
-            tried = variants.scan(job, python, dtype, self.threads)
+            tried = variants.scan(job, python, dtype, self.threads, self.without)
             entry["scan"] += [{"name": v.name, "tokens_per_second": v.tokens_per_second, "failure": v.failure}
                               for v in tried]
             chosen += variants.finalists(tried, self.finalists)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures taskneuron on this machine, with PyTorch programs that do the same on the same rows.
 
-  run.py BUILD_FOLDER [--python PATH ...] [--rounds N] [--only NAME ...] [--docs] [--quick]
+  run.py BUILD_FOLDER [--python PATH ...] [--rounds N] [--only NAME ...] [--without compile] [--docs] [--quick]
 
 Makes random checkpoints of named shapes (under BUILD_FOLDER/bench/data; the largest has 13 GB), runs
 every case, prints tables and writes BUILD_FOLDER/bench/results.json.
@@ -78,6 +78,8 @@ def arguments():
     parser.add_argument("--finalists", type=int, default=2, help="variants of each PyTorch in the rounds (default 2)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--without", nargs="+", choices=["compile"], default=[],
+                        help="variants that are left out, and said to be: torch.compile takes minutes a variant")
     parser.add_argument("--docs", action="store_true", help="write this system's section of docs/performance.md")
     parser.add_argument("--quick", action="store_true", help="few rows, few variants, one round: does it run?")
     options = parser.parse_args()

@@ -124,14 +124,20 @@ def try_all(job, python, family, dtype, threads, settings, **how):
     return tried
 
 
-def scan(job, python, dtype, threads):
+def left_out(variant):
+    variant.failure = "left out of this run (--without)"
+    return variant
+
+
+def scan(job, python, dtype, threads, without=()):
     """Trials of every variant for this Python: the grid, then what may be added to the best of it."""
     tried = try_all(job, python, "own", dtype, threads, job.grid)
     best = best_of(tried)
     if best is None:
         return tried
     on_top = [dict(best.settings, **more) for more in job.more]
-    tried += try_all(job, python, "own", dtype, threads, on_top)
+    tried += [left_out(Variant(python, "own", dtype, one)) for one in on_top if set(one) & set(without)]
+    tried += try_all(job, python, "own", dtype, threads, [one for one in on_top if not set(one) & set(without)])
     if job.plain and dtype == "float32":
         tried += try_all(job, python, "own", dtype, threads, [job.plain])
     if job.transformers and python.transformers:
