@@ -27,7 +27,7 @@ class Bench:
         self.build = os.path.abspath(build)
         self.pythons, self.threads = pythons, options.threads
         self.rounds, self.quick, self.finalists = options.rounds, options.quick, options.finalists
-        self.without = options.without
+        self.without, self.dtypes = options.without, options.dtypes
         self.data = os.path.join(self.build, "bench", "data")
         os.makedirs(self.data, exist_ok=True)
         self.program = os.path.join(self.build, "taskneuron")

@@ -28,6 +28,8 @@ def detect_case(bench, name, model, task, limit, wanted):
     """wanted: dtype -> {"peer", "products"}; the same rows for everyone."""
     ids = bench.ids("ids.json", model, task, limit)
     for dtype, asked in wanted.items():
+        if dtype not in bench.dtypes:
+            continue
         command = bench.detect(model, task, "--dtype", dtype, "--limit", str(limit))
         output, cold = bench.cold(command)
         arguments = [model, task, dtype, str(limit), str(output["batch_tokens"])]
@@ -58,6 +60,8 @@ def train(bench):
     steps = 2 if bench.quick else 8
     neurons = neuron_sets(bench, model, task, ("10%",))["10%"]
     for dtype, wanted in (("bfloat16", {"peer": "at least 2.5"}), ("float32", {})):
+        if dtype not in bench.dtypes:
+            continue
         ours = [bench.tool("train"), model, task, dtype, str(16 * steps), neurons, "16"]
         ids = bench.temporary("steps.json")
         with bench.warm(ours) as worker:

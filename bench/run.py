@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures taskneuron on this machine, with PyTorch programs that do the same on the same rows.
 
-  run.py BUILD_FOLDER [--python PATH ...] [--rounds N] [--only NAME ...] [--without compile] [--docs] [--quick]
+  run.py BUILD_FOLDER [--python PATH ...] [--rounds N] [--only NAME ...] [--dtypes NAME ...] [--without compile] [--docs] [--quick]
 
 Makes random checkpoints of named shapes (under BUILD_FOLDER/bench/data; the largest has 13 GB), runs
 every case, prints tables and writes BUILD_FOLDER/bench/results.json.
@@ -80,6 +80,7 @@ def arguments():
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--without", nargs="+", choices=["compile"], default=[],
                         help="variants that are left out, and said to be: torch.compile takes minutes a variant")
+    parser.add_argument("--dtypes", nargs="+", choices=["bfloat16", "float32"], default=["bfloat16", "float32"])
     parser.add_argument("--docs", action="store_true", help="write this system's section of docs/performance.md")
     parser.add_argument("--quick", action="store_true", help="few rows, few variants, one round: does it run?")
     options = parser.parse_args()

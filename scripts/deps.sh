@@ -20,7 +20,7 @@ demo=("${build[@]}" python3)
 test=("${build[@]}" libgtest-dev python3)
 install_test=("${build[@]}")
 format=(git)                      # and clang-format 14, where the release has it
-bench=("${build[@]}" libbenchmark-dev python3 python3-torch python3-numpy)
+bench=("${build[@]}" libbenchmark-dev python3 python3-dev python3-torch python3-numpy) # python3-dev: torch.compile
 fresh_machine=(debootstrap git util-linux tar gzip)
 
 usage() {
