@@ -51,6 +51,7 @@ enter() {
     mknod -m 666 "$1/dev/${device%%:*}" c $(tr : ' ' <<<"${device#*:}")
   done
   ln -s /proc/self/fd "$1/dev/fd"
+  ln -s fd/0 "$1/dev/stdin"; ln -s fd/1 "$1/dev/stdout"; ln -s fd/2 "$1/dev/stderr"
   mkdir "$1/dev/pts" "$1/dev/shm"
   mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts"
   ln -s pts/ptmx "$1/dev/ptmx"
