@@ -25,6 +25,10 @@ target_compile_options(taskneuron_settings INTERFACE -Wall -Wextra -Wshadow -Wno
                                                      -Wno-stringop-overflow -Wno-restrict
                                                      -Wno-array-bounds
                                                      ${TORCH_CXX_FLAGS})
+# g++ 13 takes a reference into a document for one into the view that it was reached through.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+  target_compile_options(taskneuron_settings INTERFACE -Wno-dangling-reference)
+endif()
 # Without OpenMP switched on here, LibTorch's at::parallel_for compiles to a plain loop.
 target_link_libraries(taskneuron_settings INTERFACE torch fmt::fmt OpenMP::OpenMP_CXX)
 if(TASKNEURON_SANITIZE)
