@@ -10,174 +10,10 @@
 
 #include <algorithm>
 
-#include "model/kernels/small_products.h"
+#include "model/kernels/attention_workspace.h"
 
 namespace taskneuron::kernels {
 namespace {
-
-// Whole lanes; rows of the workspace are padded() apart, which is a multiple of that.
-template <typename A>
-constexpr std::int64_t round_up(std::int64_t count) {
-  return (count + kLanes<A> - 1) / kLanes<A> * kLanes<A>;
-}
-
-// ---- rows of heads ----
-
-// One head of one row as A, rotated where there are angles. Lanes behind it within its last vector
-// are zeros.
-template <typename T>
-inline void read_head(const T* source, std::int64_t width, std::int64_t pairs, const T* cosine,
-                      const T* sine, Accumulator<T>* target) {
-  using A = Accumulator<T>;
-  for_lanes<A>(width, [&](auto lanes, std::int64_t i, std::int64_t part) {
-    store(target + i, lanes.get(source + i, part));
-  });
-  if (cosine == nullptr) return;
-  for_lanes<A>(pairs, [&](auto lanes, std::int64_t i, std::int64_t part) {
-    const auto c = lanes.get(cosine + i, part), s = lanes.get(sine + i, part);
-    const auto first = lanes.get(target + i, part), second = lanes.get(target + pairs + i, part);
-    lanes.put(target + i, first * c - second * s, part);
-    lanes.put(target + pairs + i, second * c + first * s, part);
-  });
-}
-
-#ifdef __AVX512BF16__
-// The same in bfloat16, two values to an operand. The rotated values are formed in float32.
-inline void read_head(const Bfloat16* source, std::int64_t width, std::int64_t pairs,
-                      const Bfloat16* cosine, const Bfloat16* sine, Pair* target) {
-  Bfloat16* halves = reinterpret_cast<Bfloat16*>(target);
-  for_lanes<float>(width, [&](auto lanes, std::int64_t i, std::int64_t part) {
-    store(halves + i, lanes.get(source + i, part));
-  });
-  if (cosine == nullptr) return;
-  for_lanes<float>(pairs, [&](auto lanes, std::int64_t i, std::int64_t part) {
-    const auto c = lanes.get(cosine + i, part), s = lanes.get(sine + i, part);
-    const auto first = lanes.get(source + i, part), second = lanes.get(source + pairs + i, part);
-    lanes.put(halves + i, first * c - second * s, part);
-    lanes.put(halves + pairs + i, second * c + first * s, part);
-  });
-}
-#endif
-
-// The inverse rotation in place, then stored as T.
-template <typename T>
-inline void write_head(Accumulator<T>* source, std::int64_t width, std::int64_t pairs,
-                       const T* cosine, const T* sine, T* target) {
-  using A = Accumulator<T>;
-  if (cosine != nullptr) {
-    for_lanes<A>(pairs, [&](auto lanes, std::int64_t i, std::int64_t part) {
-      const auto c = lanes.get(cosine + i, part), s = lanes.get(sine + i, part);
-      const auto first = lanes.get(source + i, part), second = lanes.get(source + pairs + i, part);
-      lanes.put(source + i, first * c + second * s, part);
-      lanes.put(source + pairs + i, second * c - first * s, part);
-    });
-  }
-  for_lanes<A>(width, [&](auto lanes, std::int64_t i, std::int64_t part) {
-    lanes.put(target + i, lanes.get(source + i, part), part);
-  });
-}
-
-// ---- rows as operands ----
-
-// A row of accumulators as operands that are summed along it.
-template <typename A>
-inline void to_operands(const A* row, std::int64_t count, A* target) {
-  if (row == target) return;
-  for (std::int64_t i = 0; i < count; i += kLanes<A>) store(target + i, load(row + i));
-}
-#ifdef __AVX512BF16__
-inline void to_operands(const float* row, std::int64_t count, Pair* target) {
-  Bfloat16* halves = reinterpret_cast<Bfloat16*>(target);
-  for (std::int64_t i = 0; i < count; i += kLanes<float>) store(halves + i, load(row + i));
-}
-
-// Rows of bfloat16 as operands that are summed over the rows: value i of rows 2r and 2r + 1 side by
-// side in target[r·target_row + i]. A last odd row is paired with zeros. width: whole lanes.
-inline void pair_rows(const Pair* rows, std::int64_t row_stride, std::int64_t count,
-                      std::int64_t width, Pair* target, std::int64_t target_row) {
-  const auto words_of = [](const Pair* row, std::int64_t i) {
-    HalfLanes halves;
-    std::memcpy(&halves, reinterpret_cast<const Bfloat16*>(row) + i, sizeof(halves));
-    return __builtin_convertvector(halves, WordLanes);
-  };
-  for (std::int64_t r = 0; r < count; r += 2) {
-    const Pair* first = rows + r * row_stride;
-    for (std::int64_t i = 0; i < width; i += kLanes<float>) {
-      WordLanes words = words_of(first, i);
-      if (r + 1 < count) words |= words_of(first + row_stride, i) << 16;
-      std::memcpy(target + r / 2 * target_row + i, &words, sizeof(words));
-    }
-  }
-}
-#endif
-
-// A matrix of operands in the scratch space: row r starts at data + r·row.
-template <typename Element>
-struct OperandMatrix {
-  Element* data = nullptr;
-  std::int64_t row = 0;
-};
-
-// Scratch space of one call, cut up. For pairs, `rows` are operands along a row and `down` operands
-// over two rows; for accumulators both are the same matrix.
-template <typename T>
-struct Workspace {
-  using A = Accumulator<T>;
-  using Element = Operand<T>;
-  static constexpr bool kPairs = kDepth<T> == 2;
-
-  std::int64_t keys, width;                           // padded, in values
-  OperandMatrix<Element> k, v;                        // [keys, width], rows
-  OperandMatrix<Element> kt, vt;                      // [width, keys], transposed rows
-  OperandMatrix<Element> k_down, v_down;              // [keys, width]
-  OperandMatrix<Element> q, dout, q_down, dout_down;  // [block, width]
-  OperandMatrix<Element> p, ds, p_down, ds_down;      // [block, keys]
-  A* out;                                             // [block, width]
-  A *scores, *dscores;                                // [block, keys]
-
-  Workspace(A* scratch, std::int64_t key_count, std::int64_t head_dim)
-      : keys((key_count + 31) / 32 * 32), width((head_dim + 31) / 32 * 32) {
-    const auto take = [&](std::int64_t values) {
-      A* start = scratch;
-      scratch += values;
-      return start;
-    };
-    const auto matrix = [&](std::int64_t rows, std::int64_t columns) {
-      return OperandMatrix<Element>{reinterpret_cast<Element*>(take(rows * columns)), columns};
-    };
-    constexpr std::int64_t d = kDepth<T>, block = kQueryBlock;
-    k = matrix(keys, width / d);
-    v = matrix(keys, width / d);
-    kt = matrix(width / d, keys);
-    vt = matrix(width / d, keys);
-    q = matrix(block, width / d);
-    dout = matrix(block, width / d);
-    out = take(block * width);
-    scores = take(block * keys);
-    dscores = take(block * keys);
-    k_down = k, v_down = v, q_down = q, dout_down = dout;
-    p = p_down = {reinterpret_cast<Element*>(scores), keys};
-    ds = ds_down = {reinterpret_cast<Element*>(dscores), keys};
-    if constexpr (kPairs) {
-      k_down = matrix(keys / d, width);
-      v_down = matrix(keys / d, width);
-      q_down = matrix(block / d, width);
-      dout_down = matrix(block / d, width);
-      p = matrix(block, keys / d);
-      ds = matrix(block, keys / d);
-      p_down = matrix(block / d, keys);
-      ds_down = matrix(block / d, keys);
-    }
-  }
-
-  // Fills a matrix's `down` form from its rows.
-  void pair_down(const OperandMatrix<Element>& rows, std::int64_t count, std::int64_t columns,
-                 const OperandMatrix<Element>& down) const {
-    if constexpr (kPairs) pair_rows(rows.data, rows.row, count, columns, down.data, down.row);
-  }
-  // Operands that `count` values of the summed dimension make up.
-  static std::int64_t operands(std::int64_t count) { return (count + kDepth<T> - 1) / kDepth<T>; }
-};
 
 // ---- what both directions begin with ----
 
@@ -195,12 +31,11 @@ void read_keys(const Attention<T>& a, std::int64_t keys, Workspace<T>& w, bool b
     const KeyRun<T>& from = a.runs[run];
     for (std::int64_t i = 0; i < from.rows; ++i, ++row) {
       const bool turn = from.cosine != nullptr;
-      read_head(from.keys + i * from.key_row + a.key_head * from.key_head, a.head_dim, a.pairs,
-                turn ? from.cosine + i * a.pairs : nullptr,
-                turn ? from.sine + i * a.pairs : nullptr, w.k.data + row * w.k.row);
-      read_head(from.values + i * from.value_row + a.key_head * from.value_head, a.head_dim,
-                std::int64_t{0}, static_cast<const T*>(nullptr), static_cast<const T*>(nullptr),
-                w.v.data + row * w.v.row);
+      read_head<T>(from.keys + i * from.key_row + a.key_head * from.key_head, a.head_dim, a.pairs,
+                   turn ? from.cosine + i * a.pairs : nullptr,
+                   turn ? from.sine + i * a.pairs : nullptr, w.k.values(row));
+      read_head<T>(from.values + i * from.value_row + a.key_head * from.value_head, a.head_dim,
+                   w.v.values(row));
     }
   }
   // Rows past the last key, so that what is padded stays finite.
@@ -227,9 +62,9 @@ void read_scores(const Attention<T>& a, const Block& block, Workspace<T>& w) {
   for (std::int64_t i = 0; i < block.rows; ++i) {
     const std::int64_t query = block.first + i;
     const bool turn = a.cosine != nullptr;
-    read_head(a.q + query * a.q_row + block.head * a.q_head, a.head_dim, a.pairs,
-              turn ? a.cosine + query * a.pairs : nullptr,
-              turn ? a.sine + query * a.pairs : nullptr, w.q.data + i * w.q.row);
+    read_head<T>(a.q + query * a.q_row + block.head * a.q_head, a.head_dim, a.pairs,
+                 turn ? a.cosine + query * a.pairs : nullptr,
+                 turn ? a.sine + query * a.pairs : nullptr, w.q.values(i));
   }
   product(block.rows, round_up<A>(block.limit), w.operands(a.head_dim), w.q.data, w.q.row,
           std::int64_t{1}, w.kt.data, w.kt.row, w.scores, w.keys, false);
@@ -302,7 +137,7 @@ Accumulator<T> softmax_row(Workspace<T>& w, std::int64_t i, std::int64_t seen, s
     store(scores + k, load(scores + k) * inverse);
   }
   std::fill(scores + round_up<A>(seen), scores + round_up<A>(limit), A(0));
-  to_operands(scores, round_up<A>(limit), w.p.data + i * w.p.row);
+  store_row<T>(scores, round_up<A>(limit), w.p.values(i));
   return top + std::log(sum);
 }
 
@@ -350,8 +185,8 @@ void softmax_backward_row(Workspace<T>& w, std::int64_t i, std::int64_t seen, st
   }
   std::fill(probabilities + whole, probabilities + round_up<A>(limit), A(0));
   std::fill(gradient + whole, gradient + round_up<A>(limit), A(0));
-  to_operands(probabilities, round_up<A>(limit), w.p.data + i * w.p.row);
-  to_operands(gradient, round_up<A>(limit), w.ds.data + i * w.ds.row);
+  store_row<T>(probabilities, round_up<A>(limit), w.p.values(i));
+  store_row<T>(gradient, round_up<A>(limit), w.ds.values(i));
 }
 
 template <typename T>
@@ -399,9 +234,8 @@ void attention_backward(const Attention<T>& a) {
   for_each_block(a, keys, [&](const Block& block) {
     read_scores(a, block, w);
     for (std::int64_t i = 0; i < block.rows; ++i) {
-      read_head(a.doutput + (block.first + i) * a.output_row + block.head * a.output_head,
-                a.head_dim, std::int64_t{0}, static_cast<const T*>(nullptr),
-                static_cast<const T*>(nullptr), w.dout.data + i * w.dout.row);
+      read_head<T>(a.doutput + (block.first + i) * a.output_row + block.head * a.output_head,
+                   a.head_dim, w.dout.values(i));
     }
     product(block.rows, round_up<A>(block.limit), w.operands(a.head_dim), w.dout.data, w.dout.row,
             std::int64_t{1}, w.vt.data, w.vt.row, w.dscores, w.keys, false);

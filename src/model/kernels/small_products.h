@@ -32,6 +32,10 @@ using Operand = typename OperandOf<T>::Type;
 template <typename T>
 constexpr std::int64_t kDepth = std::is_same_v<Operand<T>, Pair> ? 2 : 1;
 
+// One value of an operand, as it lies in memory.
+template <typename T>
+using Stored = std::conditional_t<kDepth<T> == 2, Bfloat16, Accumulator<T>>;
+
 template <typename Element>
 struct SumOf {
   using Type = Element;
