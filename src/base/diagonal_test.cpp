@@ -97,20 +97,14 @@ DiagonalTest diagonal_test(const std::vector<std::vector<double>>& matrix,
   result.exact = every_order <= static_cast<double>(draws);
   if (result.exact) {
     every_order_of(groups, 0, order, take);
-    result.smallest_p = 1 / every_order;
   } else {
     Random random(seed, "row permutation");
     while (result.orders < draws) {
       for (const auto& group : groups) shuffle_within(group, order, random);
       take();
     }
-    ++reached;  // the observed order
-    result.smallest_p = 1 / static_cast<double>(draws + 1);
   }
-  if (result.smallest_p < 0.5) {
-    result.p =
-        static_cast<double>(reached) / static_cast<double>(result.orders + (result.exact ? 0 : 1));
-  }
+  conclude(result, reached);
   return result;
 }
 

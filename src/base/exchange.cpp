@@ -42,6 +42,13 @@ std::int64_t count_all(const std::vector<std::vector<double>>& sets, std::size_t
 
 }  // namespace
 
+void conclude(Randomisation& test, std::int64_t reached) {
+  const std::int64_t observed = test.exact ? 0 : 1;
+  const auto orders = static_cast<double>(test.orders + observed);
+  test.smallest_p = 1 / orders;
+  if (test.smallest_p < 0.5) test.p = static_cast<double>(reached + observed) / orders;
+}
+
 Randomisation exchange_sets(const std::vector<SetMeans>& tasks, double rounding, std::uint64_t seed,
                             std::int64_t draws) {
   TN_CHECK(!tasks.empty() && draws > 0);
@@ -56,7 +63,6 @@ Randomisation exchange_sets(const std::vector<SetMeans>& tasks, double rounding,
   if (result.exact) {
     result.orders = static_cast<std::int64_t>(all);
     count = count_all(sets, 0, 0, reached);
-    result.smallest_p = 1 / all;
   } else {
     Random random(seed, "exchange of sets");
     for (; result.orders < draws; ++result.orders) {
@@ -64,13 +70,8 @@ Randomisation exchange_sets(const std::vector<SetMeans>& tasks, double rounding,
       for (const auto& task : sets) sum += task[random.below(task.size())];
       count += std::abs(sum) >= reached ? 1 : 0;
     }
-    ++count;  // the observed choice is one of them
-    result.smallest_p = 1 / static_cast<double>(draws + 1);
   }
-  if (result.smallest_p < 0.5) {
-    result.p =
-        static_cast<double>(count) / static_cast<double>(result.orders + (result.exact ? 0 : 1));
-  }
+  conclude(result, count);
   return result;
 }
 

@@ -33,6 +33,10 @@ struct SetMeans {
   double own = 0;
   std::vector<double> random;
 };
+// Fills p and smallest_p of a test whose `orders` were tried: `reached` of them were at least as
+// extreme as what was observed, which is one more where orders were drawn at random.
+void conclude(Randomisation& test, std::int64_t reached);
+
 // rounding: differences up to this are ties.
 Randomisation exchange_sets(const std::vector<SetMeans>& tasks, double rounding, std::uint64_t seed,
                             std::int64_t draws);

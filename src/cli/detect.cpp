@@ -108,6 +108,7 @@ void run(const Options& options) {
                    {"seconds", elapsed.count()},
                    {"tokens_per_second", rate},
                    {"batch_tokens", plan.limits.max_tokens},
+                   {"passes_at_a_time", plan.limits.workers},
                    {"recomputed", plan.recompute},
                    {"predicted_memory_bytes", plan.predicted},
                    {"peak_memory_bytes", memory.bytes()},

@@ -88,8 +88,8 @@ void run(const Options& options) {
   memory.add({"weights converted to the compute dtype", format_bytes(model.converted_weights())});
   memory.add(
       {"weights in the layouts of the matrix products", format_bytes(model.packed_weights())});
-  memory.add({"evaluate, these included", format_bytes(evaluate)});
-  memory.add({"detect, these included", format_bytes(detect)});
+  memory.add({"evaluate, these included, one pass at a time", format_bytes(evaluate)});
+  memory.add({"detect, these included, one pass at a time", format_bytes(detect)});
   memory.add({"detect, layers run twice (--memory)", format_bytes(least)});
   memory.print();
 }

@@ -78,6 +78,28 @@ void introduction(Page& page) {
       std::sqrt(kAlpha * (1 - kAlpha) / static_cast<double>(page.simulations()))));
 }
 
+struct Setting {
+  Population scores;
+  Design design;
+};
+
+// Of every size, then of these numbers of tasks, then trained from two seeds.
+std::vector<Setting> settings_of(const Population& population,
+                                 const std::vector<std::size_t>& tasks) {
+  std::vector<Setting> settings;
+  for (const std::size_t n : kSizes) settings.push_back({population, {n, 19}});
+  for (const std::size_t count : tasks) settings.push_back({population, {150, 19, count}});
+  Population trained = population;
+  trained.seed = population.set / 2;
+  settings.push_back({trained, {150, 19, 1, 2}});
+  return settings;
+}
+
+std::vector<std::string> described(const Population& population, const Design& design) {
+  return {population.name, std::to_string(design.examples), std::to_string(design.sets),
+          std::to_string(design.tasks), std::to_string(design.seeds)};
+}
+
 void error_rates(Page& page) {
   page.text(
       "\n## Share of p ≤ .05 where nothing is to be found\n\n"
@@ -85,18 +107,9 @@ void error_rates(Page& page) {
       "exchanges each). Must lie within .035\nand .065.");
   page.header({"scores", "n", "m", "tasks", "trainings", "t", "randomisation"});
   for (const Population& population : populations()) {
-    Population trained = population;
-    trained.seed = population.set / 2;
-    std::vector<std::pair<const Population*, Design>> designs;
-    for (const std::size_t n : kSizes) designs.push_back({&population, {n, 19}});
-    designs.push_back({&population, {150, 19, 2}});
-    designs.push_back({&population, {150, 19, 6}});
-    designs.push_back({&trained, {150, 19, 1, 2}});
-    for (const auto& [scores, design] : designs) {
-      Shares shares = null_own_against_random(*scores, design, kNulls * page.simulations(), 999);
-      std::vector<std::string> cells = {population.name, std::to_string(design.examples),
-                                        std::to_string(design.sets), std::to_string(design.tasks),
-                                        std::to_string(design.seeds)};
+    for (const auto& [scores, design] : settings_of(population, {2, 6})) {
+      Shares shares = null_own_against_random(scores, design, kNulls * page.simulations(), 999);
+      std::vector<std::string> cells = described(population, design);
       for (const char* test : {"t", "randomisation"}) {
         cells.push_back(
             page.judged(shares[test], kErrorBounds, label(population, design) + ", " + test));
@@ -116,18 +129,10 @@ void coverages(Page& page) {
       "be too wide, up to .985.");
   page.header({"scores", "n", "m", "tasks", "trainings", "no effect", "effect"});
   for (const Population& population : populations()) {
-    Population trained = population;
-    trained.seed = population.set / 2;
-    std::vector<std::pair<const Population*, Design>> designs;
-    for (const std::size_t n : kSizes) designs.push_back({&population, {n, 19}});
-    designs.push_back({&population, {150, 19, 6}});
-    designs.push_back({&trained, {150, 19, 1, 2}});
-    for (const auto& [scores, design] : designs) {
-      std::vector<std::string> cells = {population.name, std::to_string(design.examples),
-                                        std::to_string(design.sets), std::to_string(design.tasks),
-                                        std::to_string(design.seeds)};
+    for (const auto& [scores, design] : settings_of(population, {6})) {
+      std::vector<std::string> cells = described(population, design);
       for (const double shift : {0.0, effect_of(population)}) {
-        cells.push_back(page.judged(coverage(*scores, design, shift, page.simulations()),
+        cells.push_back(page.judged(coverage(scores, design, shift, page.simulations()),
                                     design.seeds > 1 ? kTrainedBounds : kCoverageBounds,
                                     "coverage " + label(population, design)));
       }

@@ -10,12 +10,8 @@
 namespace taskneuron {
 
 // Whether a square matrix is larger on its diagonal than off it.
-struct DiagonalTest {
-  double statistic = 0;     // mean diagonal − mean off-diagonal, columns standardised
-  std::optional<double> p;  // one-sided; nothing where it could not be below 1/2
-  double smallest_p = 1;    // that so many orders can show
-  std::int64_t orders = 0;  // that were tried
-  bool exact = false;       // they are all there are
+struct DiagonalTest : Randomisation {  // one-sided
+  double statistic = 0;                // mean diagonal − mean off-diagonal, columns standardised
 };
 
 // matrix[i][j]: row i's effect on column j. Columns are standardised (a constant one becomes zero)

@@ -44,10 +44,11 @@ struct Interval {  // 95%
   double high = 0;
 };
 
-// Which of the m + 1 sets is the own one, exchanged within every task.
+// A test over orders of what the null hypothesis makes exchangeable: which of the m + 1 sets is the
+// own one, within every task; which row of a cross matrix is a task's own (diagonal_test.h).
 struct Randomisation {
-  std::optional<double> p;  // two-sided; nothing where it could not be below 1/2
-  double smallest_p = 1;    // that so many sets and orders can show
+  std::optional<double> p;  // nothing where it could not be below 1/2
+  double smallest_p = 1;    // that so many orders can show
   std::int64_t orders = 0;  // that were tried
   bool exact = false;       // they are all there are
 };
@@ -62,7 +63,7 @@ struct Contrast {
   std::string no_test;  // why there is none
   std::optional<Interval> interval;
   std::string no_interval;
-  std::optional<Randomisation> randomisation;  // against random sets only
+  std::optional<Randomisation> randomisation;  // two-sided; against random sets only
   std::optional<double> detectable;  // the smallest difference that the t test sees (kPower)
   std::optional<double> p_adjusted;  // Benjamini-Hochberg, in the family that the caller formed
 
