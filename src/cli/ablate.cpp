@@ -228,7 +228,7 @@ void run(const Options& options) {
                {"template", prompt.name()},
                {"template_hash", prompt.hash()},
                {"seed", options.seed},
-               {"deltas", deltas_json(options.model.deltas)}});
+               {"deltas", deltas_json(delta_inputs(options.model.deltas))}});
   json.update(report.json());
   options.result.write(json);
   if (!options.common.json) return report.print();

@@ -44,8 +44,9 @@ void run(const Options& options) {
                      save.replaced.size()));
   }
   const std::size_t tensors = save.replaced.size();
-  save.readme = model_card({options.model, base.hash(), delta_inputs(options.deltas),
-                            fmt::format("made by `{}`", command_line(options))});
+  const std::vector<RunInput> inputs = delta_inputs(options.deltas);
+  save.readme = model_card(
+      {options.model, base.hash(), inputs, fmt::format("made by `{}`", command_line(options))});
   Progress bar("apply", base.tensor_bytes());
   save.progress = [&](std::int64_t bytes) { bar.advance(bytes); };
   save_model(base, options.out, save);
@@ -56,7 +57,7 @@ void run(const Options& options) {
     return print_json({{"model", options.model},
                        {"base_hash", base.hash()},
                        {"deltas", options.deltas},
-                       {"applied", deltas_json(options.deltas)},
+                       {"applied", deltas_json(inputs)},
                        {"tensors", tensors},
                        {"values", values},
                        {"rounded_tensors", rounded},

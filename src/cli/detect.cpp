@@ -79,6 +79,7 @@ void run(const Options& options) {
   for (const std::string& folder : options.data.tasks) {
     tasks.push_back(encode_task(folder, options.data, encoder));
   }
+  const std::vector<RunInput> deltas = delta_inputs(options.model.deltas);
   OutputJson results = OutputJson::array();
   Table table(
       {"task", "split", "examples", "loss ± 95%", "tokens", "seconds", "tokens/s", "scores"});
@@ -95,7 +96,7 @@ void run(const Options& options) {
     scores.info.task = tasks[i].task.name;
     scores.info.split = options.data.split;
     scores.info.template_hash = prompt.hash();
-    scores.info.deltas = deltas_text(options.model.deltas);
+    scores.info.deltas = deltas_text(deltas);
     const LossInterval loss(scores.losses);
     save_scores(scores, paths[i]);
     const double rate = static_cast<double>(scores.tokens) / elapsed.count();
@@ -112,7 +113,7 @@ void run(const Options& options) {
                    {"recomputed", plan.recompute},
                    {"predicted_memory_bytes", plan.predicted},
                    {"peak_memory_bytes", memory.bytes()},
-                   {"deltas", deltas_json(options.model.deltas)},
+                   {"deltas", deltas_json(deltas)},
                    {"out", paths[i]}});
     loss.add_to(result);
     results.push_back(result);

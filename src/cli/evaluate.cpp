@@ -185,7 +185,7 @@ void run(const Options& options) {
   json.update({{"model_hash", model.checkpoint().hash()},
                {"template", prompt.name()},
                {"template_hash", prompt.hash()},
-               {"deltas", deltas_json(options.model.deltas)}});
+               {"deltas", deltas_json(delta_inputs(options.model.deltas))}});
   if (!options.sets.empty()) json["mode"] = options.mode;
   json["results"] = results;
   options.result.write(json);

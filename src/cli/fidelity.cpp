@@ -231,7 +231,7 @@ void run(const Options& options) {
   }
   OutputJson json = model.named();
   json.update({{"model_hash", model.checkpoint().hash()},
-               {"deltas", deltas_json(options.model.deltas)},
+               {"deltas", deltas_json(delta_inputs(options.model.deltas))},
                {"results", results}});
   options.result.write(json);
   if (options.common.json) print_json(json);

@@ -26,17 +26,17 @@ std::vector<RunInput> delta_inputs(const std::vector<std::string>& deltas) {
   return inputs;
 }
 
-OutputJson deltas_json(const std::vector<std::string>& deltas) {
+OutputJson deltas_json(const std::vector<RunInput>& deltas) {
   OutputJson list = OutputJson::array();
-  for (const RunInput& input : delta_inputs(deltas)) {
+  for (const RunInput& input : deltas) {
     list.push_back({{"path", input.path}, {"hash", input.hash}, {"scale", *input.scale}});
   }
   return list;
 }
 
-std::string deltas_text(const std::vector<std::string>& deltas) {
+std::string deltas_text(const std::vector<RunInput>& deltas) {
   std::string text;
-  for (const RunInput& input : delta_inputs(deltas)) {
+  for (const RunInput& input : deltas) {
     text += fmt::format("{}{}*{}", text.empty() ? "" : " ", input.hash, *input.scale);
   }
   return text;

@@ -13,12 +13,12 @@ namespace taskneuron::cli {
 // SHA-256 of a file of any size, "sha256:...".
 std::string file_hash(const std::filesystem::path& path);
 
-// The deltas of --delta ("PATH" or "PATH:SCALE"), with their files' hashes.
+// The deltas of --delta ("PATH" or "PATH:SCALE"), with their files' hashes. Reads the files whole.
 std::vector<RunInput> delta_inputs(const std::vector<std::string>& deltas);
 // [{"path", "hash", "scale"}]
-OutputJson deltas_json(const std::vector<std::string>& deltas);
+OutputJson deltas_json(const std::vector<RunInput>& deltas);
 // "HASH*SCALE", separated by spaces, for a file's metadata.
-std::string deltas_text(const std::vector<std::string>& deltas);
+std::string deltas_text(const std::vector<RunInput>& deltas);
 
 // A mean loss with its 95% interval by Student's t over examples; none for fewer than two.
 class LossInterval {

@@ -14,6 +14,7 @@
 #include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/neuron/neuron_set.h"
 #include "taskneuron/train/training_run.h"
+#include "train/run_files.h"
 
 namespace taskneuron::cli {
 
@@ -290,16 +291,10 @@ std::int64_t values_of(const TrainableModel& model) {
   return values;
 }
 
-OutputJson validation_json(const std::vector<TaskResult>& results) {
+OutputJson validation_json(std::int64_t step, const std::vector<TaskResult>& results) {
   OutputJson list = OutputJson::array();
   for (const TaskResult& result : results) {
-    list.push_back({{"task", result.task},
-                    {"split", result.split},
-                    {"metric", result.metric},
-                    {"value", result.value},
-                    {"stderr", result.standard_error},
-                    {"loss", result.loss},
-                    {"examples", result.examples}});
+    list.push_back(evaluation_row(step, result));
   }
   return list;
 }
@@ -335,8 +330,8 @@ void print_result(const Options& options, const TrainableModel& model, const Tra
                        {"seconds", result.seconds},
                        {"tokens_per_second", static_cast<double>(result.tokens) / result.seconds},
                        {"frozen_identical", result.certificate.holds()},
-                       {"validation", validation_json(result.validation)},
-                       {"validation_before", validation_json(result.validation_before)},
+                       {"validation", validation_json(result.best_step, result.validation)},
+                       {"validation_before", validation_json(0, result.validation_before)},
                        {"out", options.out},
                        {"file", result.file}});
   }
