@@ -55,9 +55,10 @@ struct Block {
   std::int64_t head, first, rows, limit;
 };
 
-// The block's queries and their scores S; keys that a query may not see are left to the caller.
+// The block's queries and their scores: S, or S / factor with the factor returned. Keys that a
+// query may not see are left to the caller.
 template <typename T>
-void read_scores(const Attention<T>& a, const Block& block, Workspace<T>& w) {
+Accumulator<T> read_scores(const Attention<T>& a, const Block& block, Workspace<T>& w) {
   using A = Accumulator<T>;
   for (std::int64_t i = 0; i < block.rows; ++i) {
     const std::int64_t query = block.first + i;
@@ -68,17 +69,15 @@ void read_scores(const Attention<T>& a, const Block& block, Workspace<T>& w) {
   }
   product(block.rows, round_up<A>(block.limit), w.operands(a.head_dim), w.q.data, w.q.row,
           std::int64_t{1}, w.kt.data, w.kt.row, w.scores, w.keys, false);
+  if (a.bias == nullptr) return static_cast<A>(a.scale);
   for (std::int64_t i = 0; i < block.rows; ++i) {
     A* scores = w.scores + i * w.keys;
-    for (std::int64_t k = 0; k < round_up<A>(block.limit); k += kLanes<A>) {
-      store(scores + k, load(scores + k) * static_cast<A>(a.scale));
-    }
-    if (a.bias == nullptr) continue;
     const float* bias = a.bias + (block.first + i) * a.bias_row + block.head * a.bias_head;
     for (std::int64_t k = 0; k < std::min(block.limit, a.visible + block.first + i); ++k) {
-      scores[k] += static_cast<A>(bias[k]);
+      scores[k] = scores[k] * static_cast<A>(a.scale) + static_cast<A>(bias[k]);
     }
   }
+  return 1;
 }
 
 // Calls body for every block of the heads that share the key head.
@@ -93,20 +92,6 @@ void for_each_block(const Attention<T>& a, std::int64_t keys, const Body& body) 
 }
 
 // ---- forward ----
-
-// exp(scores − shift) of the keys that are seen, in place, zeros behind them up to whole lanes.
-template <typename A>
-inline Lanes<A> exponentials(A* scores, std::int64_t seen, A shift) {
-  using V = Lanes<A>;
-  V sums{};
-  for_lanes<A>(seen, [&](auto lanes, std::int64_t k, std::int64_t part) {
-    V v = exponential(lanes.get(scores + k, part) - shift);
-    for (std::int64_t l = part; l < kLanes<A>; ++l) v[l] = 0;
-    store(scores + k, v);
-    sums += v;
-  });
-  return sums;
-}
 
 template <typename A>
 inline A highest_of(const A* scores, std::int64_t seen) {
@@ -125,19 +110,26 @@ inline A highest_of(const A* scores, std::int64_t seen) {
   return max_of<A>(highest);
 }
 
-// The softmax of one row of scores, as operands; returns log Σ exp(score).
+// The softmax of one row of factor · scores, as operands; returns log Σ exp.
 template <typename T>
-Accumulator<T> softmax_row(Workspace<T>& w, std::int64_t i, std::int64_t seen, std::int64_t limit) {
+Accumulator<T> softmax_row(Workspace<T>& w, std::int64_t i, std::int64_t seen, std::int64_t limit,
+                           Accumulator<T> factor) {
   using A = Accumulator<T>;
   A* scores = w.scores + i * w.keys;
-  const A top = highest_of(scores, seen);
-  const A sum = sum_of<A>(exponentials(scores, seen, top));
-  const A inverse = 1 / sum;
+  const A top = factor * highest_of(scores, seen);
+  Lanes<A> sums{};
+  for_lanes<A>(seen, [&](auto lanes, std::int64_t k, std::int64_t part) {
+    auto v = exponential(factor * lanes.get(scores + k, part) - top);
+    for (std::int64_t l = part; l < kLanes<A>; ++l) v[l] = 0;
+    store(scores + k, v);
+    sums += v;
+  });
+  const A sum = sum_of<A>(sums), inverse = 1 / sum;
+  Stored<T>* p = w.p.values(i);
   for (std::int64_t k = 0; k < round_up<A>(seen); k += kLanes<A>) {
-    store(scores + k, load(scores + k) * inverse);
+    store(p + k, load(scores + k) * inverse);
   }
-  std::fill(scores + round_up<A>(seen), scores + round_up<A>(limit), A(0));
-  store_row<T>(scores, round_up<A>(limit), w.p.values(i));
+  std::fill(p + round_up<A>(seen), p + round_up<A>(limit), Stored<T>{});
   return top + std::log(sum);
 }
 
@@ -148,10 +140,10 @@ void attention(const Attention<T>& a) {
   Workspace<T> w(a.scratch, keys, a.head_dim);
   read_keys(a, keys, w, false);
   for_each_block(a, keys, [&](const Block& block) {
-    read_scores(a, block, w);
+    const A factor = read_scores(a, block, w);
     for (std::int64_t i = 0; i < block.rows; ++i) {
       const std::int64_t query = block.first + i;
-      const A log_sum = softmax_row(w, i, std::min(keys, a.visible + query), block.limit);
+      const A log_sum = softmax_row(w, i, std::min(keys, a.visible + query), block.limit, factor);
       if (a.log_sum != nullptr) a.log_sum[block.head * a.log_sum_head + query] = log_sum;
     }
     product(block.rows, padded(a.head_dim), w.operands(block.limit), w.p.data, w.p.row,
@@ -165,28 +157,31 @@ void attention(const Attention<T>& a) {
 
 // ---- backward ----
 
-// P and scale · dS of one row, as operands. P is formed again from the scores and their saved
-// log-sum: cheaper than keeping [heads, queries, keys] until the backward pass.
+// P and scale · dS of one row, as operands. P is formed again from the scores (times factor) and
+// their saved log-sum: cheaper than keeping [heads, queries, keys] until the backward pass.
 template <typename T>
 void softmax_backward_row(Workspace<T>& w, std::int64_t i, std::int64_t seen, std::int64_t limit,
-                          Accumulator<T> log_sum, Accumulator<T> scale) {
+                          Accumulator<T> factor, Accumulator<T> log_sum, Accumulator<T> scale) {
   using A = Accumulator<T>;
-  A* probabilities = w.scores + i * w.keys;
-  A* gradient = w.dscores + i * w.keys;
-  exponentials(probabilities, seen, log_sum);
-  const std::int64_t whole = round_up<A>(seen);
+  A* scores = w.scores + i * w.keys;
+  const A* gradient = w.dscores + i * w.keys;
   Lanes<A> sums{};
-  for (std::int64_t k = 0; k < whole; k += kLanes<A>) {
-    sums += load(probabilities + k) * load(gradient + k);
-  }
+  for_lanes<A>(seen, [&](auto lanes, std::int64_t k, std::int64_t part) {
+    auto v = exponential(factor * lanes.get(scores + k, part) - log_sum);
+    for (std::int64_t l = part; l < kLanes<A>; ++l) v[l] = 0;
+    store(scores + k, v);
+    sums += v * load(gradient + k);
+  });
   const A mean = sum_of<A>(sums);
+  Stored<T>*p = w.p.values(i), *ds = w.ds.values(i);
+  const std::int64_t whole = round_up<A>(seen);
   for (std::int64_t k = 0; k < whole; k += kLanes<A>) {
-    store(gradient + k, load(probabilities + k) * (load(gradient + k) - mean) * scale);
+    const auto v = load(scores + k);
+    store(ds + k, v * (load(gradient + k) - mean) * scale);
+    store(p + k, v);
   }
-  std::fill(probabilities + whole, probabilities + round_up<A>(limit), A(0));
-  std::fill(gradient + whole, gradient + round_up<A>(limit), A(0));
-  store_row<T>(probabilities, round_up<A>(limit), w.p.values(i));
-  store_row<T>(gradient, round_up<A>(limit), w.ds.values(i));
+  std::fill(p + whole, p + round_up<A>(limit), Stored<T>{});
+  std::fill(ds + whole, ds + round_up<A>(limit), Stored<T>{});
 }
 
 template <typename T>
@@ -232,7 +227,7 @@ void attention_backward(const Attention<T>& a) {
   Workspace<T> w(a.scratch, keys, a.head_dim);
   read_keys(a, keys, w, true);
   for_each_block(a, keys, [&](const Block& block) {
-    read_scores(a, block, w);
+    const A factor = read_scores(a, block, w);
     for (std::int64_t i = 0; i < block.rows; ++i) {
       read_head<T>(a.doutput + (block.first + i) * a.output_row + block.head * a.output_head,
                    a.head_dim, w.dout.values(i));
@@ -241,7 +236,7 @@ void attention_backward(const Attention<T>& a) {
             std::int64_t{1}, w.vt.data, w.vt.row, w.dscores, w.keys, false);
     for (std::int64_t i = 0; i < block.rows; ++i) {
       const std::int64_t query = block.first + i;
-      softmax_backward_row(w, i, std::min(keys, a.visible + query), block.limit,
+      softmax_backward_row(w, i, std::min(keys, a.visible + query), block.limit, factor,
                            a.log_sum[block.head * a.log_sum_head + query], static_cast<A>(a.scale));
     }
     write_query_gradients(a, block, w);

@@ -58,15 +58,6 @@ inline void write_head(Accumulator<T>* source, std::int64_t width, std::int64_t 
 
 // ---- rows as operands ----
 
-// A row of accumulators as values of the workspace.
-template <typename T>
-inline void store_row(const Accumulator<T>* row, std::int64_t count, Stored<T>* target) {
-  if constexpr (std::is_same_v<Stored<T>, Accumulator<T>>) {
-    if (row == target) return;
-  }
-  for (std::int64_t i = 0; i < count; i += kLanes<Accumulator<T>>) store(target + i, load(row + i));
-}
-
 #ifdef __AVX512BF16__
 // Rows of bfloat16 as operands that are summed over the rows: value i of rows 2r and 2r + 1 side by
 // side in target[r·target_row + i]. A last odd row is paired with zeros. width: whole lanes.

@@ -176,7 +176,7 @@ const char* instruction_set();
 bool use_instruction_set(const char* name);
 
 // Queries that attention handles at a time; even, as it may take them in pairs.
-constexpr std::int64_t kQueryBlock = 24;
+constexpr std::int64_t kQueryBlock = 48;
 // Counts as attention's accumulators pad them: whole lanes of every type.
 constexpr std::int64_t padded(std::int64_t count) { return (count + 15) / 16 * 16; }
 // Accumulators of scratch space that attention over this many keys needs: four matrices of keys or
