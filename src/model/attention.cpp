@@ -2,6 +2,7 @@
 
 #include "base/torch_compat.h"
 #include "model/fused_attention.h"
+#include "model/held.h"
 #include "model/kernels/dispatch.h"
 #include "model/matrix_product.h"
 #include "model/operations.h"
@@ -114,7 +115,7 @@ at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& 
   const bool differentiated =
       queries.requires_grad() || keys.requires_grad() || values.requires_grad();
   if (differentiated) context->save_for_backward(std::move(saved));
-  context->saved_data["plan"] = hold_plan(plan);
+  context->saved_data["plan"] = hold(plan);
   context->saved_data["logit_rows_only"] = input->logit_rows_only;
   context->saved_data["scale"] = scale;
   return result.flatten(1);
@@ -123,7 +124,7 @@ at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& 
 tensor_list PackedAttention::backward(AutogradContext* context, tensor_list gradients) {
   const tensor_list saved = context->get_saved_variables();
   const at::Tensor &queries = saved[0], &keys = saved[1], &values = saved[2];
-  const BatchPlanPtr plan = held_plan(context->saved_data["plan"]);
+  const BatchPlanPtr plan = held<BatchPlan>(context->saved_data["plan"]);
   const bool logit_rows_only = context->saved_data["logit_rows_only"].toBool();
   const double scale = context->saved_data["scale"].toDouble();
   const at::Tensor output_gradient = gradients[0].view(queries.sizes());

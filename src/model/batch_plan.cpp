@@ -162,15 +162,18 @@ void plan_segments(BatchPlan& plan, const ModelConfig& config, const DecoderOpti
 
 }  // namespace
 
-BatchPlanPtr make_plan(const Batch& batch, const ModelConfig& config,
+BatchPlanPtr make_plan(const Batch& batch, std::shared_ptr<const ModelConfig> config,
                        const DecoderOptions& options) {
-  check_ids(batch, config);
+  check_ids(batch, *config);
   auto plan = std::make_shared<BatchPlan>();
-  plan->batch = &batch;
+  plan->batch = std::make_shared<const Batch>(batch);
+  plan->config = std::move(config);
   plan->ids = int64_tensor(batch.ids, options.device);
   plan->positions = int64_tensor(batch.positions, options.device);
-  if (config.position == PositionKind::kRotary) set_rotation(*plan, config, options);
-  plan_segments(*plan, config, options);
+  if (plan->config->position == PositionKind::kRotary) {
+    set_rotation(*plan, *plan->config, options);
+  }
+  plan_segments(*plan, *plan->config, options);
   return plan;
 }
 

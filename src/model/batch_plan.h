@@ -1,8 +1,8 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/core/ivalue.h>
 
+#include <memory>
 #include <vector>
 
 #include "taskneuron/checkpoint/model_config.h"
@@ -27,8 +27,10 @@ struct SegmentPlan {
   at::Tensor score_bias;
 };
 
+// Graphs share its ownership, and own nothing else of batch and model but weights.
 struct BatchPlan {
-  const Batch* batch = nullptr;
+  std::shared_ptr<const Batch> batch;
+  std::shared_ptr<const ModelConfig> config;
   at::Tensor ids;        // int64 [T], on the device
   at::Tensor positions;  // int64 [T]
   at::Tensor cosine;     // [T, 1, pairs] in the compute dtype; rotary models
@@ -40,19 +42,8 @@ struct BatchPlan {
   std::vector<RowSpan> logit_spans;
 };
 
-// A plan as autograd functions keep it: the graph shares its ownership.
-struct BatchPlanHolder : torch::CustomClassHolder {
-  explicit BatchPlanHolder(BatchPlanPtr held) : plan(std::move(held)) {}
-  BatchPlanPtr plan;
-};
-inline c10::IValue hold_plan(const BatchPlanPtr& plan) {
-  return c10::IValue::make_capsule(c10::make_intrusive<BatchPlanHolder>(plan));
-}
-inline BatchPlanPtr held_plan(const c10::IValue& value) {
-  return c10::static_intrusive_pointer_cast<BatchPlanHolder>(value.toCapsule())->plan;
-}
-
-BatchPlanPtr make_plan(const Batch& batch, const ModelConfig& config,
+// Copies the batch; config must stay as it is.
+BatchPlanPtr make_plan(const Batch& batch, std::shared_ptr<const ModelConfig> config,
                        const DecoderOptions& options);
 
 }  // namespace taskneuron

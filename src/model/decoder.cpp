@@ -42,11 +42,11 @@ at::Tensor trained_rows(const at::Tensor& rows, const at::Tensor& ids,
 }  // namespace
 
 Decoder::Decoder(const Checkpoint& checkpoint, const DecoderOptions& options)
-    : config_(checkpoint.config()),
+    : config_(std::make_shared<const ModelConfig>(checkpoint.config())),
       options_(options),
       weights_(std::make_shared<const DecoderWeights>(load_weights(checkpoint, options))) {}
 
-Decoder::Decoder(ModelConfig config, DecoderOptions options,
+Decoder::Decoder(std::shared_ptr<const ModelConfig> config, DecoderOptions options,
                  std::shared_ptr<const DecoderWeights> weights)
     : config_(std::move(config)), options_(options), weights_(std::move(weights)) {}
 
@@ -59,17 +59,17 @@ at::Tensor Decoder::embed(const BatchPlan& plan) const {
   at::Tensor x = trained_rows(weights_->embedding.index_select(0, plan.ids).to(options_.dtype),
                               plan.ids, weights_->embedding_training);
   // Gemma rounds its factor to the compute dtype before it multiplies.
-  if (config_.embedding_scale != 1) {
-    x = x * at::scalar_tensor(config_.embedding_scale, at::kFloat).to(options_.dtype);
+  if (config_->embedding_scale != 1) {
+    x = x * at::scalar_tensor(config_->embedding_scale, at::kFloat).to(options_.dtype);
   }
   if (weights_->project_in.weight.defined()) x = linear(x, weights_->project_in);
-  if (config_.position == PositionKind::kLearned) {
-    const at::Tensor rows = plan.positions + config_.position_offset;
+  if (config_->position == PositionKind::kLearned) {
+    const at::Tensor rows = plan.positions + config_->position_offset;
     x = x + trained_rows(weights_->position.index_select(0, rows).to(options_.dtype), rows,
                          weights_->position_training);
   }
-  if (config_.embedding_norm) {
-    x = normalize(x, weights_->embedding_norm, config_.norm, config_.norm_epsilon);
+  if (config_->embedding_norm) {
+    x = normalize(x, weights_->embedding_norm, config_->norm, config_->norm_epsilon);
   }
   return x;
 }
@@ -87,13 +87,13 @@ Decoder::Stream Decoder::layer_of(std::int64_t l, const Stream& stream, const Ba
                                   NeuronHook& hook, KeyValueCache* cache) const {
   const LayerWeights& w = weights_->layers[static_cast<std::size_t>(l)];
   const auto norm = [&](const Norm& weights, const at::Tensor& input) {
-    return normalize(input, weights, config_.norm, config_.norm_epsilon);
+    return normalize(input, weights, config_->norm, config_->norm_epsilon);
   };
   const auto add_norm = [&](const Norm& weights, const at::Tensor& input,
                             const at::Tensor& addend) {
-    return add_and_normalize(input, addend, weights, config_.norm, config_.norm_epsilon);
+    return add_and_normalize(input, addend, weights, config_->norm, config_->norm_epsilon);
   };
-  const bool last = l + 1 == config_.layers;
+  const bool last = l + 1 == config_->layers;
   // Nothing reads the other rows after the last layer's keys and values.
   const bool narrow = last && !plan->every_row_has_logits && !hook.wants_all_rows();
   const auto rows = [&](const at::Tensor& input) {
@@ -101,7 +101,7 @@ Decoder::Stream Decoder::layer_of(std::int64_t l, const Stream& stream, const Ba
   };
 
   Stream result;
-  if (config_.block == BlockKind::kPostNorm) {
+  if (config_->block == BlockKind::kPostNorm) {
     const at::Tensor x = sum_of(stream);
     const at::Tensor attended = attention(l, x, plan, narrow, cache);
     result.x = add_norm(w.attention_norm, rows(x), attended).normalized;
@@ -111,10 +111,10 @@ Decoder::Stream Decoder::layer_of(std::int64_t l, const Stream& stream, const Ba
     const Residual first = add_norm(w.attention_norm, stream.x, stream.addend);
     const at::Tensor attended = attention(l, first.normalized, plan, narrow, cache);
     const at::Tensor x = rows(first.sum);
-    if (config_.block == BlockKind::kSequential) {
+    if (config_->block == BlockKind::kSequential) {
       const Residual second = add_norm(w.ffn_norm, x, attended);
       result = {second.sum, feed_forward(l, second.normalized, plan, narrow, hook)};
-    } else if (config_.block == BlockKind::kParallel) {
+    } else if (config_->block == BlockKind::kParallel) {
       result = {x + attended, feed_forward(l, norm(w.ffn_norm, x), plan, narrow, hook)};
     } else {
       result = {x + attended, feed_forward(l, rows(first.normalized), plan, narrow, hook)};
@@ -130,11 +130,11 @@ at::Tensor Decoder::attention(std::int64_t l, const at::Tensor& x, const BatchPl
                               bool logit_rows_only, KeyValueCache* cache) const {
   const AttentionWeights& w = weights_->layers[static_cast<std::size_t>(l)].attention;
   AttentionInput input;
-  input.config = &config_;
+  input.config = config_.get();
   input.logit_rows_only = logit_rows_only;
   input.layer = l;
   input.cache = cache;
-  if (config_.qkv != QkvLayout::kSeparate) {
+  if (config_->qkv != QkvLayout::kSeparate) {
     input.projections = {linear(x, w.query_key_value)};
   } else if (logit_rows_only) {
     const std::vector<at::Tensor> keys = linears(x, {&w.key, &w.value});
@@ -148,15 +148,15 @@ at::Tensor Decoder::attention(std::int64_t l, const at::Tensor& x, const BatchPl
 at::Tensor Decoder::feed_forward(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
                                  bool logit_rows_only, NeuronHook& hook) const {
   const LayerWeights& w = weights_->layers[static_cast<std::size_t>(l)];
-  return taskneuron::feed_forward(x, {w.ffn, config_.activation, l, plan, logit_rows_only, hook});
+  return taskneuron::feed_forward(x, {w.ffn, config_->activation, l, plan, logit_rows_only, hook});
 }
 
 at::Tensor Decoder::finish(at::Tensor x) const { return finish_stream({std::move(x), {}}); }
 
 at::Tensor Decoder::finish_stream(const Stream& stream) const {
-  at::Tensor x = config_.final_norm
+  at::Tensor x = config_->final_norm
                      ? add_and_normalize(stream.x, stream.addend, weights_->final_norm,
-                                         config_.norm, config_.norm_epsilon)
+                                         config_->norm, config_->norm_epsilon)
                            .normalized
                      : sum_of(stream);
   if (weights_->project_out.weight.defined()) x = linear(x, weights_->project_out);
@@ -166,7 +166,7 @@ at::Tensor Decoder::finish_stream(const Stream& stream) const {
 at::Tensor Decoder::features(const Batch& batch, NeuronHook& hook, KeyValueCache* cache) const {
   const BatchPlanPtr plan = this->plan(batch);
   Stream stream{embed(*plan), at::Tensor()};
-  for (std::int64_t l = 0; l < config_.layers; ++l) {
+  for (std::int64_t l = 0; l < config_->layers; ++l) {
     stream = layer_of(l, stream, plan, hook, cache);
   }
   return finish_stream(stream);

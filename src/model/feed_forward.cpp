@@ -1,6 +1,7 @@
 #include "model/feed_forward.h"
 
 #include "base/torch_compat.h"
+#include "model/held.h"
 #include "model/kernels/dispatch.h"
 #include "model/matrix_product.h"
 #include "model/operations.h"
@@ -41,7 +42,7 @@ const std::vector<RowSpan>& spans_of(const BatchPlan& plan, bool logit_rows_only
 // What a backward function needs to call a tap. The graph shares the plan, so spans stay valid.
 void remember(AutogradContext& context, const FeedForwardContext& ffn) {
   context.saved_data["layer"] = ffn.layer;
-  context.saved_data["plan"] = hold_plan(ffn.plan);
+  context.saved_data["plan"] = hold(ffn.plan);
   context.saved_data["logit_rows_only"] = ffn.logit_rows_only;
   context.saved_data["hook"] = reinterpret_cast<std::int64_t>(&ffn.hook);
 }
@@ -55,7 +56,7 @@ Remembered recall(AutogradContext& context) {
   auto& data = context.saved_data;
   Remembered result{{}, *reinterpret_cast<NeuronHook*>(data["hook"].toInt())};
   result.view.layer = data["layer"].toInt();
-  result.view.spans = &spans_of(*held_plan(data["plan"]), data["logit_rows_only"].toBool());
+  result.view.spans = &spans_of(*held<BatchPlan>(data["plan"]), data["logit_rows_only"].toBool());
   return result;
 }
 
@@ -241,6 +242,22 @@ at::Tensor scale_for(const FeedForwardContext& context, Site site, const at::Ten
   return scale.defined() ? scale.to(like.options()) : scale;
 }
 
+// ω with what the hook adds to it.
+at::Tensor with_offset(const FeedForwardContext& context, Site site, const at::Tensor& omega) {
+  if (!context.hook.wants_offset(site, context.layer)) return omega;
+  const BatchPlan& plan = *context.plan;
+  RowTokens rows{plan.ids, plan.positions};
+  if (context.logit_rows_only) {
+    rows = {plan.ids.index_select(0, plan.logit_rows),
+            plan.positions.index_select(0, plan.logit_rows)};
+  }
+  const at::Tensor offset =
+      context.hook.offset(site, context.layer, {rows.ids.cpu(), rows.positions.cpu()});
+  if (!offset.defined()) return omega;
+  const at::Tensor added = offset.to(omega.options());
+  return at::GradMode::is_enabled() ? omega + added : omega.add_(added);
+}
+
 void observe(const FeedForwardContext& context, Site site, const at::Tensor& activation,
              const at::Tensor& input) {
   if (!context.hook.wants_observe(site, context.layer)) return;
@@ -270,7 +287,7 @@ at::Tensor feed_forward(const at::Tensor& x, const FeedForwardContext& context) 
   std::vector<at::Tensor> pre = linears(x, inner);
   const auto scaled = [&](const at::Tensor& value, Site site) {
     const at::Tensor scale = scale_for(context, site, value);
-    return scale.defined() ? value * scale : value;
+    return with_offset(context, site, scale.defined() ? value * scale : value);
   };
   at::Tensor up = scaled(pre[0], Site::kUp);
   at::Tensor gate = gated ? scaled(pre[1], Site::kGate) : at::Tensor();
@@ -279,16 +296,15 @@ at::Tensor feed_forward(const at::Tensor& x, const FeedForwardContext& context) 
     if (gate.defined()) gate = start_graph(gate);
   }
   const at::Tensor scale = scale_for(context, Site::kAct, up);
-  const at::Tensor neurons =
-      NeuronActivation::apply(up, optional_tensor(gate), optional_tensor(scale), &context);
+  const at::Tensor neurons = with_offset(
+      context, Site::kAct,
+      NeuronActivation::apply(up, optional_tensor(gate), optional_tensor(scale), &context));
   const at::Tensor& input = gate.defined() ? gate : up;
   observe(context, Site::kAct, neurons, input);
   observe(context, Site::kUp, up, input);
   if (gate.defined()) observe(context, Site::kGate, gate, input);
 
-  at::Tensor output = linear(neurons, weights.down);
-  const at::Tensor output_scale = scale_for(context, Site::kOut, output);
-  if (output_scale.defined()) output = output * output_scale;
+  at::Tensor output = scaled(linear(neurons, weights.down), Site::kOut);
   observe(context, Site::kOut, output, output);
   if (context.hook.wants_tap(Site::kOut, context.layer)) {
     output = OutputTap::apply(start_graph(output), &context);

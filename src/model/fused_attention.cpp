@@ -1,6 +1,7 @@
 #include "model/fused_attention.h"
 
 #include "base/torch_compat.h"
+#include "model/held.h"
 #include "model/kernels/dispatch.h"
 #include "model/matrix_product.h"
 #include "taskneuron/base/error.h"
@@ -306,8 +307,7 @@ struct FusedAttention : Function<FusedAttention> {
     saved.insert(saved.end(), call.cached_keys.begin(), call.cached_keys.end());
     saved.insert(saved.end(), call.cached_values.begin(), call.cached_values.end());
     context->save_for_backward(std::move(saved));
-    context->saved_data["plan"] = hold_plan(plan);
-    context->saved_data["config"] = reinterpret_cast<std::int64_t>(input->config);
+    context->saved_data["plan"] = hold(plan);
     context->saved_data["logit_rows_only"] = call.logit_rows_only;
     context->saved_data["rotates"] = call.rotates;
     context->saved_data["fused"] = call.fused();
@@ -317,12 +317,12 @@ struct FusedAttention : Function<FusedAttention> {
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
     const tensor_list saved = context->get_saved_variables();
     Call call;
-    call.config = reinterpret_cast<const ModelConfig*>(context->saved_data["config"].toInt());
+    call.plan = held<BatchPlan>(context->saved_data["plan"]);
+    call.config = call.plan->config.get();
     const bool fused = context->saved_data["fused"].toBool();
     ModelConfig layout = *call.config;
     if (!fused) layout.qkv = QkvLayout::kSeparate;
     call.views = head_views(layout);
-    call.plan = held_plan(context->saved_data["plan"]);
     call.logit_rows_only = context->saved_data["logit_rows_only"].toBool();
     call.rotates = context->saved_data["rotates"].toBool();
     const auto projections = static_cast<std::ptrdiff_t>(fused ? 1 : 3);

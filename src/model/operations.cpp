@@ -1,6 +1,7 @@
 #include "model/operations.h"
 
 #include "base/torch_compat.h"
+#include "model/held.h"
 #include "model/kernels/dispatch.h"
 #include "model/matrix_product.h"
 
@@ -53,17 +54,19 @@ void adapter_backward(const at::Tensor& dy, const at::Tensor& x, const Adapter& 
   if (dx.defined()) transposed_product(dinner, low_rank(adapter.a), dx);
 }
 
-// Products of one x with several matrices. The weights travel as pointers: they belong to the
-// Decoder, which outlives its graphs. Of trained matrices the backward pass forms the gradients of
-// the trained part alone; what that needs of x is all that is kept.
+using Linears = std::vector<Linear>;
+
+// Products of one x with several matrices. The graph keeps copies of the Linears, which share their
+// tensors. Of trained matrices the backward pass forms the gradients of the trained part alone;
+// what that needs of x is all that is kept.
 struct LinearProducts : Function<LinearProducts> {
   static tensor_list forward(AutogradContext* context, const at::Tensor& x,
                              const std::vector<const Linear*>& weights, bool wants_dx,
                              bool trains_any) {
-    std::vector<std::int64_t> addresses;
+    auto copies = std::make_shared<Linears>();
     tensor_list results, kept = {at::Tensor()};
     for (const Linear* one : weights) {
-      addresses.push_back(reinterpret_cast<std::int64_t>(one));
+      copies->push_back(*one);
       results.push_back(product(x, *one));
       if (one->training == nullptr) continue;
       for (const auto& adapter : one->training->adapters) add_adapter(results.back(), x, *adapter);
@@ -71,7 +74,7 @@ struct LinearProducts : Function<LinearProducts> {
       if (one->training->outputs || !one->training->adapters.empty()) kept[0] = x;
       if (one->training->inputs) kept.push_back(trained_columns(x, *one->training->inputs));
     }
-    context->saved_data["weights"] = std::move(addresses);
+    context->saved_data["weights"] = hold<Linears>(std::move(copies));
     context->saved_data["wants_dx"] = wants_dx;
     context->saved_data["trains"] = trains_any;
     if (trains_any) context->save_for_backward(std::move(kept));
@@ -81,12 +84,12 @@ struct LinearProducts : Function<LinearProducts> {
 
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
     at::Tensor dx;
-    const std::vector<std::int64_t> weights = context->saved_data["weights"].toIntVector();
+    const auto weights = held<Linears>(context->saved_data["weights"]);
     const bool trains_any = context->saved_data["trains"].toBool();
     const tensor_list kept = trains_any ? context->get_saved_variables() : tensor_list();
     std::size_t next = 1;  // of the kept columns
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      const Linear& one = *reinterpret_cast<const Linear*>(weights[i]);
+    for (std::size_t i = 0; i < weights->size(); ++i) {
+      const Linear& one = (*weights)[i];
       const bool columns = trains_any && one.training && one.training->inputs;
       const at::Tensor x_columns = columns ? kept[next++] : at::Tensor();
       if (!gradients[i].defined()) continue;
@@ -128,7 +131,7 @@ struct FusedNorm : Function<FusedNorm> {
   static tensor_list forward(AutogradContext* context, const at::Tensor& x,
                              const OptionalTensor& addend, const at::Tensor& weight,
                              const OptionalTensor& bias, double epsilon,
-                             const NormTraining* training) {
+                             const std::shared_ptr<const NormTraining>& training) {
     const bool adds = addend.has_value();
     const std::int64_t rows = x.size(0), width = x.size(1);
     const at::Tensor sum = adds ? empty_rows(rows, width, x.options()) : x;
@@ -152,7 +155,7 @@ struct FusedNorm : Function<FusedNorm> {
     });
     context->save_for_backward({sum, weight, mean, inverse});
     context->saved_data["adds"] = adds;
-    context->saved_data["training"] = reinterpret_cast<std::int64_t>(training);
+    if (training) context->saved_data["training"] = hold(training);
     context->set_materialize_grads(false);
     return {adds ? sum : x.view_as(x), normalized};
   }
@@ -190,9 +193,9 @@ struct FusedNorm : Function<FusedNorm> {
   // Of a trained norm's weight and bias.
   static void add_gradients(AutogradContext& context, const tensor_list& saved,
                             const at::Tensor& dnormalized) {
-    const auto* training =
-        reinterpret_cast<const NormTraining*>(context.saved_data["training"].toInt());
-    if (training == nullptr) return;
+    const auto found = context.saved_data.find("training");
+    if (found == context.saved_data.end()) return;
+    const auto training = held<NormTraining>(found->second);
     const at::Tensor wide = dnormalized.to(wide_type(dnormalized));
     at::Tensor centred = saved[0].to(wide.scalar_type());
     if (saved[2].defined()) centred = centred - saved[2].unsqueeze(1);
@@ -310,7 +313,7 @@ Residual add_and_normalize(const at::Tensor& x, const at::Tensor& addend, const 
   const at::Tensor weight = kind == NormKind::kRmsNormOne ? weights.weight + 1 : weights.weight;
   const tensor_list results =
       FusedNorm::apply(x.contiguous(), optional_tensor(addend), weight,
-                       optional_tensor(weights.bias), epsilon, weights.training.get());
+                       optional_tensor(weights.bias), epsilon, weights.training);
   return {results[0], results[1]};
 }
 

@@ -30,8 +30,7 @@ struct ScoreRun {
   }
 };
 
-// One forward pass's worth of examples and what it adds to the run. The batch stays where it is:
-// graphs point to it.
+// One forward pass's worth of examples and what it adds to the run.
 struct ScoreBatch {
   std::vector<std::int64_t> members;  // numbers of examples
   std::unique_ptr<Batch> batch;

@@ -132,6 +132,30 @@ INSTANTIATE_TEST_SUITE_P(Families, EveryFamily,
                                            "phi3", "qwen2"),
                          [](const auto& family) { return family.param; });
 
+// Graphs share ownership of what they read: model, batch and plan may move or go before the
+// backward pass. Both on the loops (float32) and on LibTorch's operations (float64).
+TEST_P(EveryFamily, GraphsOutliveDecoderAndBatch) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    const auto relevance = [&](bool keep) {
+      auto file = std::make_unique<Checkpoint>(checkpoint());
+      auto decoder = std::make_unique<Decoder>(*file, DecoderOptions{dtype, at::kCPU});
+      auto batch = std::make_unique<Batch>(test::answer_batch(kExamples));
+      const std::int64_t width = site_shape(decoder->config(), Site::kAct).width;
+      ProbeHook hook(Site::kAct, 0, at::ones({width}));
+      at::Tensor loss = decoder->target_loss(decoder->features(*batch, hook), *batch);
+      if (!keep) {
+        { const Decoder moved = std::move(*decoder); }
+        decoder.reset();
+        batch.reset();
+        file.reset();
+      }
+      loss.backward();
+      return hook.sum;
+    };
+    EXPECT_TRUE(relevance(false).equal(relevance(true)));
+  }
+}
+
 TEST(Decoder, ConvertsWeightsOfAnotherDtype) {
   const Checkpoint checkpoint(test::fixtures() / "hf_parity" / "llama");
   const at::NoGradGuard no_gradients;

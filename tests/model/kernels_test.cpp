@@ -192,7 +192,8 @@ TEST_P(Loops, AttentionInBfloat16) {
                                           random(rows, 2 * head_dim, at::kBFloat16).to(at::kFloat)};
     const at::Tensor direction = random(rows, 4 * head_dim, at::kBFloat16).to(at::kFloat);
     const auto run = [&](at::ScalarType type) {
-      const BatchPlanPtr plan = make_plan(batch, config, {type, at::kCPU});
+      const BatchPlanPtr plan =
+          make_plan(batch, std::make_shared<const ModelConfig>(config), {type, at::kCPU});
       AttentionInput input;
       input.config = &config;
       std::vector<at::Tensor> results;

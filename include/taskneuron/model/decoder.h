@@ -41,12 +41,13 @@ class Decoder {
   ~Decoder();
   Decoder(Decoder&&) noexcept;
 
-  const ModelConfig& config() const { return config_; }
+  const ModelConfig& config() const { return *config_; }
   const DecoderOptions& options() const { return options_; }
 
-  // The steps of a forward pass, for those who need to enter or leave in the middle. The batch must
-  // outlive the plan, and the plan the backward pass. Throws Error for an id outside the vocabulary
-  // or a position beyond a learned table.
+  // The steps of a forward pass, for those who need to enter or leave in the middle. Graphs share
+  // what they read of plan, config and weights: batch and Decoder may go before the backward pass;
+  // the hook may not. Throws Error for an id outside the vocabulary or a position beyond a learned
+  // table.
   BatchPlanPtr plan(const Batch& batch) const;
   at::Tensor embed(const BatchPlan& plan) const;
   // Block l. cache may be null when no segment uses one.
@@ -75,7 +76,7 @@ class Decoder {
   const DecoderWeights& weights() const { return *weights_; }
 
  private:
-  Decoder(ModelConfig config, DecoderOptions options,
+  Decoder(std::shared_ptr<const ModelConfig> config, DecoderOptions options,
           std::shared_ptr<const DecoderWeights> weights);
 
   // Hidden states as x + addend; the sum is formed by the norm that reads it. addend may be
@@ -93,7 +94,7 @@ class Decoder {
   at::Tensor feed_forward(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
                           bool logit_rows_only, NeuronHook& hook) const;
 
-  ModelConfig config_;
+  std::shared_ptr<const ModelConfig> config_;
   DecoderOptions options_;
   std::shared_ptr<const DecoderWeights> weights_;
 };

@@ -24,6 +24,12 @@ struct SiteView {
   at::Tensor magnitude_sums;
 };
 
+// The texts that rows stand in.
+struct RowTokens {
+  at::Tensor ids;        // int64 [rows], on the CPU
+  at::Tensor positions;  // int64 [rows], from 0 at the start of the text
+};
+
 // The place where everything specific to neurons meets the model. A hook must outlive the backward
 // pass of the forward passes that it took part in. What is shown things (tap, observe) serves one
 // thread; scale() and the questions may come from several at a time.
@@ -33,6 +39,11 @@ class NeuronHook {
 
   // Factors [width] in float32 that multiply ω in the forward pass; undefined leaves ω alone.
   virtual at::Tensor scale(Site, std::int64_t /*layer*/) const { return {}; }
+  // Whether offset() is wanted for ω of this site and layer, and what it then adds to ω after its
+  // scale: [width], or [rows, width] with a row for each of the layer's; undefined adds nothing.
+  // For forward passes: a tap is shown ω without it.
+  virtual bool wants_offset(Site, std::int64_t /*layer*/) const { return false; }
+  virtual at::Tensor offset(Site, std::int64_t /*layer*/, const RowTokens&) const { return {}; }
   // Whether tap() is wanted for ω of this site and layer in the backward pass.
   virtual bool wants_tap(Site, std::int64_t /*layer*/) const { return false; }
   // Whether sums by span will do for it: the loops form them on the way, for `act`; other sites and
