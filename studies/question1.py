@@ -1,274 +1,402 @@
 #!/usr/bin/env python3
 """Question 1 of the method, end to end: do task-specific neurons exist in this model?
 
-  question1.py PROGRAM MODEL TASKS --work FOLDER [--docs docs/results/question1.md] [--quick]
+  question1.py PROGRAM MODEL TASKS... --work FOLDER [--text FILE] [--docs docs/results/question1.md] [--quick]
 
-TASKS is a folder of task folders. Settings are chosen on validation data, the model is fine-tuned on
-all tasks ("original"), its units are switched off task by task, and from the base model the units of
-each task are trained alone; each beside random units. Every stage writes one file below FOLDER and is
-skipped when that is there: killed and started again, the study goes on where it was. What it will
-take is said first.
+TASKS are task folders, or folders of them. Settings are chosen on validation data, the model is
+fine-tuned on all tasks ("original"), its units are switched off task by task, and from the base model
+the units of each task are trained alone; each beside random units. Every stage writes one file below
+FOLDER and is skipped when that is there: killed and started again, the study goes on where it was.
+What it will take is measured and said first.
 """
 import argparse
+import functools
 import json
+import math
 import os
-import subprocess
 import sys
 import time
 
 import question1_page
+from stages import Failed, Stages
 
 TOP = "10%"
-AGGREGATES = ("example", "token", "dataset")
-SCOPES = ("global", "layer")
-SITES = {"act": ["act"], "paper": ["act", "out"]}
+# How units are trained: which are chosen, and what stands beside them. Arms with a counterpart "own".
+ARMS = {
+    "own": {"scope": "global"},
+    "matched": {"scope": "global", "kind": "matched", "own": "own"},
+    "uniform": {"scope": "global", "kind": "uniform", "own": "own"},
+    "outside": {"scope": "global", "kind": "outside", "own": "own"},
+    "own-layer": {"scope": "layer"},
+    "matched-layer": {"scope": "layer", "kind": "matched", "own": "own-layer"},
+}
+# Conditions of `ablate` beside the main one, and whether they need as many sets as a test does.
+CONTROLS = {
+    "uniform": (["--random-kind", "uniform"], False),
+    "outside": (["--random-kind", "outside"], False),
+    "layer": (["--scope", "layer"], False),
+    "mean": (["--mode", "mean"], True),
+    "mean-text": (["--mode", "mean-text"], True),
+    "resample": (["--mode", "resample"], True),
+}
+
+
+class Protocol:
+    """Every number of the study that someone chose."""
+
+    def __init__(self, quick):
+        self.sets = 19           # matched random sets that are switched off
+        self.control_sets = 5    # of every other kind
+        self.trained_sets = 5    # random sets that are trained, of each kind
+        self.seeds = 2           # trainings of each set
+        self.test = {"classification": 500, "generation": 200}   # test rows
+        self.train = {"classification": 1000, "generation": 300}  # rows of neuron-only training
+        self.epochs = {"classification": 3, "generation": 2}
+        self.original_epochs = 3
+        self.detect = 300        # training rows that relevance is taken from
+        self.tuning = {"rows": 300, "validation": 80}
+        self.matrix = 100        # test rows of the matrix of trainings
+        self.doses = 60
+        self.table = 30
+        self.text_tokens = 20000
+        self.rates = {"full": [3e-4, 1e-3, 3e-3], "units": [1e-3, 3e-3, 1e-2]}
+        if quick:
+            self.sets, self.control_sets, self.trained_sets = 2, 2, 2
+            self.test = {"classification": 6, "generation": 4}
+            self.train = {"classification": 16, "generation": 16}
+            self.epochs = {"classification": 1, "generation": 1}
+            self.original_epochs, self.detect, self.matrix, self.doses, self.table = 1, 8, 4, 4, 4
+            self.tuning = {"rows": 8, "validation": 4}
+            self.text_tokens = 400
+
+
+def find_tasks(paths):
+    folders = []
+    for path in paths:
+        here = os.path.exists(os.path.join(path, "meta.json"))
+        folders += [path] if here else sorted(
+            os.path.join(path, name) for name in os.listdir(path)
+            if os.path.exists(os.path.join(path, name, "meta.json")))
+    if not folders:
+        sys.exit(f"{', '.join(paths)}: no task folders")
+    tasks = {}
+    for folder in folders:
+        with open(os.path.join(folder, "meta.json")) as file:
+            meta = json.load(file)
+        if meta["name"] in tasks:
+            sys.exit(f"{folder}: a second task called {meta['name']}")
+        tasks[meta["name"]] = {"folder": folder, "type": meta["type"]}
+    return tasks
+
+
+def at_least_as_many(right, trials, share):
+    """Probability of so many successes or more in so many trials."""
+    return sum(math.comb(trials, k) * share ** k * (1 - share) ** (trials - k) for k in range(right, trials + 1))
 
 
 class Study:
     def __init__(self, arguments):
-        self.program = os.path.abspath(arguments.program)
-        self.model = arguments.model
-        self.folder = os.path.abspath(arguments.work)
-        self.quick = arguments.quick
-        self.tasks = sorted(os.path.join(arguments.tasks, name) for name in os.listdir(arguments.tasks)
-                            if os.path.exists(os.path.join(arguments.tasks, name, "meta.json")))
-        if not self.tasks:
-            sys.exit(f"{arguments.tasks}: holds no task folders")
-        self.text = arguments.text
-        self.names = [self.meta(folder)["name"] for folder in self.tasks]
-        # Rows: of the multi-task fine-tune, of neuron-only training, of tests, of the settings table.
-        self.rows = {"original": 0, "units": 300, "detect": 300, "test": 150, "doses": 60, "table": 30}
-        self.epochs = {"original": 2, "units": 2}
-        self.seeds = 5          # random sets that are switched off, per task and kind
-        self.trained_seeds = 5  # random sets that are trained, per task
-        self.rates = {"full": ["3e-4", "1e-3", "2e-3"], "units": ["1e-3", "3e-3", "1e-2"]}
-        if self.quick:
-            self.rows = {"original": 16, "units": 16, "detect": 8, "test": 6, "doses": 4, "table": 4}
-            self.epochs = {"original": 1, "units": 1}
-            self.seeds, self.trained_seeds = 2, 1
-            self.rates = {"full": ["1e-3"], "units": ["1e-3", "3e-3"]}
-        os.makedirs(self.folder, exist_ok=True)
-        self.commands = []
-
-    @staticmethod
-    def meta(folder):
-        with open(os.path.join(folder, "meta.json")) as file:
-            return json.load(file)
-
-    def path(self, *parts):
-        return os.path.join(self.folder, *parts)
-
-    def read(self, *parts):
-        with open(self.path(*parts)) as file:
-            return json.load(file)
-
-    def shown(self, command):
-        names = {self.program: "taskneuron", self.model: "MODEL", self.folder: "WORK",
-                 os.path.dirname(self.tasks[0]): "TASKS"}
+        self.model, self.text, self.quick = arguments.model, arguments.text, arguments.quick
+        self.tasks = find_tasks(arguments.tasks)
+        self.protocol = Protocol(arguments.quick)
+        names = {self.model: "MODEL"}
+        for task in self.tasks.values():
+            names[os.path.dirname(task["folder"])] = "TASKS"
         if self.text:
             names[self.text] = "TEXT"
-        text = " ".join(command)
-        for long, short in sorted(names.items(), key=lambda item: -len(item[0])):
-            text = text.replace(long, short)
-        return text
+        self.stages = Stages(arguments.program, arguments.work, names)
+        self.run, self.path = self.stages.run, self.stages.path
 
-    def run(self, stage, *command, output):
-        """Runs a command unless its output is there; JSON on standard output goes to WORK/stage.json."""
-        command = [self.program, *map(str, command)]
-        result = self.path(stage + ".json")
-        self.commands.append((stage, self.shown(command)))
-        if os.path.exists(output) and os.path.exists(result):
-            return self.read(stage + ".json")
-        os.makedirs(os.path.dirname(result), exist_ok=True)
-        print(f"[{time.strftime('%H:%M:%S')}] {stage}", flush=True)
-        start = time.time()
-        # What a stage that was cut short has left is the study's own.
-        force = ["--force"] if command[1] in ("detect", "select", "evaluate") else []
-        run = subprocess.run(command + ["--json", "--quiet", *force], stdout=subprocess.PIPE)
-        if run.returncode != 0:
-            sys.exit(f"{stage}: exit {run.returncode}: {self.shown(command)}")
-        answer = {"seconds": time.time() - start, "result": json.loads(run.stdout)}
-        with open(result + ".tmp", "w") as file:
-            json.dump(answer, file, indent=1)
-        os.rename(result + ".tmp", result)
-        return answer
+    def flags(self, *names):
+        return [part for name in names or self.tasks for part in ("--task", self.tasks[name]["folder"])]
 
-    def task_flags(self, *folders):
-        return [part for folder in folders or self.tasks for part in ("--task", folder)]
+    def test_rows(self, name):
+        return self.protocol.test[self.tasks[name]["type"]]
 
-    # ---- stages ----
+    # ---- settings ----
 
-    def choose(self, kind, rates, command):
-        """The learning rate with the lowest mean validation loss; its trials' losses."""
-        losses = {}
-        for rate in rates:
-            folder = self.path("choose", f"{kind}-{rate}")
-            answer = self.run(f"choose/{kind}-{rate}.run", *command, "--lr", rate, "--out", folder,
-                              "--save", "delta", "--resume", output=os.path.join(folder, "run.json"))
-            validation = answer["result"]["validation"]
-            losses[rate] = sum(row["loss"] for row in validation) / len(validation)
-        return min(losses, key=losses.get), losses
+    def lowest(self, rates, loss_of):
+        """The rate with the lowest loss, and all that were tried: the grid grows until the best is inside."""
+        losses = {rate: loss_of(rate) for rate in rates}
+        while not self.quick:
+            best, tried = min(losses, key=losses.get), sorted(losses)
+            if best == tried[0]:
+                rate = best / 3.1623
+            elif best == tried[-1]:
+                rate = best * 3.1623
+            else:
+                break
+            rate = float(f"{rate:.1e}")
+            losses[rate] = loss_of(rate)
+        return {"rate": min(losses, key=losses.get), "losses": {f"{r:g}": losses[r] for r in sorted(losses)}}
 
-    def choose_settings(self):
-        rows = 8 if self.quick else 200
-        small = ["--limit", rows, "--epochs", 1, "--validation-limit", 60]
-        full, full_losses = self.choose(
-            "full", self.rates["full"],
-            ["train", self.model, *self.task_flags(), "--full", "--warmup-steps", 20, *small])
-        some = sorted({self.tasks[i] for i in (0, len(self.tasks) // 3, 2 * len(self.tasks) // 3)})
-        units, sums = None, {}
-        for folder, name in ((f, self.meta(f)["name"]) for f in some):
-            _, losses = self.choose(
-                f"units-{name}", self.rates["units"],
-                ["train", self.model, *self.task_flags(folder), "--set", self.base_set(name), *small])
-            for rate, loss in losses.items():
-                sums[rate] = sums.get(rate, 0) + loss / len(some)
-        units = min(sums, key=sums.get)
-        return {"full": full, "full_losses": full_losses, "units": units, "units_losses": sums}
+    def tuned_loss(self, stage, rate, *command, threads=0):
+        out = self.path("tuned", f"{stage}-{rate:g}")
+        try:
+            answer = self.run(f"tuned/{stage}-{rate:g}.run", "train", self.model, *command, "--lr", f"{rate:g}", "--limit",
+                              self.protocol.tuning["rows"], "--epochs", 1, "--validation-limit",
+                              self.protocol.tuning["validation"], "--save", "delta", "--out", out, "--resume",
+                              output=os.path.join(out, "run.json"), threads=threads)
+        except Failed:  # it diverged
+            return math.inf
+        losses = [row["loss"] for row in answer["validation"]]
+        return sum(losses) / len(losses)
 
-    def original(self, rate):
-        folder = self.path("original")
-        limit = ["--limit", self.rows["original"]] if self.rows["original"] else []
-        self.run("original.run", "train", self.model, *self.task_flags(), "--full", "--lr", rate,
-                 "--warmup-steps", 50, "--epochs", self.epochs["original"], "--validation-limit", 60,
-                 *limit, "--out", folder, "--resume", output=os.path.join(folder, "model.safetensors"))
-        return folder
+    def tune(self):
+        full = self.lowest(self.protocol.rates["full"],
+                           lambda rate: self.tuned_loss("full", rate, *self.flags(), "--full", "--warmup-steps", 20))
+
+        def units(name, arm):
+            chosen = self.own_set(name, "global") if arm == "own" else self.tuning_set(name)
+            return self.lowest(self.protocol.rates["units"], lambda rate: self.tuned_loss(
+                f"{name}-{arm}", rate, *self.flags(name), "--set", chosen, threads=1))
+
+        jobs = {(name, arm): functools.partial(units, name, arm) for name in self.tasks for arm in ("own", "random")}
+        found = dict(zip(jobs, self.stages.side_by_side(jobs.values())))
+        return {"full": full, "units": {name: {arm: found[name, arm] for arm in ("own", "random")} for name in self.tasks}}
+
+    # ---- sets ----
 
     def detect(self, where, model):
         """Scores of every task at act and out, on the train split."""
         folder = self.path("scores", where)
-        self.run(f"scores/{where}.run", "detect", model, *self.task_flags(), "--site", "paper",
-                 "--limit", self.rows["detect"], "--out", folder,
-                 output=os.path.join(folder, self.names[-1] + ".safetensors"))
-        return [os.path.join(folder, name + ".safetensors") for name in self.names]
+        self.run(f"scores/{where}.run", "detect", model, *self.flags(), "--site", "paper", "--limit",
+                 self.protocol.detect, "--out", folder, output=os.path.join(folder, list(self.tasks)[-1] + ".safetensors"))
+        return {name: os.path.join(folder, name + ".safetensors") for name in self.tasks}
 
-    def base_set(self, name):
-        self.detect("base", self.model)
-        path = self.path("sets", name + ".json")
+    def own_set(self, name, scope):
+        path = self.path("sets", f"{name}-{scope}.json")
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        self.run(f"sets/{name}.run", "select", self.path("scores", "base", name + ".safetensors"),
-                 "--site", "act", "--top", TOP, "--out", path, output=path)
+        self.run(f"sets/{name}-{scope}.run", "select", self.path("scores", "base", name + ".safetensors"),
+                 "--site", "act", "--top", TOP, "--scope", scope, "--out", path, output=path, threads=1)
         return path
 
-    def random_set(self, name, seed):
-        path = self.path("sets", f"{name}-random{seed}.json")
-        self.run(f"sets/{name}-random{seed}.run", "select", "--random", 1, "--random-kind", "matched", "--like",
-                 self.base_set(name), "--seed", seed, "--out", path, output=path)
+    def random_sets(self, name, scope, kind):
+        """Files of the sets that are trained, drawn like the task's own."""
+        folder = self.path("sets", f"{name}-{scope}-{kind}")
+        count = self.protocol.trained_sets
+        self.run(f"sets/{name}-{scope}-{kind}.run", "select", "--random", count, "--random-kind", kind, "--like",
+                 self.own_set(name, scope), "--out", folder, threads=1)
+        return [os.path.join(folder, f"random-{draw}.json") for draw in range(count)]
+
+    def tuning_set(self, name):
+        """A matched random set that is not among those compared."""
+        path = self.path("sets", f"{name}-tuning.json")
+        self.run(f"sets/{name}-tuning.run", "select", "--random", 1, "--seed", 1, "--like", self.own_set(name, "global"),
+                 "--out", path, output=path, threads=1)
         return path
 
-    def train_units(self, rate, folder, name, what, chosen):
-        out = self.path("trained", f"{name}-{what}")
-        self.run(f"trained/{name}-{what}.run", "train", self.model, *self.task_flags(folder), "--set",
-                 chosen, "--lr", rate, "--epochs", self.epochs["units"], "--limit", self.rows["units"],
-                 "--evaluate", "none", "--out", out, "--resume",
-                 output=os.path.join(out, "delta.safetensors"))
-        return os.path.join(out, "delta.safetensors")
+    # ---- the model that is fine-tuned on all tasks, and which tasks count ----
 
-    def evaluate(self, stage, model, folders, *flags):
-        answer = self.run(stage, "evaluate", model, *self.task_flags(*folders), "--limit",
-                          self.rows["test"], *flags, output=self.path(stage + ".json"))
-        return {row["task"]: row for row in answer["result"]["results"] if "task" in row}
+    def original(self, rate):
+        folder = self.path("original")
+        limit = ["--limit", self.protocol.tuning["rows"]] if self.quick else []
+        self.run("original.run", "train", self.model, *self.flags(), "--full", "--lr", f"{rate:g}", "--warmup-steps", 50,
+                 "--epochs", self.protocol.original_epochs, "--validation-limit", 60, *limit, "--out", folder, "--resume",
+                 output=os.path.join(folder, "model.safetensors"))
+        return folder
 
-    def predict(self, name, folders, *flags):
-        """Scores and losses of every test example, by task."""
-        path = self.path("predicted", name + ".jsonl")
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        self.run(f"predicted/{name}.run", "evaluate", self.model, *self.task_flags(*folders), "--limit",
-                 self.rows["test"], "--predictions", path, *flags, output=path)
+    def predict(self, stage, model, names, *flags, rows=None, threads=0):
+        """Files with scores and losses of every test example, a file per task; by task."""
+        os.makedirs(self.path("predicted"), exist_ok=True)
         found = {}
-        with open(path) as file:
-            for row in map(json.loads, file):
-                score = float(row["correct"]) if "correct" in row else row["score"]
-                task = found.setdefault(row["task"], {"scores": [], "losses": []})
-                task["scores"].append(score)
-                task["losses"].append(row["loss"])
+        for name in names:
+            path = self.path("predicted", f"{stage}-{name}.jsonl")
+            self.run(f"predicted/{stage}-{name}.run", "evaluate", model, *self.flags(name), "--limit",
+                     rows or self.test_rows(name), "--predictions", path, *flags, output=path, threads=threads)
+            found[name] = path
         return found
 
-    def training(self, rate):
-        zero = self.evaluate("evaluated/zero-shot", self.model, self.tasks)
-        matrix, task, random = {}, {}, {}
-        for folder, name in zip(self.tasks, self.names):
-            delta = self.train_units(rate, folder, name, "task", self.base_set(name))
-            matrix[name] = self.evaluate(f"evaluated/{name}-task", self.model, self.tasks, "--delta", delta)
-            task.update(self.predict(f"{name}-task", [folder], "--delta", delta))
-        for seed in range(self.trained_seeds):
-            for folder, name in zip(self.tasks, self.names):
-                delta = self.train_units(rate, folder, name, f"random{seed}", self.random_set(name, seed))
-                row = self.predict(f"{name}-random{seed}", [folder], "--delta", delta)
-                random.setdefault(name, []).append(row[name])
-        return {"zero": zero, "matrix": matrix,
-                "examples": {"zero": self.predict("zero-shot", self.tasks), "task": task, "random": random}}
+    def joined(self, name, paths):
+        """The files one after another, as a file."""
+        target = self.path("joined", name + ".jsonl")
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target + ".part", "w") as out:
+            for path in paths:
+                with open(path) as file:
+                    out.write(file.read())
+        os.rename(target + ".part", target)
+        return target
 
-    def ablate(self, stage, model, scores, rows, *flags):
-        return self.run(stage, "ablate", model, *self.task_flags(), "--limit", rows,
-                        *(part for path in scores for part in ("--scores", path)), *flags,
-                        output=self.path(stage + ".json"))["result"]
+    def eligible(self, zero, original):
+        """Which tasks count, by a rule that looks at neither own nor random units: classification where the
+        fine-tuned model beats always saying the commonest label (binomial test, one-sided), generation
+        where its score beats the base model's (paired t test, upwards), each with p < .01."""
+        test = self.run("tested/original", "test", "--own", self.joined("original", original.values()), "--original",
+                        self.joined("zero", zero.values()))
+        rows = {row["task"]: row for row in test["results"]}
+        found = {}
+        for name, task in self.tasks.items():
+            row = rows[name]
+            if task["type"] == "classification":
+                with open(original[name]) as file:
+                    examples = [json.loads(line) for line in file]
+                labels = [example["label"] for example in examples]
+                majority = max(map(labels.count, labels)) / len(labels)
+                right = sum(example["correct"] for example in examples)
+                p, baseline = at_least_as_many(right, len(examples), majority), majority
+            else:
+                contrast, baseline = row["own_minus_original"]["value"], row["original"]["value"]
+                two_sided = contrast.get("p_t", 1.0)  # no test where all differences are the same
+                p = two_sided / 2 if contrast["difference"] > 0 else 1 - two_sided / 2
+            found[name] = {"value": row["own"]["value"], "baseline": baseline, "zero": row["original"]["value"], "p": p,
+                           "counts": p < 0.01 or self.quick}
+        return found
 
-    def deactivation(self, model):
-        scores = self.detect("original", model)
-        text = ["--text", self.text, "--text-tokens", 20000] if self.text else []
-        main = self.ablate("ablated/main", model, scores, self.rows["test"], "--site", "act", "--top", TOP,
-                           "--random-seeds", self.seeds, "--random-kind", "matched", "--random-kind", "uniform",
-                           *text)
-        doses = self.ablate("ablated/doses", model, scores, self.rows["doses"], "--site", "act",
-                            "--top", "1%", "--top", "3%", "--top", "10%", "--top", "30%",
-                            "--own-only", "--random-seeds", self.seeds)
-        table = {}
-        for aggregate in AGGREGATES:
-            for scope in SCOPES:
-                for site, sites in SITES.items():
+    # ---- units off ----
+
+    def ablate(self, stage, model, scores, names, *flags, rows=None, sets=None):
+        """The command over the tasks named, classification and generation apart where their rows differ; merged."""
+        return self.run(f"ablated/{stage}", "ablate", model, *self.flags(*names), "--limit", rows, "--site", "act",
+                        "--top", TOP, "--random-seeds", sets or self.protocol.sets,
+                        *(part for name in names for part in ("--scores", scores[name])), *flags)
+
+    def off(self, model, scores, counted):
+        text = ["--text", self.text, "--text-tokens", self.protocol.text_tokens] if self.text else []
+        protocol, found = self.protocol, {"main": {}, "controls": {}, "rest": {}}
+        for kind in ("classification", "generation"):
+            names = [n for n in counted if self.tasks[n]["type"] == kind]
+            rest = [n for n, task in self.tasks.items() if task["type"] == kind and n not in counted]
+            rows = protocol.test[kind]
+            if rest:
+                found["rest"][kind] = self.ablate(f"rest-{kind}", model, scores, rest, "--own-only", rows=rows)
+            if not names:
+                continue
+            folder = ["--predictions", self.path("ablated", f"main-{kind}-rows")]
+            found["main"][kind] = self.ablate(f"main-{kind}", model, scores, names, "--own-only", *text, *folder, rows=rows)
+            for control, (flags, many) in CONTROLS.items():
+                if "-text" in control and not self.text:
+                    continue
+                given = flags + (text if "-text" in control else [])
+                found["controls"].setdefault(control, {})[kind] = self.ablate(
+                    f"{control}-{kind}", model, scores, names, "--own-only", *given, rows=rows,
+                    sets=protocol.sets if many else protocol.control_sets)
+        found["matrix"] = self.ablate("matrix", model, scores, counted, rows=protocol.matrix, sets=1)
+        found["doses"] = {top: self.run(f"ablated/dose-{top}", "ablate", model, *self.flags(*counted), "--limit", protocol.doses,
+                                        "--site", "act", "--top", top, "--own-only", "--random-seeds", protocol.control_sets,
+                                        *(part for name in counted for part in ("--scores", scores[name])))
+                          for top in ("1%", "3%", "10%", "30%")}
+        found["table"] = {}
+        for aggregate in ("example", "token", "dataset"):
+            for scope in ("global", "layer"):
+                for site, sites in (("act", ["act"]), ("paper", ["act", "out"])):
                     flags = [part for one in sites for part in ("--site", one)]
-                    table[f"{aggregate} {scope} {site}"] = self.ablate(
-                        f"ablated/{aggregate}-{scope}-{site}", model, scores, self.rows["table"],
-                        "--aggregate", aggregate, "--scope", scope, *flags, "--top", TOP, "--own-only",
-                        "--random-seeds", self.seeds)
-        return {"main": main, "doses": doses, "table": table}
+                    found["table"][f"{aggregate} {scope} {site}"] = self.run(
+                        f"ablated/{aggregate}-{scope}-{site}", "ablate", model, *self.flags(*counted), "--limit", protocol.table,
+                        "--aggregate", aggregate, "--scope", scope, *flags, "--top", TOP, "--own-only", "--random-seeds",
+                        protocol.control_sets, *(part for name in counted for part in ("--scores", scores[name])))
+        return found
+
+    # ---- units trained ----
+
+    def train(self, name, arm, draw, seed, rates):
+        """Predictions of the base model with one set of a task's trained, on the task's test rows."""
+        scope, kind = ARMS[arm]["scope"], ARMS[arm].get("kind")
+        chosen = self.random_sets(name, scope, kind)[draw] if kind else self.own_set(name, scope)
+        rate = rates[name]["random" if kind else "own"]["rate"]
+        which = self.tasks[name]["type"]
+        label = f"{name}-{arm}{draw if kind else ''}-seed{seed}"
+        out = self.path("trained", label)
+        delta = os.path.join(out, "delta.safetensors")
+        self.run(f"trained/{label}.run", "train", self.model, *self.flags(name), "--set", chosen, "--lr", f"{rate:g}",
+                 "--epochs", self.protocol.epochs[which], "--limit", self.protocol.train[which], "--seed", seed, "--evaluate",
+                 "none", "--out", out, "--resume", output=delta, threads=1)
+        return self.predict(f"{arm}{draw if kind else ''}-seed{seed}", self.model, [name], "--delta", delta, threads=1)[name]
+
+    def seeds_of(self, arm):
+        """Own and matched sets are trained from several seeds; the further kinds from the first."""
+        return range(self.protocol.seeds if arm in ("own", "matched") else 1)
+
+    def trained(self, rates, zero, counted):
+        jobs = {}
+        for name in self.tasks:
+            for arm in ARMS:
+                for draw in range(self.protocol.trained_sets if "kind" in ARMS[arm] else 1):
+                    for seed in self.seeds_of(arm):
+                        jobs[name, arm, draw, seed] = functools.partial(self.train, name, arm, draw, seed, rates)
+        paths = dict(zip(jobs, self.stages.side_by_side(jobs.values())))
+        found = {"arms": {}}
+        for arm in (a for a in ARMS if "kind" in ARMS[a]):
+            seeds = self.seeds_of(arm)
+            for group, names in (("counted", counted), ("rest", [n for n in self.tasks if n not in counted])):
+                if not names:
+                    continue
+
+                def file(which, draw, seed):
+                    return self.joined(f"{group}-{which}{draw}-seed{seed}", [paths[n, which, draw, seed] for n in names])
+
+                own = ",".join(file(ARMS[arm]["own"], 0, seed) for seed in seeds)
+                random = [part for draw in range(self.protocol.trained_sets)
+                          for part in ("--random", ",".join(file(arm, draw, seed) for seed in seeds))]
+                found["arms"].setdefault(arm, {})[group] = self.run(
+                    f"tested/{group}-{arm}", "test", "--own", own, *random, "--original",
+                    self.joined(f"{group}-zero", [zero[n] for n in names]))
+        found["matrix"] = self.trained_matrix(counted) if len(counted) > 1 else None
+        return found
+
+    def trained_matrix(self, counted):
+        def row(name):
+            delta = self.path("trained", f"{name}-own-seed0", "delta.safetensors")
+            files = self.predict(f"matrix-{name}", self.model, counted, "--delta", delta, rows=self.protocol.matrix, threads=1)
+            return self.joined(f"matrix-{name}", files.values())
+
+        rows = self.stages.side_by_side([functools.partial(row, name) for name in counted])
+        zero = self.joined("matrix-zero", self.predict("matrix-zero", self.model, counted, rows=self.protocol.matrix).values())
+        return self.run("tested/matrix", "test", "--own", rows[0], "--original", zero,
+                        *(part for name, path in zip(counted, rows) for part in ("--matrix", f"{name}={path}")))["cross_matrix"]
 
     # ---- the whole ----
 
     def estimate(self):
-        """Says how long the study takes, from a short measurement on this machine."""
-        folder = self.tasks[-1]
-        answer = self.run("estimate", "detect", self.model, "--task", folder, "--limit", 60, "--out",
-                          self.path("estimate.safetensors"), output=self.path("estimate.safetensors"))
-        rate = answer["result"]["tokens_per_second"]
-        tokens_per_row, per_row = {}, answer["result"]["tokens"] / answer["result"]["examples"]
-        for task in self.tasks:
-            with open(os.path.join(task, "train.jsonl")) as file:
-                lines = file.readlines()
-            tokens_per_row[task] = (len(lines), sum(map(len, lines)) / len(lines))
-        scale = per_row / tokens_per_row[folder][1]
-        rows = lambda count, limit: min(count, limit) if limit else count
-        total = lambda limit: sum(rows(count, limit) * size * scale for count, size in tokens_per_row.values())
-        # Forward alone where labels are ranked; a text that grows token by token costs more.
-        evaluated = lambda limit: sum(rows(count, limit) * size * scale * (1.8 if self.meta(task)["type"] == "generation"
-                                                                           else 0.6)
-                                      for task, (count, size) in tokens_per_row.items())
-        evaluation = evaluated(self.rows["test"])
-        work = 2 * total(self.rows["detect"]) + 2 * self.epochs["original"] * total(self.rows["original"]) \
-            + (1 + self.trained_seeds) * self.epochs["units"] * total(self.rows["units"]) + 12 * total(200) \
-            + (12 + self.trained_seeds + 1) * evaluation + (2 + len(self.names) + 2 * self.seeds) * evaluation \
-            + 4 * (1 + self.seeds) * evaluated(self.rows["doses"]) \
-            + 12 * (2 + self.seeds) * evaluated(self.rows["table"])
-        print(f"about {work / rate / 60:.0f} minutes on this machine "
-              f"({rate:.0f} tokens/s measured, {work / 1e6:.1f} million tokens of work)", flush=True)
+        """Says how long the study takes, from short stages on this machine."""
+        rows = 8 if self.quick else 48
+
+        def measure(name):
+            start = time.time()
+            self.run(f"estimate/{name}-evaluate", "evaluate", self.model, *self.flags(name), "--limit", rows, threads=1)
+            middle = time.time()
+            out = self.path("estimate", name)
+            self.run(f"estimate/{name}-train.run", "train", self.model, *self.flags(name), "--ffn", "--limit", rows,
+                     "--epochs", 1, "--evaluate", "none", "--save", "delta", "--out", out, "--resume",
+                     output=os.path.join(out, "run.json"), threads=1)
+            return (middle - start) / rows, (time.time() - middle) / rows
+
+        saved = self.path("estimate.json")
+        if not os.path.exists(saved):
+            per_row = dict(zip(self.tasks, self.stages.side_by_side([functools.partial(measure, n) for n in self.tasks])))
+            protocol, seconds = self.protocol, 0.0
+            runs = sum(len(self.seeds_of(arm)) * (protocol.trained_sets if "kind" in ARMS[arm] else 1) for arm in ARMS)
+            off = 1 + 2 + protocol.sets + sum(1 + (protocol.sets if many else protocol.control_sets)
+                                              for _, many in CONTROLS.values())
+            for name, (evaluate, train) in per_row.items():
+                kind = self.tasks[name]["type"]
+                seconds += evaluate * protocol.test[kind] * (off + runs + 2)
+                seconds += evaluate * (protocol.matrix * (2 * len(self.tasks) + 2)
+                                       + (4 * protocol.doses + 12 * protocol.table) * (2 + protocol.control_sets))
+                seconds += train * protocol.train[kind] * protocol.epochs[kind] * runs
+                seconds += train * (1000 * protocol.original_epochs + protocol.tuning["rows"] * 11 + 2 * protocol.detect)
+            minutes = seconds / self.stages.cores / 60
+            with open(saved, "w") as file:
+                json.dump({"minutes": minutes}, file)
+        with open(saved) as file:
+            minutes = json.load(file)["minutes"]
+        print(f"about {minutes:.0f} minutes on this machine's {self.stages.cores} cores, from nothing", flush=True)
+        return minutes
 
     def go(self):
-        start = time.time()
-        self.estimate()
-        settings = self.choose_settings()
-        model = self.original(settings["full"])
-        self.detect("original", model)
-        training = self.training(settings["units"])
-        deactivation = self.deactivation(model)
-        result = {"names": self.names, "types": {self.meta(f)["name"]: self.meta(f)["type"] for f in self.tasks},
-                  "settings": settings, "rows": self.rows, "epochs": self.epochs, "seeds": self.seeds,
-                  "trained_seeds": self.trained_seeds, "top": TOP,
-                  "original": self.read("original.run.json")["result"],
-                  "training": training, "deactivation": deactivation,
-                  "seconds": sum(self.read(stage + ".json")["seconds"] for stage, _ in self.commands),
-                  "this_time_seconds": time.time() - start, "commands": self.commands,
-                  "threads": os.cpu_count()}
+        minutes = self.estimate()
+        self.detect("base", self.model)
+        settings = self.tune()
+        model = self.original(settings["full"]["rate"])
+        zero, original = self.predict("zero", self.model, self.tasks), self.predict("original", model, self.tasks)
+        eligible = self.eligible(zero, original)
+        counted = [name for name in self.tasks if eligible[name]["counts"]]
+        off = self.off(model, self.detect("original", model), counted)
+        trained = self.trained(settings["units"], zero, counted)
+        result = {"tasks": {name: task["type"] for name, task in self.tasks.items()}, "protocol": vars(self.protocol),
+                  "top": TOP, "settings": settings, "eligible": eligible, "counted": counted, "off": off,
+                  "trained": trained, "estimated_minutes": minutes, "seconds": self.stages.seconds(),
+                  "cores": self.stages.cores, "commands": list(self.stages.commands.items())}
         with open(self.path("result.json"), "w") as file:
             json.dump(result, file, indent=1)
         return result
@@ -278,13 +406,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("model")
-    parser.add_argument("tasks")
+    parser.add_argument("tasks", nargs="+")
     parser.add_argument("--work", required=True)
-    parser.add_argument("--text", help="unrelated text whose perplexity is the side effect")
+    parser.add_argument("--text", help="unrelated text: its perplexity is the side effect, its activations a replacement")
     parser.add_argument("--docs", help="page to write")
     parser.add_argument("--quick", action="store_true", help="a few rows of everything, to see that it runs")
     arguments = parser.parse_args()
-    result = Study(arguments).go()
+    try:
+        result = Study(arguments).go()
+    except Failed as failure:
+        sys.exit(str(failure))
     if arguments.docs:
         question1_page.write(result, arguments.docs)
         print(arguments.docs)

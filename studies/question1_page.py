@@ -1,10 +1,25 @@
-"""Writes the measured part of docs/results/question1.md, and its figures beside it, from a study's result."""
+"""Writes docs/results/question1.md, and its figures beside it, from a study's result. No number on the page is typed."""
 import os
 
 from figures import heatmap
-from inference import deviation, diagonal_test, mean, own_minus_random, paired_difference
 
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
+METRIC = {"classification": "accuracy", "generation": "ROUGE-L"}
+# The paper's Llama-2-7b, tables 1 and 2: means of its tasks.
+PAPER = {"classification": {"original": 87.7, "random off": 84.8, "own off": 76.0, "zero-shot": 53.3, "random trained": 54.8,
+                            "own trained": 83.2},
+         "generation": {"original": 45.6, "random off": 42.3, "own off": 32.0, "zero-shot": 19.8, "random trained": 22.5,
+                        "own trained": 37.0}}
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def deviation(values):
+    """Sample standard deviation."""
+    center = mean(values)
+    return (sum((v - center) ** 2 for v in values) / (len(values) - 1)) ** 0.5 if len(values) > 1 else 0.0
 
 
 def p_text(p):
@@ -13,8 +28,12 @@ def p_text(p):
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 
-def interval(low, high):
-    return "undefined" if low is None else f"{low:+.3f} … {high:+.3f}"
+def number(value, digits=3):
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def interval(entry):
+    return "undefined" if entry["low"] is None else f"{entry['low']:+.3f} … {entry['high']:+.3f}"
 
 
 def table(header, rows):
@@ -22,190 +41,347 @@ def table(header, rows):
     return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
+CONTRAST = ["own − random", "95%", "p", "p (BH)", "detectable"]
+
+
 def contrast(entry):
-    return [f"{entry['difference']:+.3f}", interval(entry["low"], entry["high"]), p_text(entry["p"])]
+    """Cells under CONTRAST; the smallest difference that could have been seen stands beside what was not."""
+    seen = entry["p"] is not None and entry["p"] <= 0.05
+    return [f"{entry['difference']:+.3f}", interval(entry), p_text(entry["p"]), p_text(entry["p_adjusted"]),
+            "" if seen or entry["detectable"] is None else number(entry["detectable"])]
 
 
-def deactivation(result):
-    main = result["deactivation"]["main"]
-    header = ["task", "metric", "n", "original", "random off (matched)", "random off (uniform)", "own off",
-              "own − random", "95%", "p"]
+def bold(cells):
+    return [f"**{cell}**" if cell else "" for cell in cells]
+
+
+# ---- units off ----
+
+def off_rows(found, measure):
+    """A row per task and one for their mean, in the metric ("value") or the loss."""
     rows = []
-    for entry in main["results"]:
-        random = {kind: [r["value"] for r in entry["random"] if r["kind"] == kind] for kind in ("matched", "uniform")}
-        rows.append([entry["task"], entry["metric"], str(entry["examples"]), f"{entry['original']['value']:.3f}"]
-                    + [f"{mean(v):.3f} ± {deviation(v):.3f}" for v in random.values()]
-                    + [f"{entry['off'][entry['task']]['value']:.3f}"]
-                    + contrast(entry["own_minus_random"]["matched"]["value"]))
-    for entry in main["averages"]:
-        rows.append([f"**mean of {entry['tasks']}**", entry["metric"], "", f"**{entry['original']['value']:.3f}**"]
-                    + [f"**{entry['random'][kind]['value']:.3f} ± {entry['random'][kind]['value_sd']:.3f}**"
-                       for kind in ("matched", "uniform")] + [f"**{entry['own']['value']:.3f}**"]
-                    + contrast(entry["own_minus_random"]["matched"]["value"]))
-    lines = table(header, rows)
-    rows = [[f"mean of {e['tasks']}, {e['metric']}", f"{e['original']['loss']:.3f}", f"{e['random']['matched']['loss']:.3f}",
-             f"{e['random']['uniform']['loss']:.3f}", f"{e['own']['loss']:.3f}"]
-            + contrast(e["own_minus_random"]["matched"]["loss"]) for e in main["averages"]]
-    lines += ["The same in answer loss (nats per token):", ""]
-    return lines + table(["tasks", "original", "random off (matched)", "random off (uniform)", "own off", "own − random", "95%",
-                          "p"], rows)
+    for entry in found["results"]:
+        random = [row[measure] for row in entry["random"] if row["kind"] == "matched"]
+        cells = [entry["task"], str(entry["examples"])]
+        if measure == "value":
+            cells.append(number(entry.get("majority")))
+        cells += [number(entry["original"][measure]), f"{mean(random):.3f} ± {deviation(random):.3f}",
+                  number(entry["off"][entry["task"]][measure])]
+        cells.append(f"{entry['own_minus_original'][measure]['difference']:+.3f}")
+        rows.append(cells + contrast(entry["own_minus_random"]["matched"][measure]))
+    for entry in found["averages"]:
+        random = entry["random"]["matched"]
+        cells = [f"mean of {entry['tasks']}", ""] + ([""] if measure == "value" else [])
+        cells += [number(entry["original"][measure]), f"{random[measure]:.3f} ± {random[measure + '_sd']:.3f}",
+                  number(entry["own"][measure]), f"{entry['own_minus_original'][measure]['difference']:+.3f}"]
+        rows.append(bold(cells + contrast(entry["own_minus_random"]["matched"][measure])))
+    return rows
+
+
+def off(result):
+    lines = []
+    for kind, found in result["off"]["main"].items():
+        rows = result["protocol"]["test"][kind]
+        lines += [f"### {kind.capitalize()}, up to {rows} test rows each", ""]
+        lines += table(["task", "n", "commonest label", "original", "random off", "own off", "own − original"] + CONTRAST,
+                       off_rows(found, "value"))
+        lines += ["In answer loss (nats per token):", ""]
+        lines += table(["task", "n", "original", "random off", "own off", "own − original"] + CONTRAST, off_rows(found, "loss"))
+        if kind == "classification":
+            lines += label_lines(found)
+    for kind, found in result["off"]["rest"].items():
+        lines += [f"### {kind.capitalize()} tasks that do not count", "", "The fine-tuned model does not do them by the rule "
+                  "above; nothing can be lost that is not there.", ""]
+        lines += table(["task", "n", "commonest label", "original", "random off", "own off", "own − original"] + CONTRAST,
+                       off_rows(found, "value"))
+    return lines
+
+
+def label_lines(found):
+    """Whether answers lose their form or their content."""
+    rows = []
+    for entry in found["results"]:
+        random = [row for row in entry["random"] if row["kind"] == "matched"]
+        own, original = entry["off"][entry["task"]], entry["original"]
+        rows.append([entry["task"], number(original["balanced_accuracy"]),
+                     number(mean([row["balanced_accuracy"] for row in random])), number(own["balanced_accuracy"]),
+                     number(original["label_loss"]), number(mean([row["label_loss"] for row in random])),
+                     number(own["label_loss"])] + contrast(entry["own_minus_random"]["matched"]["label_loss"]))
+    return ["Balanced accuracy, and the loss over the labels alone (which does not see whether an answer still has its form):", ""] \
+        + table(["task", "balanced: original", "random off", "own off", "label loss: original", "random off", "own off"]
+                + CONTRAST, rows)
+
+
+CONTROL_NAMES = {"uniform": "random sets drawn uniformly", "outside": "random sets outside the own one",
+                 "layer": "both chosen within each layer", "mean": "ω at its mean over the task's prompts",
+                 "mean-text": "ω at its mean over unrelated text", "resample": "ω of another prompt's position"}
+
+
+def control_kind(entry):
+    return next(iter(entry["own_minus_random"]))
+
+
+def averages_of(found):
+    """The mean over tasks, or the one task there is."""
+    return found["averages"] or found["results"]
+
+
+def controls(result):
+    rows = []
+    for control, by_kind in [("main", result["off"]["main"])] + list(result["off"]["controls"].items()):
+        for kind, found in by_kind.items():
+            for entry in averages_of(found):
+                sets = len({row["draw"] for row in found["results"][0]["random"]})
+                for measure in ("value", "loss"):
+                    against = entry["own_minus_random"][control_kind(entry)][measure]
+                    rows.append([CONTROL_NAMES.get(control, "as above: ω at zero, matched"), kind,
+                                 METRIC[kind] if measure == "value" else "loss", str(sets),
+                                 f"{entry['own_minus_original'][measure]['difference']:+.3f}"] + contrast(against))
+    return table(["what changes", "tasks", "measure", "sets", "own − original"] + CONTRAST, rows)
+
+
+def in_common(result):
+    """Share of a task's own units that its random sets hold."""
+    rows = []
+    for control in ("main", "uniform", "outside", "layer"):
+        by_kind = result["off"]["main"] if control == "main" else result["off"]["controls"].get(control, {})
+        shares = [row["units_in_common"] / entry["units_off"] for found in by_kind.values() for entry in found["results"]
+                  for row in entry["random"]]
+        if shares:
+            rows.append([{"main": "matched", "layer": "matched, within layers"}.get(control, control),
+                         f"{min(shares):.0%} to {max(shares):.0%}"])
+    return table(["random sets", "own units that they hold"], rows)
 
 
 def side_effect(result):
-    found = result["deactivation"]["main"].get("perplexity")
+    rows, original, tokens = [], None, None
+    for found in result["off"]["main"].values():
+        for entry in found.get("perplexity", []):
+            original, tokens = entry["original"], entry["tokens"]
+            for row in entry["off"]:
+                random = row["random"]["matched"]
+                rows.append([row["task"], f"{row['own']:.1f}", f"{mean(random):.1f} ± {deviation(random):.1f}"])
+    if not rows:
+        return []
+    return ["### Side effect", "", f"Perplexity of {tokens} tokens of unrelated text; with nothing off it is {original:.1f}.", ""] \
+        + table(["units off of", "own", "random"], rows)
+
+
+def matrix_lines(name, matrix, folder, titles, gain):
+    """titles: of rows and of what is shown; gain: which of the two measures' tests are of a fall."""
+    lines = []
+    for measure, what in (("value", "metric"), ("loss", "loss")):
+        path = f"question1-{name}-{measure}.svg"
+        heatmap(os.path.join(folder, path), matrix["tasks"], matrix[f"{measure}_change"], f"Change of {what} {titles[1]}",
+                titles[0], "evaluated on")
+        test = matrix[f"{measure}_test"]
+        verdict = f"p = {p_text(test['p'])}" if test["p"] is not None else "no p, which could not be below one half"
+        fall = " (as a fall)" if measure in gain else ""
+        lines += [f"![Change of {what} {titles[1]}]({path})", "",
+                  f"Change of {what}{fall}: the diagonal lies {test['statistic']:.2f} column standard deviations above the rest, "
+                  f"{verdict} ({'all' if test['exact'] else 'random'} {test['orders']:,} row orders within task types).", ""]
+    return lines
+
+
+def off_matrix(result, folder):
+    found = result["off"]["matrix"]["cross_matrices"]
     if not found:
         return []
-    entry = found[0]
-    rows = [[off["task"], f"{off['own']:.1f}"] + [f"{mean(off['random'][k]):.1f} ± {deviation(off['random'][k]):.1f}"
-                                                 for k in ("matched", "uniform")] for off in entry["off"]]
-    return [f"### Side effect: perplexity of {entry['tokens']} tokens of WikiText-2", "",
-            f"With nothing off it is {entry['original']:.1f}.", ""] \
-        + table(["units off of", "own", "random (matched)", "random (uniform)"], rows)
-
-
-def matrix_lines(name, names, matrix, test, title, folder, row_title, column_title, what):
-    path = f"question1-{name}.svg"
-    heatmap(os.path.join(folder, path), names, matrix, title, row_title, column_title)
-    return [f"![{title}]({path})", "",
-            f"{what}: the diagonal lies {test[0]:.2f} column standard deviations above the rest, "
-            + (f"p = {p_text(test[1])}" if test[1] is not None else "too few tasks for a p")
-            + f" ({test[2]:,} row orders within task types).", ""]
-
-
-def deactivation_matrices(result, folder):
-    found = result["deactivation"]["main"]["cross_matrices"][0]
-    lines = []
-    for key, title in (("value", "Change of metric"), ("loss", "Change of loss")):
-        test = found[f"{key}_test"]
-        lines += matrix_lines(f"off-{key}", found["tasks"], found[f"{key}_change"], (test["statistic"], test["p"], test["orders"]),
-                              f"{title} when a task's units are off", folder, "units off of", "evaluated on",
-                              title + (" (as a drop)" if key == "value" else ""))
-    return lines
-
-
-def training(result):
-    examples, matrix = result["training"]["examples"], result["training"]["matrix"]
-    zero = result["training"]["zero"]
-    header = ["task", "metric", "zero-shot", "random trained", "own trained", "own − random", "95%", "p", "own − zero", "p"]
-    rows, groups = [], {}
-    for name in result["names"]:
-        parts = {"zero": examples["zero"][name], "task": examples["task"][name]}
-        random = examples["random"][name]
-        at_random = [mean(seed["scores"]) for seed in random]
-        against = (parts["task"]["scores"], [seed["scores"] for seed in random])
-        against_zero = [t - z for t, z in zip(parts["task"]["scores"], parts["zero"]["scores"])]
-        found, over_zero = own_minus_random([against]), paired_difference([against_zero])
-        rows.append([name, zero[name]["metric"], f"{zero[name]['value']:.3f}",
-                     f"{mean(at_random):.3f} ± {deviation(at_random):.3f}", f"{matrix[name][name]['value']:.3f}"]
-                    + contrast(found) + [f"{over_zero['difference']:+.3f}", p_text(over_zero["p"])])
-        group = groups.setdefault(zero[name]["metric"], {"zero": [], "random": [], "task": [], "against": [], "over": [],
-                                                         "loss": [], "losses": []})
-        group["zero"].append(zero[name]["value"])
-        group["random"].append(at_random)
-        group["task"].append(matrix[name][name]["value"])
-        group["against"].append(against)
-        group["over"].append(against_zero)
-        group["loss"].append((parts["task"]["losses"], [seed["losses"] for seed in random]))
-        group["losses"].append([mean(parts["zero"]["losses"]), mean([mean(s["losses"]) for s in random]),
-                                mean(parts["task"]["losses"])])
-    losses = []
-    for metric, group in groups.items():
-        by_seed = [mean(column) for column in zip(*group["random"])]
-        found, over_zero = own_minus_random(group["against"]), paired_difference(group["over"])
-        rows.append([f"**mean of {len(group['zero'])}**", metric, f"**{mean(group['zero']):.3f}**",
-                     f"**{mean(by_seed):.3f} ± {deviation(by_seed):.3f}**", f"**{mean(group['task']):.3f}**"]
-                    + contrast(found) + [f"{over_zero['difference']:+.3f}", p_text(over_zero["p"])])
-        losses.append([f"mean of {len(group['zero'])}, {metric}"]
-                      + [f"{mean(column):.3f}" for column in zip(*group["losses"])]
-                      + contrast(own_minus_random(group["loss"])))
-    return table(header, rows) + ["The same in answer loss (nats per token):", ""] \
-        + table(["tasks", "zero-shot", "random trained", "own trained", "own − random", "95%", "p"], losses)
-
-
-def training_matrices(result, folder):
-    names, zero, trained = result["names"], result["training"]["zero"], result["training"]["matrix"]
-    types = [result["types"][name] for name in names]
-    value = [[trained[i][j]["value"] - zero[j]["value"] for j in names] for i in names]
-    loss = [[trained[i][j]["loss"] - zero[j]["loss"] for j in names] for i in names]
-    lines = []
-    for key, title, matrix, gain in (("value", "Change of metric", value, value),
-                                     ("loss", "Change of loss", loss, [[-v for v in row] for row in loss])):
-        lines += matrix_lines(f"trained-{key}", names, matrix, diagonal_test(gain, types),
-                              f"{title} when a task's units are trained on it", folder, "trained on", "evaluated on",
-                              title + (" (as a fall)" if key == "loss" else ""))
-    return lines
+    return ["### Every task's units against every task", "", f"{result['protocol']['matrix']} test rows of each.", ""] \
+        + matrix_lines("off", found[0], folder, ("units off of", "when a task's units are off"), ("value",))
 
 
 def doses(result):
     rows = []
-    for a in result["deactivation"]["doses"]["averages"]:
-        random = a["random"]["matched"]
-        rows.append([a["top"], a["metric"], f"{a['original']['value']:.3f}", f"{random['value']:.3f} ± {random['value_sd']:.3f}",
-                     f"{a['own']['value']:.3f}", f"{a['original']['loss']:.3f}", f"{random['loss']:.3f}",
-                     f"{a['own']['loss']:.3f}"] + contrast(a["own_minus_random"]["matched"]["value"])[2:])
-    return table(["top", "metric", "original", "random off", "own off", "loss: original", "random off", "own off", "p"], rows)
+    for top, found in result["off"]["doses"].items():
+        for a in found["averages"]:
+            random = a["random"]["matched"]
+            rows.append([top, a["metric"], number(a["original"]["value"]), f"{random['value']:.3f} ± {random['value_sd']:.3f}",
+                         number(a["own"]["value"]), number(a["original"]["loss"]), number(random["loss"]),
+                         number(a["own"]["loss"])] + contrast(a["own_minus_random"]["matched"]["loss"]))
+    return table(["top", "metric", "original", "random off", "own off", "loss: original", "random off", "own off"]
+                 + [f"loss: {CONTRAST[0]}"] + CONTRAST[1:], rows)
 
 
 def settings_table(result):
     rows = []
-    for name, found in result["deactivation"]["table"].items():
+    for name, found in result["off"]["table"].items():
         for a in found["averages"]:
             random = a["random"]["matched"]
             rows.append(name.split() + [a["metric"], f"{random['value']:.3f} ± {random['value_sd']:.3f}",
-                                        f"{a['own']['value']:.3f}"]
-                        + contrast(a["own_minus_random"]["matched"]["value"])
-                        + [f"{a['own_minus_random']['matched']['loss']['difference']:+.3f}"])
-    return table(["aggregate", "scope", "site", "metric", "random off", "own off", "own − random", "95%", "p", "loss"], rows)
+                                        number(a["own"]["value"])] + contrast(a["own_minus_random"]["matched"]["loss"]))
+    return table(["aggregate", "scope", "site", "metric", "random off", "own off", f"loss: {CONTRAST[0]}"] + CONTRAST[1:], rows)
+
+
+# ---- units trained ----
+
+ARM_NAMES = {"matched": "matched random sets", "uniform": "random sets drawn uniformly",
+             "outside": "random sets outside the own one", "matched-layer": "both chosen within each layer"}
+
+
+def trained_rows(rows, measure):
+    lines = []
+    for row in rows:
+        random = row["random"][measure]
+        cells = [row.get("task", f"mean of {row['tasks']}"), number(row["original"][measure]),
+                 f"{mean(random):.3f} ± {deviation(random):.3f}", number(row["own"][measure]),
+                 f"{row['own_minus_original'][measure]['difference']:+.3f}"] + contrast(row["own_minus_random"][measure])
+        lines.append(cells if "task" in row else bold(cells))
+    return lines
+
+
+def trained(result):
+    lines = []
+    header = ["task", "zero-shot", "random trained", "own trained", "own − zero-shot"] + CONTRAST
+    for group, title in (("counted", "Tasks that count"), ("rest", "Tasks that do not")):
+        found = result["trained"]["arms"]["matched"].get(group)
+        if not found:
+            continue
+        for metric in sorted({row["metric"] for row in found["results"]}):
+            rows = [row for row in found["results"] + found["averages"] if row["metric"] == metric]
+            name = "accuracy" if metric == "accuracy" else "ROUGE-L"
+            lines += [f"### {title}: {name}", ""] + table(header, trained_rows(rows, "value"))
+            lines += ["In answer loss (nats per token):", ""] + table(header, trained_rows(rows, "loss"))
+    lines += ["### Other random sets, and choosing within layers", ""]
+    rows = []
+    for arm, by_group in result["trained"]["arms"].items():
+        for row in by_group.get("counted", {"averages": []})["averages"]:
+            for measure in ("value", "loss"):
+                rows.append([ARM_NAMES[arm], "accuracy" if row["metric"] == "accuracy" else "ROUGE-L", measure.replace("value", "metric"),
+                             number(mean(row["random"][measure])), number(row["own"][measure])]
+                            + contrast(row["own_minus_random"][measure]))
+    return lines + table(["what changes", "tasks", "measure", "random trained", "own trained"] + CONTRAST, rows)
+
+
+def trained_matrix(result, folder):
+    found = result["trained"]["matrix"]
+    if not found:
+        return []
+    return ["### Every training against every task", ""] + matrix_lines(
+        "trained", found, folder, ("trained on", "when a task's own units are trained on it"), ("loss",))
+
+
+# ---- what it comes to ----
+
+def worst_p(entry):
+    return entry["p_adjusted"] if entry["p_adjusted"] is not None else entry["p"]
+
+
+def verdict_rows(result):
+    """One row per claim of the paper and kind of task; the verdict is the program's (docs/method.md)."""
+    rows = []
+
+    def add(claim, kind, measure, entry):
+        rows.append([claim, kind, measure, f"{entry['difference']:+.3f}", interval(entry), p_text(worst_p(entry)),
+                     entry["verdict"]])
+
+    for kind, found in result["off"]["main"].items():
+        for entry in averages_of(found):
+            for measure in ("value", "loss"):
+                name = METRIC[kind] if measure == "value" else "loss"
+                add("own units off cost more than matched random ones", kind, name,
+                    entry["own_minus_random"]["matched"][measure])
+    for row in result["trained"]["arms"]["matched"].get("counted", {"averages": []})["averages"]:
+        kind = "classification" if row["metric"] == "accuracy" else "generation"
+        for measure in ("value", "loss"):
+            name = METRIC[kind] if measure == "value" else "loss"
+            add("training own units is better than training matched random ones", kind, name, row["own_minus_random"][measure])
+            add("training own units is better than zero-shot", kind, name, row["own_minus_original"][measure])
+    return rows
+
+
+def verdicts(result):
+    lines = table(["the paper's claim", "tasks", "measure", "difference", "95%", "p", "verdict"], verdict_rows(result))
+    rows = []
+    for kind, paper in PAPER.items():
+        found = averages_of(result["off"]["main"][kind])[0] if kind in result["off"]["main"] else None
+        rows.append([kind, "paper, Llama-2-7b"] + [f"{paper[name]:.1f}" for name in paper])
+        if not found:
+            continue
+        metric = found["metric"] if kind == "classification" else "score"
+        ours = [a for a in result["trained"]["arms"]["matched"].get("counted", {"averages": []})["averages"]
+                if a["metric"] == ("accuracy" if metric == "accuracy" else "score")]
+        own = found["own"]["value"] if "own" in found else found["off"][found["task"]]["value"]
+        random = (found["random"]["matched"]["value"] if isinstance(found["random"], dict)
+                  else mean([row["value"] for row in found["random"]]))
+        cells = [found["original"]["value"], random, own]
+        cells += [ours[0]["original"]["value"], mean(ours[0]["random"]["value"]), ours[0]["own"]["value"]] if ours else [None] * 3
+        rows.append(["", "here"] + ["–" if value is None else f"{100 * value:.1f}" for value in cells])
+    return lines + ["Means over tasks, in percent:", ""] + table(
+        ["tasks", "", "original", "random off", "own off", "zero-shot", "random trained", "own trained"], rows)
+
+
+def eligible(result):
+    rows = []
+    for name, found in result["eligible"].items():
+        kind = result["tasks"][name]
+        what = "commonest label" if kind == "classification" else "base model"
+        rows.append([name, kind, number(found["zero"]), number(found["value"]), f"{what}: {found['baseline']:.3f}",
+                     p_text(found["p"]), "yes" if found["counts"] else "no"])
+    return table(["task", "type", "base model", "fine-tuned on all", "to be beaten", "p", "counts"], rows)
+
+
+def losses(tried):
+    return ", ".join(f"{rate}: {loss:.3f}" for rate, loss in tried["losses"].items())
 
 
 def settings(result):
-    chosen = result["settings"]
-    losses = lambda trial: ", ".join(f"{rate}: {loss:.3f}" for rate, loss in trial.items())
-    rows = result["rows"]
-    return [
-        f"- Learning rate of the multi-task fine-tune: **{chosen['full']}**, by mean validation loss over the twelve tasks "
-        f"after one epoch on 200 rows of each ({losses(chosen['full_losses'])}).",
-        f"- Learning rate of neuron-only training: **{chosen['units']}**, by mean validation loss of three tasks "
-        f"({losses(chosen['units_losses'])}).",
-        f"- \"Original\": all parameters, {result['epochs']['original']} epochs over all training rows of all tasks, "
-        "linear schedule, 50 steps of warm-up, AdamW, batches of 16.",
-        f"- Neuron-only training: {result['epochs']['units']} epochs over {rows['units']} rows of the task, top "
-        f"{result['top']} of `act` units detected on the base model; {result['trained_seeds']} layer-matched random sets.",
-        f"- Relevance: {rows['detect']} training rows of each task, `--site paper` (the tables say which part they use).",
-        f"- Tests: the first {rows['test']} test rows of each task ({rows['doses']} for the doses, {rows['table']} for the table "
-        f"of settings); {result['seeds']} random sets of each kind, seeds 0-{result['seeds'] - 1}.",
-        f"- The times of all stages add up to {result['seconds'] / 60:.0f} minutes on {result['threads']} cores.", ""]
+    protocol, chosen = result["protocol"], result["settings"]
+    test, train, epochs = protocol["test"], protocol["train"], protocol["epochs"]
+    lines = [
+        f"- \"Original\": the model fine-tuned on all {len(result['tasks'])} tasks, all parameters, all their training rows, "
+        f"{protocol['original_epochs']} epochs, linear schedule, 50 steps of warm-up, AdamW, batches of 16, learning rate "
+        f"{chosen['full']['rate']:g} ({losses(chosen['full'])}: mean validation loss over tasks after one epoch on "
+        f"{protocol['tuning']['rows']} rows of each).",
+        f"- Relevance: {protocol['detect']} training rows of each task; own sets are the top {result['top']} of `act` units.",
+        f"- Units off: {protocol['sets']} matched random sets, {protocol['control_sets']} of each other kind; up to "
+        f"{test['classification']} test rows of a classification task, {test['generation']} of a generation task.",
+        f"- Units trained, from the base model: up to {train['classification']} training rows for {epochs['classification']} "
+        f"epochs (classification), {train['generation']} for {epochs['generation']} (generation); {protocol['trained_sets']} "
+        f"random sets of each kind; own and matched sets from {protocol['seeds']} training seeds, the other kinds from one.",
+        "- Learning rates are chosen task by task, for own units and for random ones apart (by a matched set that is not among "
+        f"those compared), by validation loss after one epoch on {protocol['tuning']['rows']} rows; a grid grows until its best "
+        "rate lies inside. Other kinds of random sets take the rate of matched ones, own units within layers that of own ones.",
+        f"- Estimated before: {result['estimated_minutes']:.0f} minutes. Measured: the times of all stages add up to "
+        f"{result['seconds'] / 60:.0f} minutes, of which many ran side by side on {result['cores']} cores.", ""]
+    rows = [[name, f"{arms['own']['rate']:g}", losses(arms["own"]), f"{arms['random']['rate']:g}", losses(arms["random"])]
+            for name, arms in chosen["units"].items()]
+    return lines + table(["task", "rate, own", "validation losses", "rate, random", "validation losses"], rows)
 
 
 def commands(result):
     """One command of each kind, as it was run."""
     seen, lines = set(), []
     for stage, command in result["commands"]:
-        kind = stage.split("/")[0] + (" random" if "random" in stage else "")
-        if kind in seen or stage == "estimate":
+        parts = command.split()
+        kind = (stage.split("/")[0], parts[1], "--random" in parts)
+        if kind in seen or stage.startswith("estimate"):
             continue
         seen.add(kind)
-        lines.append(f"# {stage}")
-        lines.append(command)
+        lines += [f"# {stage}", command]
     return ["```sh", *lines, "```", ""]
 
 
 def measured(result, folder):
     return "\n".join(
-        ["## Settings", ""] + settings(result)
-        + ["## Units off, in the fine-tuned model", ""] + deactivation(result)
-        + ["± is the standard deviation over random sets; p asks whether the own set is one more random one, the interval is of "
-           "its difference from the mean of random sets (docs/method.md).", ""]
-        + side_effect(result)
-        + ["### Every task's units against every task", ""] + deactivation_matrices(result, folder)
-        + ["### Dose", ""] + doses(result)
+        ["## What agrees with the paper", "", "The verdict is that of `taskneuron` (docs/method.md): *agrees* needs a corrected p "
+         "of at most .05 and the whole interval on the claimed side; *does not*: the interval leaves out every difference on "
+         "the claimed side; everything else is *undetermined*. p: corrected where several were asked.", ""] + verdicts(result)
+        + ["## Which tasks count", "", "Decided before any unit was switched off or trained: a classification task counts if the "
+           "fine-tuned model beats always saying the commonest label (binomial test, one-sided), a generation task if its ROUGE-L "
+           "beats the base model's (paired t test, upwards), each with p < .01.", ""] + eligible(result)
+        + ["## Settings", ""] + settings(result)
+        + ["## Units off, in the fine-tuned model", "", "± is the standard deviation over random sets; p asks whether the own set "
+           "is one more random one, detectable is the smallest difference that would have been seen with a power of 80%.", ""]
+        + off(result)
+        + ["### Does the answer depend on how units are switched off, or on the control?", ""] + controls(result) + in_common(result)
+        + side_effect(result) + off_matrix(result, folder)
+        + ["### Dose", "", f"{result['protocol']['doses']} test rows, {result['protocol']['control_sets']} random sets.", ""] + doses(result)
         + ["### What the paper leaves open: aggregate, scope, site", "",
-           f"Top {result['top']}, `act` alone or `act` and `out` ranked together (`paper`); the last column is own − random "
-           "in loss.", ""] + settings_table(result)
-        + ["## Units trained, from the base model", ""] + training(result)
-        + ["### Every training against every task", ""] + training_matrices(result, folder)
-        + ["## Commands", "", "One of each kind; TEXT is the unrelated text.", ""]
-        + commands(result))
+           f"Top {result['top']}, `act` alone or `act` and `out` ranked together (`paper`), {result['protocol']['table']} test "
+           "rows.", ""] + settings_table(result)
+        + ["## Units trained, from the base model", ""] + trained(result) + trained_matrix(result, folder)
+        + ["## Commands", "", "One of each kind; TEXT is the unrelated text.", ""] + commands(result))
 
 
 def write(result, path):

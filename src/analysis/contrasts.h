@@ -7,18 +7,24 @@
 
 namespace taskneuron {
 
-// A task with its own units off beside what that is compared with.
+// A task with its own units changed beside what that is compared with. Several measurements in one
+// place are those of trainings from several seeds; their mean counts.
 struct OwnAndOriginal {
-  const Measurement* own = nullptr;
+  std::vector<const Measurement*> own;
   const Measurement* original = nullptr;
 };
 struct OwnAndRandom {
-  const Measurement* own = nullptr;
-  const std::vector<Measurement>* random = nullptr;
+  std::vector<const Measurement*> own;
+  std::vector<std::vector<const Measurement*>> random;  // by set
 };
+
+OwnAndRandom own_and_random(const Measurement& own, const RandomRows& random);
 
 // In every measure, over the tasks given; label loss where all of them rank labels.
 MeasureContrasts own_minus_original(const std::vector<OwnAndOriginal>& tasks);
 MeasureContrasts own_minus_random(const std::vector<OwnAndRandom>& tasks, std::uint64_t seed);
+
+// Corrects each measure over the contrasts given.
+void adjust_measures(const std::vector<MeasureContrasts*>& family);
 
 }  // namespace taskneuron

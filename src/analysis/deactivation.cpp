@@ -10,8 +10,6 @@
 
 namespace taskneuron {
 
-namespace {
-
 Measurement measured(const TaskResult& result) {
   Measurement measurement{result.value, result.standard_error, result.loss, {}, {}, {}};
   for (const Prediction& prediction : result.predictions) {
@@ -21,6 +19,8 @@ Measurement measured(const TaskResult& result) {
   measurement.labels = label_metrics(result.predictions);
   return measurement;
 }
+
+namespace {
 
 std::size_t set_of(const std::vector<TaskSets>& sets, const std::string& task) {
   for (std::size_t i = 0; i < sets.size(); ++i) {
@@ -32,9 +32,9 @@ std::size_t set_of(const std::vector<TaskSets>& sets, const std::string& task) {
 
 void contrast(const DeactivatedTask& task, ConditionRows& rows, std::uint64_t seed) {
   const Measurement& own = *rows.off[task.own];
-  rows.own_minus_original = own_minus_original({{&own, &task.original}});
+  rows.own_minus_original = own_minus_original({{{&own}, &task.original}});
   for (auto& item : rows.random) {
-    item.second.own_minus_random = own_minus_random({{&own, &item.second.by_draw}}, seed);
+    item.second.own_minus_random = own_minus_random({own_and_random(own, item.second)}, seed);
   }
 }
 
@@ -73,7 +73,8 @@ DeactivatedTask deactivate(const Decoder& decoder, const TaskEvaluation& evaluat
   for (const Condition& condition : conditions) {
     ConditionRows& rows = result.conditions.emplace_back();
     const auto off = [&](const NeuronSet& set, const EvaluatedRow& row) {
-      return evaluate(set_variant(decoder, set, condition.mode, row.units_of), row);
+      return evaluate(set_variant(decoder, set, condition.mode, options.references, row.units_of),
+                      row);
     };
     for (std::size_t i = 0; i < condition.sets->size(); ++i) {
       const TaskSets& sets = (*condition.sets)[i];

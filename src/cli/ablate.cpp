@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "cli/provenance.h"
+#include "cli/references.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron::cli {
@@ -112,9 +113,10 @@ class TextEvaluation {
   }
 
   std::int64_t size() const { return static_cast<std::int64_t>(ids_.size()); }
+  const std::vector<std::int64_t>& ids() const { return ids_; }
 
   // Perplexity with every set of the conditions off, and as the model is.
-  void run(AblateReport& report) const {
+  void run(AblateReport& report, const References& references) const {
     std::int64_t runs = 1;
     for (const Condition& condition : report.conditions) {
       for (const TaskSets& sets : *condition.sets) {
@@ -128,7 +130,7 @@ class TextEvaluation {
     for (const Condition& condition : report.conditions) {
       std::vector<SideEffect>& effects = report.side_effects.emplace_back();
       const auto off = [&](const NeuronSet& set) {
-        return perplexity(set_variant(decoder_, set, condition.mode, ""), bar);
+        return perplexity(set_variant(decoder_, set, condition.mode, references, ""), bar);
       };
       for (const TaskSets& sets : *condition.sets) {
         SideEffect& effect = effects.emplace_back();
@@ -155,17 +157,32 @@ class TextEvaluation {
   BatchLimits limits_;
 };
 
+ReferenceRuns::Request reference_request(const Options& options, const std::vector<Dose>& doses,
+                                         const std::optional<TextEvaluation>& text) {
+  ReferenceRuns::Request request;
+  for (const std::string& mode : options.modes) request.modes.push_back(parse_mode(mode));
+  for (const Dose& dose : doses) {
+    for (const TaskSets& sets : dose.sets) {
+      for (const auto& site : sets.own.sites) request.sites.insert(site.first);
+    }
+  }
+  if (text) request.text = text->ids();
+  request.seed = options.seed;
+  return request;
+}
+
 DeactivatedTask ablate_task(const Options& options, const LoadedModel& model,
                             const ExampleEncoder& encoder, const std::string& folder,
-                            const std::vector<Condition>& conditions) {
+                            const std::vector<Condition>& conditions, ReferenceRuns& references) {
   const Task task = load_task(folder);
   const TaskEvaluation evaluation(task, options.data.split,
                                   load_split(task, options.data.split, options.data.limit), encoder,
                                   {});
   note_truncated(task.name, evaluation.truncated(), evaluation.examples());
+  DeactivationOptions how;
+  how.references = references.of_task(task, options.data.split);
   const std::int64_t runs = deactivation_runs(conditions, task.name, options.others());
   Progress bar(fmt::format("ablate {}", task.name), runs * evaluation.examples());
-  DeactivationOptions how;
   how.others = options.others();
   how.seed = options.seed;
   how.limits = options.data.fit(model.checkpoint(), model.decoder(), evaluation.demand()).limits;
@@ -204,6 +221,7 @@ void run(const Options& options) {
   const std::vector<Dose> doses = make_doses(options, model, scores);
   std::optional<TextEvaluation> text;
   if (!options.text.empty()) text.emplace(options, model);
+  ReferenceRuns references(options.data, model, encoder, reference_request(options, doses, text));
   AblateReport report;
   report.seed = options.seed;
   for (const Dose& dose : doses) {
@@ -213,9 +231,10 @@ void run(const Options& options) {
   }
   blame_weights(model.checkpoint(), [&] {
     for (const std::string& folder : options.data.tasks) {
-      report.tasks.push_back(ablate_task(options, model, encoder, folder, report.conditions));
+      report.tasks.push_back(
+          ablate_task(options, model, encoder, folder, report.conditions, references));
     }
-    if (text) text->run(report);
+    if (text) text->run(report, references.of_text());
   });
   adjust_families(report.tasks);
   report.warnings = ablate_warnings(report, scores, {prompt.hash(), model.checkpoint().hash()});
@@ -229,6 +248,7 @@ void run(const Options& options) {
                {"template_hash", prompt.hash()},
                {"seed", options.seed},
                {"deltas", deltas_json(delta_inputs(options.model.deltas))}});
+  if (!references.json().empty()) json["references"] = references.json();
   json.update(report.json());
   options.result.write(json);
   if (!options.common.json) return report.print();

@@ -49,10 +49,6 @@ std::vector<AblateWarning> ablate_warnings(const AblateReport& report,
                                            const std::vector<Scores>& scores,
                                            const RunHashes& hashes);
 
-// What is claimed of each measure when a task's own units are off: the metric falls, losses rise.
-constexpr Claim kValueClaim = Claim::kLower;
-constexpr Claim kLossClaim = Claim::kHigher;
-
 // Pairs of conditions (activation, parameter) that are one function.
 std::vector<std::pair<std::size_t, std::size_t>> agreeing(const std::vector<Condition>& conditions);
 

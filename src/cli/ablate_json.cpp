@@ -1,15 +1,11 @@
 // What `ablate --json` prints (docs/formats/results.md).
 #include "cli/ablate.h"
+#include "cli/contrast_output.h"
 #include "taskneuron/base/statistics.h"
 
 namespace taskneuron::cli {
 
 namespace {
-
-template <typename Value>
-OutputJson or_null(const std::optional<Value>& value) {
-  return value ? OutputJson(*value) : OutputJson(nullptr);
-}
 
 OutputJson measurement_json(const Measurement& row) {
   OutputJson json = {{"value", row.value}, {"stderr", row.standard_error}, {"loss", row.loss}};
@@ -18,47 +14,6 @@ OutputJson measurement_json(const Measurement& row) {
     json["label_loss"] = row.labels->loss;
   }
   return json;
-}
-
-OutputJson contrast_json(const Contrast& contrast, Claim claim) {
-  OutputJson json = {{"difference", contrast.difference}};
-  json["low"] = contrast.interval ? OutputJson(contrast.interval->low) : OutputJson(nullptr);
-  json["high"] = contrast.interval ? OutputJson(contrast.interval->high) : OutputJson(nullptr);
-  if (!contrast.interval) json["no_interval"] = contrast.no_interval;
-  json["p"] = or_null(contrast.p());
-  json["p_adjusted"] = or_null(contrast.p_adjusted);
-  if (contrast.test) {
-    json["t"] = contrast.test->t;
-    json["df"] = contrast.test->df;
-    json["p_t"] = contrast.test->p;
-  } else {
-    json["no_test"] = contrast.no_test;
-  }
-  if (contrast.randomisation) {
-    json["p_randomisation"] = or_null(contrast.randomisation->p);
-    json["smallest_p_randomisation"] = contrast.randomisation->smallest_p;
-    json["orders"] = contrast.randomisation->orders;
-    json["exact"] = contrast.randomisation->exact;
-    json["sets"] = contrast.sets;
-  }
-  json["detectable"] = or_null(contrast.detectable);
-  json["examples"] = contrast.examples;
-  json["verdict"] = verdict_name(judge(contrast, claim));
-  return json;
-}
-
-OutputJson contrasts_json(const MeasureContrasts& contrasts) {
-  OutputJson json = {{"value", contrast_json(contrasts.value, kValueClaim)},
-                     {"loss", contrast_json(contrasts.loss, kLossClaim)}};
-  if (contrasts.label_loss) {
-    json["label_loss"] = contrast_json(*contrasts.label_loss, kLossClaim);
-  }
-  return json;
-}
-
-OutputJson test_json(const DiagonalTest& test) {
-  return {{"statistic", test.statistic}, {"p", or_null(test.p)}, {"smallest_p", test.smallest_p},
-          {"orders", test.orders},       {"exact", test.exact},  {"permuted", "within task type"}};
 }
 
 OutputJson random_json(const DeactivatedTask& task, const Condition& condition, std::size_t number,
@@ -97,12 +52,13 @@ OutputJson task_json(const DeactivatedTask& task, const Condition& condition, st
   if (task.original.labels) entry["majority"] = task.original.labels->majority;
   entry["random"] = random_json(task, condition, number, seed);
   for (const auto& [kind, random] : rows.random) {
-    entry["own_minus_random"][random_kind_name(kind)] = contrasts_json(random.own_minus_random);
+    entry["own_minus_random"][random_kind_name(kind)] =
+        contrasts_json(random.own_minus_random, kOffClaims);
   }
   for (std::size_t i = 0; i < rows.off.size(); ++i) {
     if (rows.off[i]) entry["off"][(*condition.sets)[i].task] = measurement_json(*rows.off[i]);
   }
-  entry["own_minus_original"] = contrasts_json(rows.own_minus_original);
+  entry["own_minus_original"] = contrasts_json(rows.own_minus_original, kOffClaims);
   return entry;
 }
 
@@ -120,9 +76,9 @@ OutputJson average_json(const AverageRows& average, const Condition& condition) 
                              {"value_sd", random.value_deviation},
                              {"loss", random.loss},
                              {"loss_sd", random.loss_deviation}};
-    entry["own_minus_random"][name] = contrasts_json(random.own_minus_random);
+    entry["own_minus_random"][name] = contrasts_json(random.own_minus_random, kOffClaims);
   }
-  entry["own_minus_original"] = contrasts_json(average.own_minus_original);
+  entry["own_minus_original"] = contrasts_json(average.own_minus_original, kOffClaims);
   return entry;
 }
 

@@ -2,16 +2,12 @@
 #include <fmt/format.h>
 
 #include "cli/ablate.h"
+#include "cli/contrast_output.h"
 #include "taskneuron/base/statistics.h"
 
 namespace taskneuron::cli {
 
 namespace {
-
-std::string p_value(const std::optional<double>& p) {
-  if (!p) return "–";
-  return *p < 0.001 ? fmt::format("{:.1e}", *p) : fmt::format("{:.3f}", *p);
-}
 
 std::string random_name(RandomKind kind, std::size_t sets) {
   return fmt::format("random ({}), {} set{}", random_kind_name(kind), sets, sets == 1 ? "" : "s");
@@ -99,38 +95,9 @@ void add_average(RowTable& table, const AverageRows& average, std::size_t sets) 
   table.row("its own", average.own, "", loss(average.own_loss), "", "", "");
 }
 
-class ContrastTable {
- public:
-  void add(const std::string& task, const std::string& metric, const std::string& against,
-           const MeasureContrasts& contrasts) {
-    row(task, metric, against, contrasts.value, kValueClaim);
-    row(task, "loss", against, contrasts.loss, kLossClaim);
-    if (contrasts.label_loss) row(task, "label loss", against, *contrasts.label_loss, kLossClaim);
-  }
-  void print() const { table_.print(); }
-
- private:
-  void row(const std::string& task, const std::string& measure, const std::string& against,
-           const Contrast& contrast, Claim claim) {
-    const std::optional<double> p_sets =
-        contrast.randomisation ? contrast.randomisation->p : std::nullopt;
-    const bool seen = contrast.p() && *contrast.p() <= kAlpha;
-    table_.add({task, measure, against, fmt::format("{:+.4f}", contrast.difference),
-                contrast.interval ? fmt::format("{:+.4f} … {:+.4f}", contrast.interval->low,
-                                                contrast.interval->high)
-                                  : "undefined",
-                contrast.test ? p_value(contrast.test->p) : "–", p_value(p_sets),
-                p_value(contrast.p_adjusted),
-                seen || !contrast.detectable ? "" : fmt::format("{:.4f}", *contrast.detectable),
-                verdict_name(judge(contrast, claim))});
-  }
-  Table table_ = Table({"task", "measure", "its own −", "difference", "95%", "p (t)", "p (sets)",
-                        "p (BH)", "detectable", "own matters"});
-};
-
 void print_contrasts(const AblateReport& report, std::size_t number,
                      const std::vector<AverageRows>& averages) {
-  ContrastTable table;
+  ContrastTable table(kOffClaims, "own matters");
   const auto add = [&](const std::string& task, const std::string& metric, const auto& rows) {
     table.add(task, metric, "original", rows.own_minus_original);
     for (const auto& [kind, random] : rows.random) {
@@ -145,37 +112,12 @@ void print_contrasts(const AblateReport& report, std::size_t number,
   }
   fmt::print("\n");
   table.print();
-  fmt::print(
-      "95%: over examples and sets; p (t): own set as one more draw beside the random sets, or "
-      "paired "
-      "over examples;\np (sets): which set is the own one, exchanged; p (BH): the p that counts, "
-      "corrected over tasks; detectable: smallest\ndifference seen with a power of 80%; own "
-      "matters: "
-      "value lower, or loss higher, than with those units off\n");
 }
 
-void print_matrix(const std::vector<DeactivatedTask>& tasks,
-                  const std::vector<std::vector<double>>& matrix, const DiagonalTest& test,
-                  const std::string& what) {
-  std::vector<std::string> header = {fmt::format("units off \\ {}", what)};
-  for (const DeactivatedTask& task : tasks) header.push_back(task.task);
-  Table table(header);
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    std::vector<std::string> row = {tasks[i].task};
-    for (const double value : matrix[i]) row.push_back(fmt::format("{:+.4f}", value));
-    table.add(row);
-  }
-  fmt::print("\n");
-  table.print();
-  fmt::print("diagonal above the rest: {:.3f} standard deviations, ", test.statistic);
-  const std::string orders =
-      fmt::format("{} {} row orders within task types", test.exact ? "all" : "random", test.orders);
-  if (test.p) {
-    fmt::print("p = {} ({}; smallest possible {})\n", p_value(test.p), orders,
-               p_value(test.smallest_p));
-  } else {
-    fmt::print("no p ({}: none could be below .5)\n", orders);
-  }
+std::vector<std::string> names_of(const std::vector<DeactivatedTask>& tasks) {
+  std::vector<std::string> names;
+  for (const DeactivatedTask& task : tasks) names.push_back(task.task);
+  return names;
 }
 
 void print_side_effects(const AblateReport& report, std::size_t number) {
@@ -229,8 +171,10 @@ void AblateReport::print() const {
         "over labels, −log p(right label | the labels)\n");
     print_contrasts(*this, c, averages);
     if (const auto matrix = cross_matrix(tasks, *conditions[c].sets, c, seed)) {
-      print_matrix(tasks, matrix->value, matrix->value_test, "change of metric");
-      print_matrix(tasks, matrix->loss, matrix->loss_test, "change of loss");
+      print_matrix(names_of(tasks), matrix->value, matrix->value_test,
+                   {"units off", "change of metric"});
+      print_matrix(names_of(tasks), matrix->loss, matrix->loss_test,
+                   {"units off", "change of loss"});
     }
     if (!side_effects.empty()) print_side_effects(*this, c);
   }

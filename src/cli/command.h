@@ -34,6 +34,7 @@ void add_ablate(CLI::App& app);
 void add_fidelity(CLI::App& app);
 void add_tasks(CLI::App& app);
 void add_convert(CLI::App& app);
+void add_test(CLI::App& app);
 void add_train(CLI::App& app);
 void add_apply(CLI::App& app);
 void add_completion(CLI::App& app);

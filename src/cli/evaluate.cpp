@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/prediction_json.h"
 #include "cli/provenance.h"
+#include "cli/references.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/evaluate/variant.h"
@@ -26,16 +27,41 @@ struct Options {
   bool allow_other_weights = false;
 };
 
-std::vector<Variant> make_variants(const Options& options, const LoadedModel& model) {
+std::vector<NeuronSet> load_sets(const Options& options, const LoadedModel& model) {
+  std::vector<NeuronSet> sets;
+  for (const std::string& path : options.sets) {
+    sets.push_back(load_set(path));
+    require_fit(sets.back(), model.checkpoint().config(), model.checkpoint().hash(),
+                options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
+  }
+  return sets;
+}
+
+// The model as it is, and with each set changed.
+std::vector<Variant> make_variants(const Options& options, const LoadedModel& model,
+                                   const std::vector<NeuronSet>& sets,
+                                   const References& references) {
   std::vector<Variant> variants;
   variants.push_back(original_variant(model.decoder()));
-  for (const std::string& path : options.sets) {
-    const NeuronSet set = load_set(path);
-    require_fit(set, model.checkpoint().config(), model.checkpoint().hash(),
-                options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
-    variants.push_back(set_variant(model.decoder(), set, parse_mode(options.mode), path));
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    variants.push_back(set_variant(model.decoder(), sets[i], parse_mode(options.mode), references,
+                                   options.sets[i]));
   }
   return variants;
+}
+
+ReferenceRuns::Request reference_request(const Options& options, const LoadedModel& model,
+                                         const std::vector<NeuronSet>& sets) {
+  ReferenceRuns::Request request;
+  if (sets.empty()) return request;
+  request.modes = {parse_mode(options.mode)};
+  for (const NeuronSet& set : sets) {
+    for (const auto& site : set.sites) request.sites.insert(site.first);
+  }
+  if (!options.text.empty()) {
+    request.text = model.tokenizer().encode(read_file(options.text), SpecialTokens::kLeaveOut);
+  }
+  return request;
 }
 
 std::optional<Scoring> parse_scoring(const std::string& name) {
@@ -92,8 +118,18 @@ void write_predictions(AtomicFile& file, const TaskResult& result, const std::st
   }
 }
 
-OutputJson run_text(const Options& options, const LoadedModel& model,
-                    const std::vector<Variant>& variants, Table& table) {
+// What is evaluated, and where rows of results go.
+struct Run {
+  const Options& options;
+  const LoadedModel& model;
+  const ExampleEncoder& encoder;
+  const std::vector<NeuronSet>& sets;
+  ReferenceRuns& references;
+  Table& table;
+};
+
+OutputJson run_text(const Run& run) {
+  const auto& [options, model, encoder, sets, references, table] = run;
   const std::vector<std::int64_t> ids =
       model.tokenizer().encode(read_file(options.text), SpecialTokens::kLeaveOut);
   const std::int64_t window = model.encoder_options(options.data).max_tokens;
@@ -103,7 +139,7 @@ OutputJson run_text(const Options& options, const LoadedModel& model,
                perplexity_demand(static_cast<std::int64_t>(ids.size()), window))
           .limits;
   OutputJson results = OutputJson::array();
-  for (const Variant& variant : variants) {
+  for (const Variant& variant : make_variants(options, model, sets, references.of_text())) {
     Progress bar("perplexity", static_cast<std::int64_t>(ids.size()) / window + 1);
     const PerplexityResult result = evaluate_perplexity(
         *variant.decoder, *variant.hook, ids, window, limits,
@@ -121,14 +157,15 @@ OutputJson run_text(const Options& options, const LoadedModel& model,
   return results;
 }
 
-OutputJson run_task(const Options& options, const LoadedModel& model, const std::string& folder,
-                    const ExampleEncoder& encoder, const std::vector<Variant>& variants,
-                    AtomicFile* predictions, Table& table) {
+OutputJson run_task(const Run& run, const std::string& folder, AtomicFile* predictions) {
+  const auto& [options, model, encoder, sets, references, table] = run;
   const Task task = load_task(folder);
   const TaskEvaluation evaluation(task, options.data.split,
                                   load_split(task, options.data.split, options.data.limit), encoder,
                                   evaluation_options(options));
   note_truncated(task.name, evaluation.truncated(), evaluation.examples());
+  const std::vector<Variant> variants =
+      make_variants(options, model, sets, references.of_task(task, options.data.split));
   const BatchLimits limits =
       options.data.fit(model.checkpoint(), model.decoder(), evaluation.demand()).limits;
   OutputJson results = OutputJson::array();
@@ -167,18 +204,19 @@ void run(const Options& options) {
   const PromptTemplate prompt = find_template(options.data, options.model.folder);
   const LoadedModel model(options.model);
   const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
-  const std::vector<Variant> variants = make_variants(options, model);
+  const std::vector<NeuronSet> sets = load_sets(options, model);
+  ReferenceRuns references(options.data, model, encoder, reference_request(options, model, sets));
   Table table({"task", "split", "metric", "value", "stderr", "loss ± 95%", "n", "units changed"});
+  const Run run{options, model, encoder, sets, references, table};
   OutputJson results = OutputJson::array();
   const auto take = [&](const OutputJson& entries) {
     for (const OutputJson& entry : entries) results.push_back(entry);
   };
   blame_weights(model.checkpoint(), [&] {
     for (const std::string& folder : options.data.tasks) {
-      take(run_task(options, model, folder, encoder, variants,
-                    predictions ? &*predictions : nullptr, table));
+      take(run_task(run, folder, predictions ? &*predictions : nullptr));
     }
-    if (!options.text.empty()) take(run_text(options, model, variants, table));
+    if (!options.text.empty()) take(run_text(run));
   });
   if (predictions) predictions->commit();
   OutputJson json = model.named();
@@ -187,6 +225,7 @@ void run(const Options& options) {
                {"template_hash", prompt.hash()},
                {"deltas", deltas_json(delta_inputs(options.model.deltas))}});
   if (!options.sets.empty()) json["mode"] = options.mode;
+  if (!references.json().empty()) json["references"] = references.json();
   json["results"] = results;
   options.result.write(json);
   if (!options.common.json) return table.print();

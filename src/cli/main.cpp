@@ -151,6 +151,7 @@ int run(int argc, char** argv) {
   add_fidelity(app);
   add_tasks(app);
   add_convert(app);
+  add_test(app);
   add_train(app);
   add_apply(app);
   add_completion(app);

@@ -44,6 +44,7 @@ struct Measurement {
   std::vector<double> losses;
   std::optional<LabelMetrics> labels;  // where labels are ranked
 };
+Measurement measured(const TaskResult& result);
 
 // The same difference in each measure.
 struct MeasureContrasts {
@@ -97,6 +98,7 @@ struct EvaluatedRow {
 struct DeactivationOptions {
   OtherTasks others = OtherTasks::kSwitchOff;
   std::uint64_t seed = 0;  // of the randomisation
+  References references;   // as far as the conditions' modes need them
   BatchLimits limits;
   EvaluationProgress progress;
   // Called with every evaluation when it is done; may be left out.

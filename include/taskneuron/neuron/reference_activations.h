@@ -1,0 +1,75 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "taskneuron/data/batching.h"
+#include "taskneuron/model/decoder.h"
+#include "taskneuron/neuron/neuron_set.h"
+
+namespace taskneuron {
+
+struct ReferenceOptions {
+  std::set<Site> sites;
+  std::int64_t positions = 512;  // that resampling draws from; fewer where the texts have fewer
+  std::uint64_t seed = 0;        // which positions
+  BatchLimits limits;
+};
+
+// What units do on reference texts: ω's mean over all positions, and ω itself at some of them.
+class ReferenceActivations {
+ public:
+  // Runs the texts (ids, none empty) through the model. progress: tokens since the last call.
+  // Throws Error for no texts, or if an activation is not finite.
+  ReferenceActivations(const Decoder& decoder, const std::vector<std::vector<std::int64_t>>& texts,
+                       const ReferenceOptions& options,
+                       const std::function<void(std::int64_t tokens)>& progress);
+
+  // float32 [width].
+  const at::Tensor& mean(Site site, std::int64_t layer) const { return means_.at({site, layer}); }
+  // [positions, width], in the model's compute dtype. Row i is of one position in every layer.
+  const at::Tensor& samples(Site site, std::int64_t layer) const {
+    return samples_.at({site, layer});
+  }
+  std::int64_t sampled() const { return sampled_; }
+  std::int64_t tokens() const { return tokens_; }
+
+ private:
+  using Place = std::pair<Site, std::int64_t>;
+  std::map<Place, at::Tensor> means_;
+  std::map<Place, at::Tensor> samples_;
+  std::int64_t sampled_ = 0;
+  std::int64_t tokens_ = 0;
+};
+
+// Puts the mean of the reference in place of ω of the set's units.
+class MeanHook : public SetHook {
+ public:
+  MeanHook(const NeuronSet& set, const ReferenceActivations& reference);
+  bool wants_offset(Site site, std::int64_t layer) const override;
+  at::Tensor offset(Site site, std::int64_t layer, const RowTokens& rows) const override;
+
+ private:
+  std::map<std::pair<Site, std::int64_t>, at::Tensor> offsets_;  // float32 [width]
+};
+
+// Puts ω of a sampled reference position in place of ω of the set's units: all of a position's
+// units in all layers from the same one. Which one depends on seed, token and position in the text
+// alone, so that neither batches nor shared prefixes change it. Borrows the reference.
+class ResampleHook : public SetHook {
+ public:
+  ResampleHook(const NeuronSet& set, const ReferenceActivations& reference, std::uint64_t seed);
+  bool wants_offset(Site site, std::int64_t layer) const override;
+  at::Tensor offset(Site site, std::int64_t layer, const RowTokens& rows) const override;
+
+ private:
+  const ReferenceActivations& reference_;
+  std::uint64_t seed_;
+  std::map<std::pair<Site, std::int64_t>, at::Tensor> chosen_;  // [width], 1 at the set's units
+};
+
+}  // namespace taskneuron

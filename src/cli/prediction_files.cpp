@@ -1,0 +1,91 @@
+#include "cli/prediction_files.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "base/json.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/statistics.h"
+
+namespace taskneuron::cli {
+
+namespace {
+
+Prediction read_prediction(const JsonView& row) {
+  Prediction prediction;
+  prediction.index = row.at("index").integer();
+  prediction.loss = row.at("loss").number();
+  if (const auto correct = row.find("correct")) {
+    prediction.score = correct->boolean() ? 1 : 0;
+    for (const JsonView& score : row.at("scores").array()) {
+      prediction.scores.push_back(score.number());
+    }
+    prediction.gold = row.at("label").integer();
+    const auto labels = static_cast<std::int64_t>(prediction.scores.size());
+    if (prediction.gold < 0 || prediction.gold >= labels) {
+      row.fail(fmt::format("label {} is none of {}", prediction.gold, labels));
+    }
+  } else {
+    prediction.score = row.at("score").number();
+  }
+  return prediction;
+}
+
+void finish(TaskResult& result) {
+  std::vector<double> scores, losses;
+  for (const Prediction& prediction : result.predictions) {
+    scores.push_back(prediction.score);
+    losses.push_back(prediction.loss);
+  }
+  result.value = mean(scores);
+  result.standard_error = standard_error(scores);
+  result.loss = mean(losses);
+}
+
+}  // namespace
+
+std::vector<PredictedTask> read_predictions(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw Error(fmt::format("{}: cannot be read", path));
+  std::vector<std::string> order;
+  std::map<std::string, TaskResult> results;
+  std::map<std::string, std::set<std::int64_t>> seen;
+  std::string line;
+  for (std::int64_t number = 1; std::getline(file, line); ++number) {
+    const std::string where = fmt::format("{}:{}", path, number);
+    const Json document = parse_json(line, where);
+    const JsonView row(document, where);
+    const std::string task = row.at("task").string();
+    if (results.count(task) == 0) order.push_back(task);
+    TaskResult& result = results[task];
+    result.predictions.push_back(read_prediction(row));
+    const Prediction& last = result.predictions.back();
+    if (last.scores.empty() != result.predictions.front().scores.empty()) {
+      row.fail(fmt::format("{} has rows that rank labels and rows that don't", task));
+    }
+    if (!seen[task].insert(last.index).second) {
+      row.fail(
+          fmt::format("row {} of {} is there twice; a file must hold one evaluation of each "
+                      "task (no --set)",
+                      last.index, task));
+    }
+  }
+  if (file.bad()) throw Error(fmt::format("{}: cannot be read to its end", path));
+  if (order.empty()) throw Error(fmt::format("{}: holds no predictions", path));
+  std::vector<PredictedTask> tasks;
+  for (const std::string& name : order) {
+    TaskResult& result = results.at(name);
+    finish(result);
+    PredictedTask& task = tasks.emplace_back();
+    task.task = name;
+    task.ranked = !result.predictions.front().scores.empty();
+    for (const Prediction& prediction : result.predictions) task.rows.push_back(prediction.index);
+    task.measured = measured(result);
+  }
+  return tasks;
+}
+
+}  // namespace taskneuron::cli

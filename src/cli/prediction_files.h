@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "taskneuron/analysis/deactivation.h"
+
+namespace taskneuron::cli {
+
+// One task's rows of a file that `evaluate --predictions` wrote.
+struct PredictedTask {
+  std::string task;
+  bool ranked = false;
+  std::vector<std::int64_t> rows;  // their numbers in the split
+  Measurement measured;
+};
+
+// Every task of the file, in its order. Throws Error naming file and line for what is no such file,
+// and for a row that is there twice (evaluations with several sets are told apart by no key here).
+std::vector<PredictedTask> read_predictions(const std::string& path);
+
+}  // namespace taskneuron::cli

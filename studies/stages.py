@@ -1,0 +1,86 @@
+"""Runs a study's commands, each once: what a stage has made is kept and read again."""
+import concurrent.futures
+import json
+import os
+import subprocess
+import threading
+import time
+
+# Commands that replace files which a stage that was cut short has left.
+REPLACES = ("detect", "select", "evaluate", "ablate", "test")
+
+
+class Failed(Exception):
+    """A command did not end well; what it said stands on standard error."""
+
+
+class Stages:
+    """names: long texts and what stands for them where commands are shown."""
+
+    def __init__(self, program, folder, names):
+        self.program = os.path.abspath(program)
+        self.folder = os.path.abspath(folder)
+        self.names = {self.program: "taskneuron", self.folder: "WORK", **names}
+        self.cores = len(os.sched_getaffinity(0))
+        self.commands = {}
+        self.lock = threading.Lock()
+        self.running = {}  # a lock for each stage: who asks for it second waits and reads
+        os.makedirs(self.folder, exist_ok=True)
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    def read(self, stage):
+        with open(self.path(stage + ".json")) as file:
+            return json.load(file)
+
+    def shown(self, command):
+        text = " ".join(command)
+        for long, short in sorted(self.names.items(), key=lambda item: -len(item[0])):
+            text = text.replace(long, short)
+        return text
+
+    def run(self, stage, *command, output=None, threads=0):
+        """Runs a command unless its output is there; JSON on standard output goes to WORK/stage.json.
+
+        Returns what it printed. threads: 0 for all; a result does not depend on it."""
+        command = [self.program, *map(str, command)]
+        result = self.path(stage + ".json")
+        with self.lock:
+            self.commands[stage] = self.shown(command)
+            running = self.running.setdefault(stage, threading.Lock())
+        with running:
+            return self._run(stage, command, result, output, threads)
+
+    def _run(self, stage, command, result, output, threads):
+        if os.path.exists(result) and (output is None or os.path.exists(output)):
+            return self.read(stage)["result"]
+        os.makedirs(os.path.dirname(result), exist_ok=True)
+        print(f"[{time.strftime('%H:%M:%S')}] {stage}", flush=True)
+        start = time.time()
+        extra = ["--json", "--quiet"] + (["--force"] if command[1] in REPLACES else [])
+        extra += ["--threads", str(threads)] if threads else []
+        run = subprocess.run(command + extra, stdout=subprocess.PIPE)
+        if run.returncode != 0:
+            raise Failed(f"{stage}: exit {run.returncode}: {self.shown(command)}")
+        answer = {"seconds": time.time() - start, "result": json.loads(run.stdout)}
+        with open(result + ".part", "w") as file:
+            json.dump(answer, file, indent=1)
+        os.rename(result + ".part", result)
+        return answer["result"]
+
+    def side_by_side(self, jobs):
+        """Calls every job, as many at a time as there are cores; their results in order. Stages in a job
+        should ask for one thread."""
+        with concurrent.futures.ThreadPoolExecutor(self.cores) as pool:
+            futures = [pool.submit(job) for job in jobs]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
+
+    def seconds(self):
+        """Of all stages, those of earlier starts included."""
+        return sum(self.read(stage)["seconds"] for stage in self.commands)
