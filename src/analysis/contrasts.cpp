@@ -52,17 +52,37 @@ MeasureContrasts own_minus_random(const std::vector<OwnAndRandom>& tasks, std::u
   });
 }
 
+namespace {
+
+// What several tasks, or several averages, are compared by: every measure is a family.
+void adjust_measures(const std::vector<MeasureContrasts*>& members) {
+  std::vector<Contrast*> value, loss, label_loss;
+  for (MeasureContrasts* contrasts : members) {
+    value.push_back(&contrasts->value);
+    loss.push_back(&contrasts->loss);
+    if (contrasts->label_loss) label_loss.push_back(&*contrasts->label_loss);
+  }
+  for (const auto& family : {value, loss, label_loss}) adjust(family);
+}
+
+void adjust_averages(std::vector<AverageRows>& averages) {
+  std::vector<MeasureContrasts*> original, random;
+  for (AverageRows& row : averages) {
+    original.push_back(&row.own_minus_original);
+    for (auto& item : row.random) random.push_back(&item.second.own_minus_random);
+  }
+  adjust_measures(original);
+  adjust_measures(random);
+}
+
+}  // namespace
+
 void adjust_families(std::vector<DeactivatedTask>& tasks) {
   if (tasks.empty()) return;
   const auto adjust_over_tasks = [&](const auto& contrasts_of) {
-    std::vector<Contrast*> value, loss, label_loss;
-    for (DeactivatedTask& task : tasks) {
-      MeasureContrasts& contrasts = contrasts_of(task);
-      value.push_back(&contrasts.value);
-      loss.push_back(&contrasts.loss);
-      if (contrasts.label_loss) label_loss.push_back(&*contrasts.label_loss);
-    }
-    for (const auto& family : {value, loss, label_loss}) adjust(family);
+    std::vector<MeasureContrasts*> members;
+    for (DeactivatedTask& task : tasks) members.push_back(&contrasts_of(task));
+    adjust_measures(members);
   };
   for (std::size_t c = 0; c < tasks.front().conditions.size(); ++c) {
     adjust_over_tasks([&](auto& task) -> auto& { return task.conditions[c].own_minus_original; });
@@ -123,6 +143,7 @@ std::vector<AverageRows> average_rows(const std::vector<DeactivatedTask>& tasks,
       row.random[item.first] = average_random(members, condition, item.first, seed);
     }
   }
+  adjust_averages(averages);
   return averages;
 }
 

@@ -149,9 +149,9 @@ void print_contrasts(const AblateReport& report, std::size_t number,
       "95%: over examples and sets; p (t): own set as one more draw beside the random sets, or "
       "paired "
       "over examples;\np (sets): which set is the own one, exchanged; p (BH): the p that counts, "
-      "corrected over tasks; detectable: smallest\ndifference seen with a power of 80%; own "
-      "matters: "
-      "value lower, or loss higher, than with those units off\n");
+      "corrected over tasks, of means over metrics and\nkinds of random set; detectable: smallest "
+      "difference seen with a power of 80%; own matters: value lower, or loss\nhigher, than with "
+      "those units off\n");
 }
 
 void print_matrix(const std::vector<DeactivatedTask>& tasks,
