@@ -2,16 +2,12 @@
 #include <fmt/format.h>
 
 #include "cli/ablate.h"
+#include "cli/provenance.h"
 #include "taskneuron/base/statistics.h"
 
 namespace taskneuron::cli {
 
 namespace {
-
-std::string p_value(const std::optional<double>& p) {
-  if (!p) return "–";
-  return *p < 0.001 ? fmt::format("{:.1e}", *p) : fmt::format("{:.3f}", *p);
-}
 
 std::string random_name(RandomKind kind, std::size_t sets) {
   return fmt::format("random ({}), {} set{}", random_kind_name(kind), sets, sets == 1 ? "" : "s");
@@ -119,8 +115,8 @@ class ContrastTable {
                 contrast.interval ? fmt::format("{:+.4f} … {:+.4f}", contrast.interval->low,
                                                 contrast.interval->high)
                                   : "undefined",
-                contrast.test ? p_value(contrast.test->p) : "–", p_value(p_sets),
-                p_value(contrast.p_adjusted),
+                contrast.test ? p_text(contrast.test->p) : "–", p_text(p_sets),
+                p_text(contrast.p_adjusted),
                 seen || !contrast.detectable ? "" : fmt::format("{:.4f}", *contrast.detectable),
                 verdict_name(judge(contrast, claim))});
   }
@@ -171,8 +167,8 @@ void print_matrix(const std::vector<DeactivatedTask>& tasks,
   const std::string orders =
       fmt::format("{} {} row orders within task types", test.exact ? "all" : "random", test.orders);
   if (test.p) {
-    fmt::print("p = {} ({}; smallest possible {})\n", p_value(test.p), orders,
-               p_value(test.smallest_p));
+    fmt::print("p = {} ({}; smallest possible {})\n", p_text(test.p), orders,
+               p_text(test.smallest_p));
   } else {
     fmt::print("no p ({}: none could be below .5)\n", orders);
   }
