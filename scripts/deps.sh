@@ -13,7 +13,6 @@ build=(
   libdnnl-dev                     # oneDNN: the CPU's matrix products
   libopenblas0-pthread            # LibTorch's own products; the reference BLAS is many times slower
   libpcre2-dev libutf8proc-dev    # the tokenizers' expressions and Unicode normal forms
-  libstemmer-dev                  # Porter stemming for ROUGE-L
   nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev
 )
 demo=("${build[@]}" python3)

@@ -83,6 +83,20 @@ void adjust_measures(const std::vector<MeasureContrasts*>& family) {
   for (const auto& measure : {value, loss, label_loss}) adjust(measure);
 }
 
+namespace {
+
+void adjust_averages(std::vector<AverageRows>& averages) {
+  std::vector<MeasureContrasts*> original, random;
+  for (AverageRows& row : averages) {
+    original.push_back(&row.own_minus_original);
+    for (auto& item : row.random) random.push_back(&item.second.own_minus_random);
+  }
+  adjust_measures(original);
+  adjust_measures(random);
+}
+
+}  // namespace
+
 void adjust_families(std::vector<DeactivatedTask>& tasks) {
   if (tasks.empty()) return;
   const auto adjust_over_tasks = [&](const auto& contrasts_of) {
@@ -149,6 +163,7 @@ std::vector<AverageRows> average_rows(const std::vector<DeactivatedTask>& tasks,
       row.random[item.first] = average_random(members, condition, item.first, seed);
     }
   }
+  adjust_averages(averages);
   return averages;
 }
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/provenance.h"
+
 namespace taskneuron::cli {
 
 namespace {
@@ -49,11 +51,6 @@ OutputJson test_json(const DiagonalTest& test) {
           {"orders", test.orders},       {"exact", test.exact},  {"permuted", "within task type"}};
 }
 
-std::string p_value(const std::optional<double>& p) {
-  if (!p) return "–";
-  return *p < 0.001 ? fmt::format("{:.1e}", *p) : fmt::format("{:.3f}", *p);
-}
-
 ContrastTable::ContrastTable(const Claims& claims, const std::string& verdict)
     : claims_(claims),
       verdict_(verdict),
@@ -72,14 +69,14 @@ void ContrastTable::row(const std::string& task, const std::string& measure,
   const std::optional<double> p_sets =
       contrast.randomisation ? contrast.randomisation->p : std::nullopt;
   const bool seen = contrast.p() && *contrast.p() <= kAlpha;
-  table_.add({task, measure, against, fmt::format("{:+.4f}", contrast.difference),
-              contrast.interval ? fmt::format("{:+.4f} … {:+.4f}", contrast.interval->low,
-                                              contrast.interval->high)
-                                : "undefined",
-              contrast.test ? p_value(contrast.test->p) : "–", p_value(p_sets),
-              p_value(contrast.p_adjusted),
-              seen || !contrast.detectable ? "" : fmt::format("{:.4f}", *contrast.detectable),
-              verdict_name(judge(contrast, claim))});
+  table_.add(
+      {task, measure, against, fmt::format("{:+.4f}", contrast.difference),
+       contrast.interval
+           ? fmt::format("{:+.4f} … {:+.4f}", contrast.interval->low, contrast.interval->high)
+           : "undefined",
+       contrast.test ? p_text(contrast.test->p) : "–", p_text(p_sets), p_text(contrast.p_adjusted),
+       seen || !contrast.detectable ? "" : fmt::format("{:.4f}", *contrast.detectable),
+       verdict_name(judge(contrast, claim))});
 }
 
 void ContrastTable::print() const {
@@ -88,7 +85,8 @@ void ContrastTable::print() const {
   fmt::print(
       "95%: over examples and sets; p (t): own set as one more draw beside the random sets, or "
       "paired over examples;\np (sets): which set is the own one, exchanged; p (BH): the p that "
-      "counts, corrected over tasks; detectable: smallest\ndifference seen with a power of 80%; "
+      "counts, corrected over tasks, of means over metrics and\nkinds of random set; detectable: "
+      "smallest difference seen with a power of 80%; "
       "{}: "
       "value {}, or loss {}, than with those units {}\n",
       verdict_, falls ? "lower" : "higher", falls ? "higher" : "lower",
@@ -112,8 +110,8 @@ void print_matrix(const std::vector<std::string>& tasks,
   const std::string orders =
       fmt::format("{} {} row orders within task types", test.exact ? "all" : "random", test.orders);
   if (test.p) {
-    fmt::print("p = {} ({}; smallest possible {})\n", p_value(test.p), orders,
-               p_value(test.smallest_p));
+    fmt::print("p = {} ({}; smallest possible {})\n", p_text(test.p), orders,
+               p_text(test.smallest_p));
   } else {
     fmt::print("no p ({}: none could be below .5)\n", orders);
   }

@@ -25,9 +25,6 @@ OutputJson or_null(const std::optional<Value>& value) {
 OutputJson contrasts_json(const MeasureContrasts& contrasts, const Claims& claims);
 OutputJson test_json(const DiagonalTest& test);
 
-// "–" for none.
-std::string p_value(const std::optional<double>& p);
-
 // A row for every measure of a contrast.
 class ContrastTable {
  public:

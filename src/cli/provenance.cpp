@@ -42,6 +42,11 @@ std::string deltas_text(const std::vector<RunInput>& deltas) {
   return text;
 }
 
+std::string p_text(const std::optional<double>& p) {
+  if (!p) return "–";
+  return *p < 0.001 ? fmt::format("{:.1e}", *p) : fmt::format("{:.3f}", *p);
+}
+
 LossInterval::LossInterval(const std::vector<double>& losses) : count_(losses.size()) {
   if (count_ == 0) return;
   mean_ = mean(losses);

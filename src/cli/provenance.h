@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ std::vector<RunInput> delta_inputs(const std::vector<std::string>& deltas);
 OutputJson deltas_json(const std::vector<RunInput>& deltas);
 // "HASH*SCALE", separated by spaces, for a file's metadata.
 std::string deltas_text(const std::vector<RunInput>& deltas);
+
+// A p value as tables show it: "0.012", "3.1e-05"; "–" where there is none.
+std::string p_text(const std::optional<double>& p);
 
 // A mean loss with its 95% interval by Student's t over examples; none for fewer than two.
 class LossInterval {

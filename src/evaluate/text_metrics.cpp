@@ -1,10 +1,9 @@
 #include "taskneuron/evaluate/text_metrics.h"
 
-#include <libstemmer.h>
-
 #include <algorithm>
-#include <memory>
+#include <utility>
 
+#include "evaluate/porter_stemmer.h"
 #include "taskneuron/base/error.h"
 #include "text/unicode.h"
 
@@ -24,17 +23,10 @@ std::vector<std::string> words(const std::string& text) {
   return result;
 }
 
+// As rouge_score: short words stay as they are.
 void stem(std::vector<std::string>& list) {
-  const std::unique_ptr<sb_stemmer, decltype(&sb_stemmer_delete)> stemmer(
-      sb_stemmer_new("porter", "UTF_8"), &sb_stemmer_delete);
-  TN_CHECK(stemmer != nullptr);
   for (std::string& word : list) {
-    if (word.size() <= 3) continue;
-    const sb_symbol* stemmed =
-        sb_stemmer_stem(stemmer.get(), reinterpret_cast<const sb_symbol*>(word.data()),
-                        static_cast<int>(word.size()));
-    const int length = sb_stemmer_length(stemmer.get());
-    word.assign(reinterpret_cast<const char*>(stemmed), static_cast<std::size_t>(length));
+    if (word.size() > 3) word = porter_stem(std::move(word));
   }
 }
 

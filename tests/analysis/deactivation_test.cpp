@@ -149,6 +149,29 @@ TEST_F(Deactivation, MatrixAndAverageTakeEveryTask) {
   EXPECT_FALSE(cross_matrix({tasks[0]}, sets_, 0, 7).has_value());
 }
 
+TEST_F(Deactivation, MeansAreAFamilyOverMetricsAndKinds) {
+  std::vector<TaskSets> sets = sets_;
+  for (TaskSets& of : sets) {
+    for (std::int64_t draw = 0; draw < 3; ++draw) {
+      of.random[RandomKind::kUniform].push_back(
+          random_set(of.own, {RandomKind::kUniform, of.task, 0, draw}));
+    }
+  }
+  conditions_ = {{"33%", "layer", "activation", parse_mode("activation"), &sets}};
+  std::vector<DeactivatedTask> tasks = {run("a", OtherTasks::kLeaveOut),
+                                        run("b", OtherTasks::kLeaveOut)};
+  tasks[1].metric = "another";
+  std::vector<double> p, adjusted;
+  for (const AverageRows& row : average_rows(tasks, 0, 7)) {
+    for (const auto& item : row.random) {
+      p.push_back(item.second.own_minus_random.loss.p().value());
+      adjusted.push_back(item.second.own_minus_random.loss.p_adjusted.value());
+    }
+  }
+  EXPECT_EQ(p.size(), 4);
+  EXPECT_EQ(adjusted, benjamini_hochberg(p));
+}
+
 TEST_F(Deactivation, ATaskWithoutASetIsRefused) {
   EXPECT_NE(test::error_of([&] { run("c", OtherTasks::kSwitchOff); }).find("no score file"),
             std::string::npos);

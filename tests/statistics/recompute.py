@@ -122,9 +122,18 @@ def check_condition(result, rows, entries, condition):
                          [rows[entry["task"]].difference(measure, condition, entry["task"])])
         for kind in entries[0]["own_minus_random"]:
             adjusted(f"{where} {measure} {kind}", [e["own_minus_random"][kind][measure] for e in ranked])
-    for average in result["averages"]:
-        if (average["top"], average["scope"], average["mode"]) != condition:
-            continue
+        adjusted(f"{where} {measure} original", [e["own_minus_original"][measure] for e in ranked])
+    check_averages(result, rows, entries, condition)
+
+
+def check_averages(result, rows, entries, condition):
+    where = " ".join(condition)
+    averages = [a for a in result["averages"] if (a["top"], a["scope"], a["mode"]) == condition]
+    for measure in ("value", "loss", "label_loss"):
+        ranked = [a for a in averages if measure in a["own_minus_original"]]
+        adjusted(f"{where} means, {measure}", [c[measure] for a in ranked for c in a["own_minus_random"].values()])
+        adjusted(f"{where} means, {measure}, original", [a["own_minus_original"][measure] for a in ranked])
+    for average in averages:
         members = [e["task"] for e in entries if e["metric"] == average["metric"]]
         for kind, contrasts in average["own_minus_random"].items():
             for measure, contrast in contrasts.items():
@@ -173,7 +182,7 @@ def small_run(program, folder):
                    check=True, stdout=subprocess.DEVNULL)
     scores = [f"{folder}/scores/{pathlib.Path(task).name}.safetensors" for task in tasks]
     run = subprocess.run([program, "ablate", model, "--task", *tasks, "--scores", *scores, "--limit", "6", "--top", "5%",
-                          "--random-seeds", "19", "--json", "--quiet", "--predictions", f"{folder}/rows"],
+                          "--random-seeds", "19", "--random-kind", "matched", "uniform", "--json", "--quiet", "--predictions", f"{folder}/rows"],
                          check=True, stdout=subprocess.PIPE)
     return json.loads(run.stdout), f"{folder}/rows"
 

@@ -115,7 +115,9 @@ DeactivatedTask deactivate(const Decoder& decoder, const TaskEvaluation& evaluat
 // family. Call once all tasks are there.
 void adjust_families(std::vector<DeactivatedTask>& tasks);
 
-// The mean over all tasks that share a metric.
+// The mean over all tasks that share a metric. Its contrasts are corrected with those of the same
+// condition and measure: against random sets over metrics and kinds, against the original over
+// metrics.
 struct AverageRows {
   struct Random {
     double value = 0, value_deviation = 0;  // mean and standard deviation over draws

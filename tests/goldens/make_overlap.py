@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Overlap of sets by chance, recomputed with SciPy: make_overlap.py [--check] FILE
+
+Writes a fixture of sets' sizes per layer and of what SciPy's hypergeometric distribution makes of them; with
+--check compares an existing one instead (relative 1e-9). Made with SciPy 1.17.1; without it --check exits 77, which
+ctest counts as skipped.
+"""
+import itertools
+import json
+import sys
+
+try:
+    import numpy as np
+    from scipy import stats
+except ImportError:
+    print("skipped: this Python has no SciPy, so the fixture is not recomputed")
+    sys.exit(77)
+
+
+def common(width, a, b):
+    return stats.hypergeom.pmf(np.arange(min(a, b) + 1), width, a, b)
+
+
+def pair(layers, observed):
+    """layers: (width, units of the first set, of the second)."""
+    chances = np.array([1.0])
+    for width, a, b in layers:
+        chances = np.convolve(chances, common(width, a, b))
+    units = sum(a + b for _, a, b in layers)
+    i = np.arange(len(chances))
+    return {"layers": layers, "common": observed, "expected_common": float((chances * i).sum()),
+            "expected_jaccard": float((chances * i / (units - i)).sum()), "p": float(chances[observed:].sum())}
+
+
+def joint(layers, observed):
+    """layers: (width, sizes of the sets)."""
+    chances, expected_any = np.array([1.0]), 0.0
+    for width, sizes in layers:
+        of_layer = np.eye(sizes[0] + 1)[sizes[0]]
+        for size in sizes[1:]:
+            following = np.zeros(size + 1)
+            for k, chance in enumerate(of_layer):
+                kept = common(width, k, size)
+                following[:len(kept)] += chance * kept
+            of_layer = following
+        chances = np.convolve(chances, of_layer)
+        expected_any += width - width * np.prod([1 - size / width for size in sizes])
+    return {"layers": layers, "common": observed, "expected_common": float((chances * np.arange(len(chances))).sum()),
+            "expected_in_any": float(expected_any), "p": float(chances[observed:].sum())}
+
+
+def union_sizes(width, sizes):
+    chances = {0: 1.0}
+    for size in sizes:
+        following = {}
+        for units, chance in chances.items():
+            for shared, share in enumerate(common(width, units, size)):
+                key = units + size - shared
+                following[key] = following.get(key, 0.0) + chance * share
+        chances = following
+    return chances
+
+
+def independent(layers, observed):
+    """layers: (width, sizes of the first union's sets, of the second's); every outcome is gone through."""
+    outcomes = {(0, 0): 1.0}  # units in both, units in any
+    for width, first, second in layers:
+        of_layer = {}
+        for (a, p), (b, q) in itertools.product(union_sizes(width, first).items(), union_sizes(width, second).items()):
+            for shared, share in enumerate(common(width, a, b)):
+                key = (shared, a + b - shared)
+                of_layer[key] = of_layer.get(key, 0.0) + p * q * share
+        outcomes_before, outcomes = outcomes, {}
+        for (x, p), (y, q) in itertools.product(outcomes_before.items(), of_layer.items()):
+            key = (x[0] + y[0], x[1] + y[1])
+            outcomes[key] = outcomes.get(key, 0.0) + p * q
+    return {"layers": layers, "jaccard": observed,
+            "expected_common": sum(p * x for (x, _), p in outcomes.items()),
+            "expected_jaccard": sum(p * x / y for (x, y), p in outcomes.items()),
+            "p": sum(p for (x, y), p in outcomes.items() if x / y >= observed - 1e-12)}
+
+
+def make():
+    return {
+        "pairs": [pair([(12, 4, 5), (12, 2, 3)], 3), pair([(768, 77, 77), (768, 300, 40), (768, 0, 5)], 60),
+                  pair([(768, 77, 77)] * 8, 61), pair([(100, 90, 80)], 70), pair([(768, 77, 77)], 77),
+                  pair([(11008, 1101, 900)] * 3, 330)],
+        "joint": [joint([(12, [4, 5, 6]), (12, [2, 3, 9])], 3), joint([(768, [77, 77, 200, 90])] * 2, 5)],
+        "independent": [independent([(12, [3, 4, 0], [2, 5]), (10, [2, 2, 1], [4, 0])], 8 / 15),
+                        independent([(20, [6, 6], [5, 5])], 0.5)],
+    }
+
+
+def same(a, b, where=""):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key], f"{where}/{key}") for key in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(same(x, y, f"{where}/{i}") for i, (x, y) in enumerate(zip(a, b)))
+    if abs(a - b) <= 1e-9 * max(abs(a), abs(b)):
+        return True
+    print(f"{where}: SciPy says {a}, the fixture {b}")
+    return False
+
+
+def main():
+    check, path = "--check" in sys.argv, sys.argv[-1]
+    made = json.loads(json.dumps(make(), default=float))
+    if not check:
+        with open(path, "w") as file:
+            json.dump(made, file, indent=1)
+            file.write("\n")
+        return 0
+    with open(path) as file:
+        agrees = same(made, json.load(file))
+    print("SciPy agrees with the fixture" if agrees else "SciPy and the fixture differ")
+    return 0 if agrees else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
