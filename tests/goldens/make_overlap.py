@@ -6,6 +6,7 @@ Writes a fixture of sets' sizes per layer and of what SciPy's hypergeometric dis
 ctest counts as skipped.
 """
 import itertools
+import argparse
 import json
 import sys
 
@@ -103,7 +104,11 @@ def same(a, b, where=""):
 
 
 def main():
-    check, path = "--check" in sys.argv, sys.argv[-1]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare an existing fixture instead of writing one")
+    parser.add_argument("file")
+    options = parser.parse_args()
+    check, path = options.check, options.file
     made = json.loads(json.dumps(make(), default=float))
     if not check:
         with open(path, "w") as file:

@@ -5,6 +5,7 @@ Writes a fixture of inputs and what SciPy makes of them; with --check compares a
 (relative 1e-9). The formulas here are the textbooks', written without a look at the C++ code. Needs
 NumPy and SciPy; without them --check exits 77, which ctest counts as skipped.
 """
+import argparse
 import json
 import math
 import sys
@@ -115,7 +116,11 @@ def same(a, b, where=""):
 
 
 def main():
-    check, path = "--check" in sys.argv, sys.argv[-1]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare an existing fixture instead of writing one")
+    parser.add_argument("file")
+    options = parser.parse_args()
+    check, path = options.check, options.file
     made = json.loads(json.dumps({"distributions": distributions(), "own_against_random": contrasts(), "paired": paired(),
                                   "families": families()}, default=float))
     if not check:

@@ -6,6 +6,7 @@ ROUGE-L F1 with and without stemming; with --check compares an existing one inst
 rouge_score 0.1.2; without them --check exits 77, which ctest counts as skipped.
 """
 import importlib.metadata
+import argparse
 import json
 import sys
 import textwrap
@@ -54,7 +55,11 @@ def make():
 
 
 def main():
-    check, path = "--check" in sys.argv, sys.argv[-1]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare an existing fixture instead of writing one")
+    parser.add_argument("file")
+    options = parser.parse_args()
+    check, path = options.check, options.file
     made = make()
     if not check:
         stems = "\n".join(textwrap.wrap(json.dumps(made["stems"]), 118, break_long_words=False, break_on_hyphens=False))
