@@ -5,8 +5,8 @@ Writes a fixture of sets' sizes per layer and of what SciPy's hypergeometric dis
 --check compares an existing one instead (relative 1e-9). Made with SciPy 1.17.1; without it --check exits 77, which
 ctest counts as skipped.
 """
-import itertools
 import argparse
+import itertools
 import json
 import sys
 
