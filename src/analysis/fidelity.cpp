@@ -4,12 +4,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "analysis/fidelity_parts.h"
 #include "base/torch_compat.h"
-#include "taskneuron/base/error.h"
-#include "taskneuron/base/random.h"
 #include "taskneuron/base/statistics.h"
 #include "taskneuron/data/batching.h"
-#include "taskneuron/neuron/comparison.h"
 
 namespace taskneuron {
 
@@ -17,30 +15,6 @@ namespace {
 
 constexpr std::int64_t kStrata = 10;
 constexpr double kAuditedSets[] = {0.1, 0.3, 1, 3, 10, 30};
-
-std::vector<Site> sites_of(const FidelityOptions& options) {
-  return {options.scoring.sites.begin(), options.scoring.sites.end()};
-}
-
-SiteRelevance relevance_of(const Scores& scores, const FidelityOptions& options) {
-  return site_relevance(scores, sites_of(options), options.scoring.aggregate);
-}
-
-// Random numbers of 0..count-1 in random order.
-std::vector<std::size_t> shuffled(std::size_t count, Random& random) {
-  std::vector<std::size_t> order(count);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  for (std::size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
-  return order;
-}
-
-std::vector<AnswerExample> chosen(const std::vector<AnswerExample>& examples,
-                                  std::vector<std::size_t>::const_iterator begin,
-                                  std::vector<std::size_t>::const_iterator end) {
-  std::vector<AnswerExample> result;
-  for (auto number = begin; number != end; ++number) result.push_back(examples[*number]);
-  return result;
-}
 
 Batch batch_of(const std::vector<AnswerExample>& examples,
                const std::vector<std::int64_t>& members) {
@@ -156,7 +130,7 @@ LossAudit audit_loss(const Checkpoint& checkpoint, const Decoder& decoder,
 
   const Scores scores =
       score_units(checkpoint, decoder, examples, options.scoring, [](double, std::int64_t) {});
-  const SiteRelevance relevance = relevance_of(scores, options);
+  const SiteRelevance relevance = fidelity_relevance(scores, options);
   const std::vector<SiteUnit> units = stratified_sample(relevance, options.units, options.seed);
 
   LossAudit audit;
@@ -169,15 +143,17 @@ LossAudit audit_loss(const Checkpoint& checkpoint, const Decoder& decoder,
     audit.sets.push_back({percent, set.size(), predicted_change(scores, set), 0});
   }
   const auto steps = static_cast<double>(units.size() + audit.sets.size());
+  const bool by_position = options.scoring.aggregate == Aggregate::kToken;
+  const OffAt off_at = by_position ? OffAt::kEachPositionToo : OffAt::kEveryPosition;
   for (const auto& members : group_by_length(lengths_of(examples), options.scoring.limits)) {
     const Batch batch = batch_of(examples, members);
     const double share = static_cast<double>(members.size()) / n / steps;
-    const LossChanges changes =
-        unit_loss_changes(decoder, batch, units, [&] { progress(share, batch.tokens()); });
+    const LossChanges changes = unit_loss_changes(
+        decoder, batch, units, [&] { progress(share, batch.tokens()); }, off_at);
     const at::Tensor intact = example_losses(batch, changes.nll);
     audit.loss += intact.sum().item<double>() / n;
     signed_sum += changes.change.sum(0);
-    abs_sum += changes.change.abs().sum(0);
+    abs_sum += (by_position ? changes.position_changes : changes.change.abs()).sum(0);
     const at::NoGradGuard no_gradients;
     for (SetAudit& set : audit.sets) {
       SetHook hook(select_top(relevance, set.percent, options.scope), 0);
@@ -199,107 +175,6 @@ LossAudit audit_loss(const Checkpoint& checkpoint, const Decoder& decoder,
   }
   add_correlations(audit);
   return audit;
-}
-
-namespace {
-
-// Scores of disjoint parts of the examples, in random order.
-std::vector<Scores> score_shards(const Checkpoint& checkpoint, const Decoder& decoder,
-                                 const std::vector<AnswerExample>& examples,
-                                 const FidelityOptions& options, const ScoreProgress& progress) {
-  Random random(options.seed, "shards");
-  const std::vector<std::size_t> order = shuffled(examples.size(), random);
-  const auto total = static_cast<std::int64_t>(examples.size());
-  const std::int64_t count = std::min(options.shards, total);
-  std::vector<Scores> shards;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::vector<AnswerExample> part = chosen(examples, order.begin() + total * i / count,
-                                                   order.begin() + total * (i + 1) / count);
-    const double share = static_cast<double>(part.size()) / static_cast<double>(total);
-    shards.push_back(
-        score_units(checkpoint, decoder, part, options.scoring,
-                    [&](double done, std::int64_t tokens) { progress(done * share, tokens); }));
-  }
-  return shards;
-}
-
-Scores sum_of(const std::vector<Scores>& shards, std::vector<std::size_t>::const_iterator begin,
-              std::vector<std::size_t>::const_iterator end) {
-  Scores sum = shards[*begin];
-  for (auto shard = begin + 1; shard != end; ++shard) sum.merge(shards[*shard], "shard");
-  return sum;
-}
-
-NeuronSet top_set(const Scores& scores, const FidelityOptions& options) {
-  return select_top(relevance_of(scores, options), options.percent, options.scope);
-}
-
-void suggest_stop(Stability& stability, double stable) {
-  std::optional<std::int64_t> from;
-  for (auto point = stability.curve.rbegin(); point != stability.curve.rend(); ++point) {
-    if (point->with_all < stable) break;
-    from = point->examples;
-  }
-  if (from && 2 * *from <= stability.examples) stability.stable_from = from;
-}
-
-}  // namespace
-
-Stability audit_stability(const Checkpoint& checkpoint, const Decoder& decoder,
-                          const std::vector<AnswerExample>& examples,
-                          const FidelityOptions& options, const ScoreProgress& progress) {
-  if (examples.size() < 2) throw Error("stability needs at least two examples");
-  const std::vector<Scores> shards = score_shards(checkpoint, decoder, examples, options, progress);
-  const std::size_t count = shards.size();
-  Stability stability;
-  stability.examples = static_cast<std::int64_t>(examples.size());
-  stability.curve.resize(count);
-  Random random(options.seed, "orders of shards");
-  std::vector<std::size_t> identity(count);
-  std::iota(identity.begin(), identity.end(), std::size_t{0});
-  const NeuronSet all = top_set(sum_of(shards, identity.begin(), identity.end()), options);
-  std::vector<double> jaccards, spearmans;
-  const auto orders = static_cast<double>(options.orders);
-  for (std::int64_t round = 0; round < options.orders; ++round) {
-    const std::vector<std::size_t> order = shuffled(count, random);
-    std::optional<Scores> front, back;  // sums of the first and of the last shards so far
-    for (std::size_t i = 0; i < count; ++i) {
-      StabilityPoint& point = stability.curve[i];
-      const auto add = [&](std::optional<Scores>& sum, const Scores& shard) {
-        if (sum)
-          sum->merge(shard, "shard");
-        else
-          sum = shard;
-      };
-      add(front, shards[order[i]]);
-      const NeuronSet set = top_set(*front, options);
-      point.examples += front->examples;
-      point.with_all += compare_sets(set, all, Chance::kLeaveOut).jaccard / orders;
-      if (2 * (i + 1) > count) continue;
-      add(back, shards[order[count - 1 - i]]);
-      const bool at_half = i + 1 == count / 2;
-      const SetComparison halves =
-          compare_sets(set, top_set(*back, options),
-                       at_half && round == 0 ? Chance::kExpected : Chance::kLeaveOut);
-      point.disjoint = point.disjoint.value_or(0) + halves.jaccard / orders;
-      if (!at_half) continue;
-      if (round == 0) stability.chance_jaccard = halves.expected_jaccard;
-      jaccards.push_back(halves.jaccard);
-      spearmans.push_back(compare_relevance(relevance_of(*front, options),
-                                            relevance_of(*back, options), options.percent,
-                                            options.scope)
-                              .spearman);
-    }
-  }
-  // Shards differ by an example at most, and so do their sums over the orders.
-  for (StabilityPoint& point : stability.curve) {
-    point.examples = std::llround(static_cast<double>(point.examples) / orders);
-  }
-  stability.half_jaccard = mean(jaccards);
-  stability.half_jaccard_deviation = standard_deviation(jaccards);
-  stability.half_spearman = mean(spearmans);
-  suggest_stop(stability, options.stable);
-  return stability;
 }
 
 }  // namespace taskneuron

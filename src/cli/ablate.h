@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/warnings.h"
 #include "taskneuron/analysis/deactivation.h"
 #include "taskneuron/neuron/scores.h"
 
@@ -18,13 +19,6 @@ struct SideEffect {
   std::map<RandomKind, std::vector<double>> random;  // by draw
 };
 
-// Something that a reader of the numbers must know.
-struct AblateWarning {
-  std::string kind;  // same-rows, other-template, other-weights, few-sets, ...
-  std::string task;  // empty: of all
-  std::string text;
-};
-
 // What `ablate` found, as it is printed.
 struct AblateReport {
   std::vector<Condition> conditions;
@@ -33,7 +27,7 @@ struct AblateReport {
   double text_perplexity = 0;  // of the model as it is
   std::int64_t text_tokens = 0;
   std::vector<std::vector<SideEffect>> side_effects;  // by condition; empty without a text
-  std::vector<AblateWarning> warnings;
+  std::vector<Warning> warnings;
 
   void print() const;
   // {"results", "averages", "cross_matrices", "perplexity", "agreement", "warnings"}
@@ -41,13 +35,8 @@ struct AblateReport {
 };
 
 // What of this run does not fit the scores that the sets come from, or cannot show what is asked.
-struct RunHashes {
-  std::string prompt_template;
-  std::string model;
-};
-std::vector<AblateWarning> ablate_warnings(const AblateReport& report,
-                                           const std::vector<Scores>& scores,
-                                           const RunHashes& hashes);
+std::vector<Warning> ablate_warnings(const AblateReport& report, const std::vector<Scores>& scores,
+                                     const RunHashes& hashes);
 
 // Pairs of conditions (activation, parameter) that are one function.
 std::vector<std::pair<std::size_t, std::size_t>> agreeing(const std::vector<Condition>& conditions);

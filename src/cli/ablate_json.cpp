@@ -131,13 +131,7 @@ OutputJson AblateReport::json() const {
                                  {"different_scores", found.different_scores},
                                  {"examples", found.examples}});
   }
-  json["warnings"] = OutputJson::array();
-  for (const AblateWarning& warning : warnings) {
-    OutputJson entry = {{"kind", warning.kind}};
-    if (!warning.task.empty()) entry["task"] = warning.task;
-    entry["text"] = warning.text;
-    json["warnings"].push_back(entry);
-  }
+  json["warnings"] = warnings_json(warnings);
   return json;
 }
 

@@ -185,10 +185,7 @@ void AblateReport::print() const {
         "examples score differently\n",
         conditions[a].top, found.largest_loss_difference, found.different_scores, found.examples);
   }
-  if (!warnings.empty()) fmt::print("\n");
-  for (const AblateWarning& warning : warnings) {
-    fmt::print("warning: {}{}\n", warning.task.empty() ? "" : warning.task + ": ", warning.text);
-  }
+  print_warnings(warnings);
 }
 
 }  // namespace taskneuron::cli

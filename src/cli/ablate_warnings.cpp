@@ -10,26 +10,15 @@ namespace taskneuron::cli {
 
 namespace {
 
-using Warnings = std::vector<AblateWarning>;
+using Warnings = std::vector<Warning>;
 
 void compare_with_scores(const DeactivatedTask& task, const ScoreInfo& scores,
                          const RunHashes& hashes, Warnings& warnings) {
-  if (scores.split == task.split) {
-    warnings.push_back(
-        {"same-rows", task.task,
-         fmt::format("its units were detected on the split that they are evaluated on ({}): they "
-                     "are fitted to these rows and random ones are not; detect on another split",
-                     task.split)});
-  }
-  if (scores.template_hash != hashes.prompt_template) {
-    warnings.push_back({"other-template", task.task,
-                        "its units were detected with another prompt template than they are "
-                        "evaluated with; give both commands the same --template"});
-  }
-  if (scores.model_hash != hashes.model) {
-    warnings.push_back({"other-weights", task.task,
-                        "its units were detected in other weights (--allow-other-weights)"});
-  }
+  const Origin origin = {scores.split, scores.template_hash, scores.model_hash};
+  const Warning of = {"", task.task, "", ""};
+  warn_of_rows(origin, task.split, of, warnings);
+  warn_of_template(origin, hashes, of, warnings);
+  warn_of_weights(origin, hashes, of, warnings);
 }
 
 // Every kind has as many sets.
@@ -95,9 +84,8 @@ void judge_matrix(const AblateReport& report, Warnings& warnings) {
 
 }  // namespace
 
-std::vector<AblateWarning> ablate_warnings(const AblateReport& report,
-                                           const std::vector<Scores>& scores,
-                                           const RunHashes& hashes) {
+std::vector<Warning> ablate_warnings(const AblateReport& report, const std::vector<Scores>& scores,
+                                     const RunHashes& hashes) {
   Warnings warnings;
   for (const DeactivatedTask& task : report.tasks) {
     compare_with_scores(task, scores[task.own].info, hashes, warnings);

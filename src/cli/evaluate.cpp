@@ -4,6 +4,7 @@
 #include "cli/prediction_json.h"
 #include "cli/provenance.h"
 #include "cli/references.h"
+#include "cli/warnings.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/evaluate/variant.h"
@@ -227,9 +228,14 @@ void run(const Options& options) {
   if (!options.sets.empty()) json["mode"] = options.mode;
   if (!references.json().empty()) json["references"] = references.json();
   json["results"] = results;
+  const std::vector<Warning> warnings =
+      set_warnings(options.sets, options.data.tasks, options.data.split,
+                   {prompt.hash(), model.checkpoint().hash()});
+  if (!options.sets.empty()) json["warnings"] = warnings_json(warnings);
   options.result.write(json);
-  if (!options.common.json) return table.print();
-  print_json(json);
+  if (options.common.json) return print_json(json);
+  table.print();
+  print_warnings(warnings);
 }
 
 }  // namespace

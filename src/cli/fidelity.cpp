@@ -88,11 +88,16 @@ void print_task(const TaskFidelity& found, const Options& options) {
                point.disjoint ? fmt::format("{:.4f}", *point.disjoint) : ""});
   }
   curve.print();
-  fmt::print(
-      "two halves of {} examples: jaccard {:.4f} ± {:.4f} (by chance {:.4f}), "
-      "spearman {:.4f}\n{}\n",
-      stability.examples, stability.half_jaccard, stability.half_jaccard_deviation,
-      stability.chance_jaccard, stability.half_spearman, suggestion(stability, options));
+  fmt::print("two halves of {} examples: jaccard {:.4f} (by chance {:.4f}), spearman {:.4f}\n",
+             stability.examples, stability.half_jaccard, stability.chance_jaccard,
+             stability.half_spearman);
+  if (stability.quarters) {
+    fmt::print(
+        "two quarters, {} examples each: jaccard {:.4f} ± {:.4f} (standard deviation between pairs "
+        "that share no example)\n",
+        stability.quarters->examples, stability.quarters->jaccard, stability.quarters->deviation);
+  }
+  fmt::print("{}\n", suggestion(stability, options));
 }
 
 OutputJson audit_json(const LossAudit& audit) {
@@ -132,12 +137,17 @@ OutputJson stability_json(const Stability& stability, const Options& options) {
   }
   OutputJson json = {{"examples", stability.examples},
                      {"half_jaccard", stability.half_jaccard},
-                     {"half_jaccard_sd", stability.half_jaccard_deviation},
                      {"half_spearman", stability.half_spearman},
                      {"chance_jaccard", stability.chance_jaccard},
                      {"threshold", options.stable},
                      {"curve", curve},
                      {"suggestion", suggestion(stability, options)}};
+  json["quarters"] = nullptr;
+  if (stability.quarters) {
+    json["quarters"] = {{"examples", stability.quarters->examples},
+                        {"jaccard", stability.quarters->jaccard},
+                        {"sd", stability.quarters->deviation}};
+  }
   json["stable_from"] = nullptr;
   if (stability.stable_from) json["stable_from"] = *stability.stable_from;
   return json;
@@ -151,6 +161,13 @@ std::int64_t count_tokens(const std::vector<AnswerExample>& examples) {
   return tokens;
 }
 
+// Positions of the longest example; its last token is not fed.
+std::int64_t longest(const std::vector<AnswerExample>& examples) {
+  std::size_t tokens = 1;
+  for (const AnswerExample& example : examples) tokens = std::max(tokens, example.ids.size());
+  return static_cast<std::int64_t>(tokens) - 1;
+}
+
 // What is about to be done, and after the first part how long the second will take about.
 class Forecast {
  public:
@@ -158,15 +175,20 @@ class Forecast {
       : task_(task), units_(fidelity.units) {
     const auto all = static_cast<std::int64_t>(task.examples.size());
     examples_ = std::min(fidelity.examples, all);
-    note(
-        fmt::format("{}: first the stability of the set, from {} examples ({} tokens); then the "
-                    "true loss change of {} units, one by one on {} examples",
-                    task.task.name, all, count_tokens(task.examples), units_, examples_));
+    const bool by_position = fidelity.scoring.aggregate == Aggregate::kToken;
+    if (by_position) passes_per_unit_ += longest(task.examples);
+    note(fmt::format(
+        "{}: first the stability of the set, from {} examples ({} tokens); then the true loss "
+        "change of {} units, one by one on {} examples{}",
+        task.task.name, all, count_tokens(task.examples), units_, examples_,
+        by_position
+            ? fmt::format(", and of each at each of up to {} positions", passes_per_unit_ - 1)
+            : ""));
   }
   void stability_done() const {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
     // A unit costs on average half a forward pass, which is a third of forward and backward.
-    const double passes = static_cast<double>(units_) / 6 + 1;
+    const double passes = static_cast<double>(units_ * passes_per_unit_) / 6 + 1;
     const double share =
         static_cast<double>(examples_) / static_cast<double>(task_.examples.size());
     const double seconds = elapsed.count() * share * passes;
@@ -178,6 +200,7 @@ class Forecast {
  private:
   const EncodedTask& task_;
   std::int64_t units_;
+  std::int64_t passes_per_unit_ = 1;
   std::int64_t examples_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
@@ -247,7 +270,10 @@ void add_fidelity(CLI::App& app) {
   options->model.add_to(*command);
   options->data.add_to(*command, "train");
   command->add_option("--site", options->sites, kSitesHelp)->capture_default_str();
-  command->add_option("--aggregate", options->aggregate, "example, token or dataset")
+  command
+      ->add_option("--aggregate", options->aggregate,
+                   "example, token or dataset. token: every unit is switched off at every position "
+                   "by itself, which takes many times as long; lower --units or --audit-examples")
       ->capture_default_str();
   command->add_option("--top", options->top, "Set whose stability is asked for")
       ->capture_default_str();

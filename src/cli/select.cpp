@@ -50,6 +50,7 @@ NeuronSet select_one(const Options& options, const std::string& path) {
   set.model_hash = scores.info.model_hash;
   set.from["task"] = scores.info.task;
   set.from["split"] = scores.info.split;
+  set.from["template_hash"] = scores.info.template_hash;
   set.from["method"] = scores.info.method;
   set.from["aggregate"] = options.aggregate.empty() ? scores.info.aggregate : options.aggregate;
   set.from["examples"] = std::to_string(scores.examples);

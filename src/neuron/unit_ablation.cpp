@@ -1,5 +1,7 @@
 #include "taskneuron/neuron/unit_ablation.h"
 
+#include <algorithm>
+
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
 
@@ -23,11 +25,51 @@ class UnitOffHook : public NeuronHook {
   at::Tensor factors_;
 };
 
-// Runs the layers from l on and returns every target's nll.
+// The layers from l on, and every target's nll.
 at::Tensor nll_from(const Decoder& decoder, const Batch& batch, const BatchPlanPtr& plan,
-                    std::int64_t l, at::Tensor x, NeuronHook& hook) {
-  for (; l < decoder.config().layers; ++l) x = decoder.layer(l, x, plan, hook);
+                    std::int64_t l, at::Tensor x) {
+  NeuronHook none;
+  for (; l < decoder.config().layers; ++l) x = decoder.layer(l, x, plan, none);
   return decoder.target_nll(decoder.finish(x), batch);
+}
+
+// Rows of each example in what a layer returns, in the order of positions: all of them, or of the
+// last layer those that need logits.
+std::vector<std::vector<std::int64_t>> example_rows(const Batch& batch, std::int64_t rows) {
+  const bool all = rows == batch.tokens();
+  std::vector<std::vector<std::int64_t>> result;
+  std::int64_t next = 0;
+  for (const Segment& segment : batch.segments) {
+    TN_CHECK(segment.prefix < 0);
+    std::vector<std::int64_t>& of_example = result.emplace_back();
+    const std::int64_t count = all ? segment.tokens() : segment.logit_rows;
+    for (std::int64_t i = 0; i < count; ++i) of_example.push_back(next++);
+  }
+  TN_CHECK(next == rows);
+  return result;
+}
+
+// Σ over positions of |example loss with row `off` in place of row `on` there − intact|, float64
+// [examples]. on, off: what layer l returns with a unit as it is, and off everywhere. The FFN works
+// row by row, so a row of `off` is what that row is with the unit off there alone. Examples do not
+// see each other, so one pass takes a position of each.
+at::Tensor position_changes(const Decoder& decoder, const Batch& batch, const BatchPlanPtr& plan,
+                            std::int64_t l, const at::Tensor& on, const at::Tensor& off,
+                            const at::Tensor& intact) {
+  const auto rows = example_rows(batch, on.size(0));
+  std::size_t longest = 0;
+  for (const auto& of_example : rows) longest = std::max(longest, of_example.size());
+  at::Tensor sum = at::zeros_like(intact);
+  for (std::size_t position = 0; position < longest; ++position) {
+    std::vector<std::int64_t> changed;
+    for (const auto& of_example : rows) {
+      if (position < of_example.size()) changed.push_back(of_example[position]);
+    }
+    const at::Tensor index = at::tensor(changed, at::kLong).to(on.device());
+    const at::Tensor x = on.index_copy(0, index, off.index_select(0, index));
+    sum += (example_losses(batch, nll_from(decoder, batch, plan, l + 1, x)) - intact).abs();
+  }
+  return sum;
 }
 
 }  // namespace
@@ -45,25 +87,36 @@ at::Tensor example_losses(const Batch& batch, const at::Tensor& nll) {
 
 LossChanges unit_loss_changes(const Decoder& decoder, const Batch& batch,
                               const std::vector<SiteUnit>& units,
-                              const std::function<void()>& after_unit) {
+                              const std::function<void()>& after_unit, OffAt off_at) {
   const at::NoGradGuard no_gradients;
   NeuronHook none;
   UnitOffHook off;
   const BatchPlanPtr plan = decoder.plan(batch);
   at::Tensor below = decoder.embed(*plan);  // what layer `reached` is given
   std::int64_t reached = 0;
+  at::Tensor intact_layer;  // what it returns, once that is needed
   LossChanges result;
-  result.nll = nll_from(decoder, batch, plan, 0, below, none);
+  result.nll = nll_from(decoder, batch, plan, 0, below);
   const at::Tensor intact = example_losses(batch, result.nll);
   result.change = at::empty({batch.examples, static_cast<std::int64_t>(units.size())}, at::kDouble);
+  if (off_at == OffAt::kEachPositionToo) result.position_changes = at::empty_like(result.change);
   for (std::size_t i = 0; i < units.size(); ++i) {
     const SiteUnit& unit = units[i];
+    const auto column = static_cast<std::int64_t>(i);
     TN_CHECK(unit.layer >= reached);
-    for (; reached < unit.layer; ++reached) below = decoder.layer(reached, below, plan, none);
+    for (; reached < unit.layer; ++reached) {
+      below = decoder.layer(reached, below, plan, none);
+      intact_layer = at::Tensor();
+    }
     off.turn_off(unit, site_shape(decoder.config(), unit.site).width);
-    const at::Tensor nll = nll_from(decoder, batch, plan, unit.layer, below, off);
-    result.change.select(1, static_cast<std::int64_t>(i))
-        .copy_(example_losses(batch, nll) - intact);
+    const at::Tensor x = decoder.layer(unit.layer, below, plan, off);
+    const at::Tensor nll = nll_from(decoder, batch, plan, unit.layer + 1, x);
+    result.change.select(1, column).copy_(example_losses(batch, nll) - intact);
+    if (off_at == OffAt::kEachPositionToo) {
+      if (!intact_layer.defined()) intact_layer = decoder.layer(unit.layer, below, plan, none);
+      result.position_changes.select(1, column).copy_(
+          position_changes(decoder, batch, plan, unit.layer, intact_layer, x, intact));
+    }
     after_unit();
   }
   return result;

@@ -1,8 +1,12 @@
 #include "taskneuron/analysis/fidelity.h"
 
+#include <cmath>
 #include <set>
 
 #include "support/task_on_model.h"
+#include "taskneuron/base/random.h"
+#include "taskneuron/base/statistics.h"
+#include "taskneuron/data/batching.h"
 
 namespace taskneuron {
 namespace {
@@ -65,6 +69,90 @@ TEST(LossAudit, ReportsTheTrueChangeOfTheAuditedUnits) {
   const double off = fixture.evaluate(hook, Scoring::kLoss).loss;
   EXPECT_NEAR(set.change, off - fixture.evaluate(none, Scoring::kLoss).loss, 1e-5);
   EXPECT_NEAR(audit.loss, fixture.evaluate(none, Scoring::kLoss).loss, 1e-5);
+}
+
+// In the last layer a position's FFN moves the target behind it alone, so that the changes of
+// single positions are those of single targets with the unit off everywhere.
+TEST(LossAudit, TokenAggregateIsOfSinglePositions) {
+  const test::TaskOnModel fixture = test::end_to_end("llama");
+  const std::int64_t last = fixture.checkpoint.config().layers - 1;
+  std::vector<const AnswerExample*> examples;
+  for (std::size_t e = 0; e < 3; ++e) examples.push_back(&fixture.examples[e]);
+  const Batch batch = answer_batch(examples);
+  const std::vector<SiteUnit> units = {{Site::kAct, last, 2}, {Site::kOut, last, 5}};
+  const LossChanges changes = unit_loss_changes(
+      fixture.decoder, batch, units, [] {}, OffAt::kEachPositionToo);
+  const at::NoGradGuard no_gradients;
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    NeuronSet set;
+    const SiteShape shape = site_shape(fixture.checkpoint.config(), units[u].site);
+    set.sites[units[u].site] = {shape.width, std::vector<std::vector<std::int64_t>>(
+                                                 static_cast<std::size_t>(shape.layers))};
+    set.sites[units[u].site].units.back() = {units[u].unit};
+    SetHook off(set, 0);
+    const at::Tensor nll = fixture.decoder.target_nll(fixture.decoder.features(batch, off), batch);
+    const at::Tensor sizes = example_losses(batch, (nll - changes.nll).abs());
+    EXPECT_CLOSE(changes.position_changes.select(1, static_cast<std::int64_t>(u)), sizes, 1e-3);
+  }
+}
+
+TEST(LossAudit, TokenAggregateIsComparedWithItself) {
+  const test::TaskOnModel fixture = test::end_to_end("llama");
+  FidelityOptions options = small_options();
+  options.scoring.aggregate = Aggregate::kToken;
+  options.units = 30;
+  const LossAudit audit =
+      audit_loss(fixture.checkpoint, fixture.decoder, fixture.examples, options, kNoProgress);
+  double relevance = 0, change = 0, whole = 0;
+  for (const UnitAudit& unit : audit.units) {
+    relevance += unit.relevance;
+    change += unit.change;
+    whole += std::abs(unit.signed_change);
+  }
+  EXPECT_GT(audit.pearson, 0.98);
+  EXPECT_NEAR(change / relevance, 1, 0.1);
+  EXPECT_GT(change, 1.2 * whole);  // positions do not cancel
+}
+
+// Shards of one example each: the relevance of `units` units is its own mean and this example's
+// noise.
+std::vector<Scores> drawn_shards(std::int64_t units, std::int64_t examples, Random& random) {
+  std::vector<Scores> shards;
+  for (std::int64_t e = 0; e < examples; ++e) {
+    Scores& shard = shards.emplace_back();
+    shard.examples = shard.denominator = 1;
+    at::Tensor values = at::empty({1, units}, at::kDouble);
+    for (std::int64_t unit = 0; unit < units; ++unit) {
+      const double mean = static_cast<double>(unit) / static_cast<double>(units);
+      values[0][unit] = mean + 2 * random.uniform();
+    }
+    shard.sites[Site::kAct] = {values, values, values, values * values};
+  }
+  return shards;
+}
+
+// The spread of one run is what runs on other examples differ by; that over orders is not.
+TEST(Stability, SpreadIsThatBetweenSetsOfExamples) {
+  FidelityOptions options;
+  options.percent = 20;
+  options.orders = 5;
+  Random random(3, "stability");
+  std::vector<double> jaccards;
+  double variance = 0;
+  constexpr int kRuns = 150;
+  for (int run = 0; run < kRuns; ++run) {
+    const Stability found = stability_of(drawn_shards(60, 16, random), options);
+    ASSERT_TRUE(found.quarters.has_value());
+    EXPECT_EQ(found.quarters->examples, 4);
+    variance += found.quarters->deviation * found.quarters->deviation / kRuns;
+    // One pair of quarters of examples of its own.
+    options.orders = 1;
+    jaccards.push_back(stability_of(drawn_shards(60, 8, random), options).half_jaccard);
+    options.orders = 5;
+  }
+  const double truth = standard_deviation(jaccards);
+  EXPECT_NEAR(std::sqrt(variance) / truth, 1, 0.2);
+  EXPECT_FALSE(stability_of(drawn_shards(60, 3, random), options).quarters.has_value());
 }
 
 TEST(Stability, EqualExamplesChooseEqualSets) {

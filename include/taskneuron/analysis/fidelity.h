@@ -29,8 +29,10 @@ struct FidelityOptions {
 
 struct UnitAudit {
   SiteUnit unit;
-  double relevance = 0;      // R by the aggregate asked for
-  double change = 0;         // the same aggregate of the true loss changes
+  double relevance = 0;  // R by the aggregate asked for
+  // The same aggregate of the true loss changes. For `token` that is Σ over positions of the size
+  // of the change when the unit is off at one position alone.
+  double change = 0;
   double predicted = 0;      // signed: −mean s_e, what removing the unit adds to the loss
   double signed_change = 0;  // mean true change
 };
@@ -71,17 +73,29 @@ struct StabilityPoint {
   std::optional<double> disjoint;  // with the set of as many other examples, where there are
 };
 
+// Two disjoint quarters of the examples, of which there are two pairs: the only sizes at which the
+// spread between sets of examples can be seen.
+struct QuarterStability {
+  std::int64_t examples = 0;  // in a quarter
+  double jaccard = 0;         // mean over pairs and orders
+  double deviation = 0;       // standard deviation between pairs that share no example
+};
+
 struct Stability {
   std::int64_t examples = 0;
-  // Two disjoint halves: of their top sets, and of their relevance.
-  double half_jaccard = 0, half_jaccard_deviation = 0;
+  // Two disjoint halves, mean over orders: of their top sets, and of their relevance.
+  double half_jaccard = 0;
   double half_spearman = 0;
-  double chance_jaccard = 0;  // of sets of these sizes per layer
+  std::optional<QuarterStability> quarters;  // where there are four shards
+  double chance_jaccard = 0;                 // of sets of these sizes per layer
   std::vector<StabilityPoint> curve;
   // The smallest number of examples from which on with_all stays at `stable` or above; none where
   // that is so only in the second half, in which most examples are the same.
   std::optional<std::int64_t> stable_from;
 };
+
+// From scores of disjoint parts of the examples (shards), at least two.
+Stability stability_of(const std::vector<Scores>& shards, const FidelityOptions& options);
 
 Stability audit_stability(const Checkpoint& checkpoint, const Decoder& decoder,
                           const std::vector<AnswerExample>& examples,

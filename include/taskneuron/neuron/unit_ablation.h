@@ -20,13 +20,23 @@ struct SiteUnit {
 struct LossChanges {
   at::Tensor nll;     // float32 [targets], nothing off
   at::Tensor change;  // float64 [examples, units]: example loss with the unit off − without
+  // The same with the unit off at one position alone: Σ over the example's positions of the size of
+  // the change, float64 [examples, units]. Undefined unless asked for.
+  at::Tensor position_changes;
 };
 
-// One pass per unit over the layers from the unit's on. REQUIRES units in ascending order of layers
-// and a batch that uses no cache. after_unit is called after each.
+enum class OffAt {
+  kEveryPosition,
+  kEachPositionToo,  // and, one by one, at each alone
+};
+
+// One pass per unit over the layers from the unit's on; kEachPositionToo: one more for each
+// position of the longest example. REQUIRES units in ascending order of layers and a batch of one
+// segment per example that uses no cache. after_unit is called after each.
 LossChanges unit_loss_changes(const Decoder& decoder, const Batch& batch,
                               const std::vector<SiteUnit>& units,
-                              const std::function<void()>& after_unit);
+                              const std::function<void()>& after_unit,
+                              OffAt off_at = OffAt::kEveryPosition);
 
 // Mean answer loss of each example of a batch, float64 [examples], from its targets' nll.
 at::Tensor example_losses(const Batch& batch, const at::Tensor& nll);

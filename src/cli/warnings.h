@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+// What numbers cannot show, or were not made for: printed under tables, and in results.
+namespace taskneuron::cli {
+
+struct Warning {
+  std::string kind;  // same-rows, other-template, other-weights, few-sets, ...
+  std::string task;  // empty: of all
+  std::string text;
+  std::string set = {};  // the set's file, where there are several
+};
+
+// What a set's units were detected with; empty where that is not known.
+struct Origin {
+  std::string split;
+  std::string template_hash;
+  std::string model_hash;
+};
+
+// What they are used with.
+struct RunHashes {
+  std::string prompt_template;
+  std::string model;
+};
+
+// Warns where units are evaluated on the split of their own task that they were detected on.
+void warn_of_rows(const Origin& origin, const std::string& split, Warning of,
+                  std::vector<Warning>& warnings);
+// Warns of another prompt template, and of other weights. of: the task or set that is spoken of.
+void warn_of_template(const Origin& origin, const RunHashes& run, Warning of,
+                      std::vector<Warning>& warnings);
+void warn_of_weights(const Origin& origin, const RunHashes& run, Warning of,
+                     std::vector<Warning>& warnings);
+
+// Of sets made by select, by what their files say; random ones were not detected on anything.
+// tasks: folders that the sets are evaluated on; may be none.
+std::vector<Warning> set_warnings(const std::vector<std::string>& sets,
+                                  const std::vector<std::string>& tasks, const std::string& split,
+                                  const RunHashes& run);
+
+// [{"kind", "task"?, "set"?, "text"}]
+OutputJson warnings_json(const std::vector<Warning>& warnings);
+// A line each, after an empty one; nothing without any.
+void print_warnings(const std::vector<Warning>& warnings);
+
+}  // namespace taskneuron::cli
