@@ -114,10 +114,10 @@ def same(a, b, where=""):
     return False
 
 
-def main():
+def write_or_check(make):
+    """What the command line asks for: the fixture written, or compared."""
     check, path = "--check" in sys.argv, sys.argv[-1]
-    made = json.loads(json.dumps({"distributions": distributions(), "own_against_random": contrasts(), "paired": paired(),
-                                  "families": families()}, default=float))
+    made = json.loads(json.dumps(make(), default=float))
     if not check:
         with open(path, "w") as file:
             json.dump(made, file, indent=1)
@@ -129,5 +129,10 @@ def main():
     return 0 if agrees else 1
 
 
+def make_all():
+    return {"distributions": distributions(), "own_against_random": contrasts(), "paired": paired(),
+            "families": families()}
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(make_all))
