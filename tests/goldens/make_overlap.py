@@ -5,17 +5,12 @@ Writes a fixture of sets' sizes per layer and of what SciPy's hypergeometric dis
 --check compares an existing one instead (relative 1e-9). Made with SciPy 1.17.1; without it --check exits 77, which
 ctest counts as skipped.
 """
-import argparse
 import itertools
-import json
 import sys
 
-try:
-    import numpy as np
-    from scipy import stats
-except ImportError:
-    print("skipped: this Python has no SciPy, so the fixture is not recomputed")
-    sys.exit(77)
+import make_statistics  # exits 77 without SciPy
+import numpy as np
+from scipy import stats
 
 
 def common(width, a, b):
@@ -92,34 +87,5 @@ def make():
     }
 
 
-def same(a, b, where=""):
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key], f"{where}/{key}") for key in a)
-    if isinstance(a, list):
-        return len(a) == len(b) and all(same(x, y, f"{where}/{i}") for i, (x, y) in enumerate(zip(a, b)))
-    if abs(a - b) <= 1e-9 * max(abs(a), abs(b)):
-        return True
-    print(f"{where}: SciPy says {a}, the fixture {b}")
-    return False
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="compare an existing fixture instead of writing one")
-    parser.add_argument("file")
-    options = parser.parse_args()
-    check, path = options.check, options.file
-    made = json.loads(json.dumps(make(), default=float))
-    if not check:
-        with open(path, "w") as file:
-            json.dump(made, file, indent=1)
-            file.write("\n")
-        return 0
-    with open(path) as file:
-        agrees = same(made, json.load(file))
-    print("SciPy agrees with the fixture" if agrees else "SciPy and the fixture differ")
-    return 0 if agrees else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(make_statistics.write_or_check(make))
