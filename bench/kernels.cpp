@@ -103,7 +103,8 @@ void attention(benchmark::State& state) {
     }
   }
   kernels::enable(state.range(1) != 0);
-  const BatchPlanPtr plan = make_plan(batch, config, {type_of(state), at::kCPU});
+  const BatchPlanPtr plan =
+      make_plan(batch, std::make_shared<const ModelConfig>(config), {type_of(state), at::kCPU});
   const at::Tensor qkv = random(state, kRows, 3 * kHidden), g = random(state, kRows, kHidden);
   run(state, [&] {
     AttentionInput input;

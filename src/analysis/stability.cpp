@@ -19,7 +19,7 @@ SiteRelevance fidelity_relevance(const Scores& scores, const FidelityOptions& op
 std::vector<std::size_t> shuffled(std::size_t count, Random& random) {
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  for (std::size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  random.shuffle(order);
   return order;
 }
 

@@ -66,9 +66,10 @@ void every_order_of(const std::vector<std::vector<std::size_t>>& groups, std::si
 
 void shuffle_within(const std::vector<std::size_t>& places, std::vector<std::size_t>& order,
                     Random& random) {
-  for (std::size_t i = places.size(); i > 1; --i) {
-    std::swap(order[places[i - 1]], order[places[random.below(i)]]);
-  }
+  std::vector<std::size_t> there;
+  for (const std::size_t place : places) there.push_back(order[place]);
+  random.shuffle(there);
+  for (std::size_t i = 0; i < places.size(); ++i) order[places[i]] = there[i];
 }
 
 }  // namespace

@@ -1,20 +1,14 @@
+#include "cli/train.h"
+
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 
-#include "cli/command.h"
-#include "cli/provenance.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/interruption.h"
-#include "taskneuron/base/version.h"
 #include "taskneuron/evaluate/evaluation.h"
-#include "taskneuron/neuron/neuron_set.h"
-#include "taskneuron/train/training_run.h"
-#include "train/run_files.h"
 
 namespace taskneuron::cli {
 
@@ -22,106 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Options {
-  CommonOptions common;
-  ModelOptions model;
-  DataOptions data;
-  std::vector<std::string> sets;
-  bool feed_forward = false;
-  bool full = false;
-  std::int64_t lora_rank = 0;
-  double lora_alpha = 0;
-  std::vector<std::string> lora_targets = {"query", "value"};
-  std::string out;
-  double learning_rate = 1e-4;
-  std::string schedule = "linear";
-  std::int64_t warmup_steps = 0;
-  double weight_decay = 0;
-  double clip = 1;
-  std::int64_t steps = 0;
-  double epochs = 3;
-  std::int64_t batch = 16;
-  std::int64_t accumulate = 1;
-  std::string mixing = "proportional";
-  std::uint64_t seed = 0;
-  std::string evaluate = "epoch";
-  std::string validation_split = "validation";
-  std::int64_t validation_limit = 0;
-  std::int64_t patience = 0;
-  std::string save;
-  double checkpoint_seconds = 60;
-  bool resume = false;
-  bool no_shared_prefix = false;
-  bool allow_other_weights = false;
-};
-
-// What is trained, in all and by each task.
-struct Trained {
-  TrainableOptions all;
-  std::vector<TrainableOptions> by_task;  // empty: every task trains `all`
-  std::string name;
-};
-
-TrainableOptions options_of(const NeuronSet& set) {
-  TrainableOptions options;
-  for (const auto& [site, units] : set.sites) options.units[site] = units.units;
-  return options;
-}
-
-void add_units(TrainableOptions& all, const TrainableOptions& more) {
-  for (const auto& [site, layers] : more.units) {
-    auto& known = all.units[site];
-    known.resize(layers.size());
-    for (std::size_t l = 0; l < layers.size(); ++l) {
-      std::vector<std::int64_t> joined;
-      std::set_union(known[l].begin(), known[l].end(), layers[l].begin(), layers[l].end(),
-                     std::back_inserter(joined));
-      known[l] = joined;
-    }
-  }
-}
-
-Trained read_sets(const Options& options, const LoadedModel& model) {
-  Trained trained;
-  trained.name = "units";
-  for (const std::string& path : options.sets) {
-    const NeuronSet set = load_set(path);
-    require_fit(set, model.checkpoint().config(), model.checkpoint().hash(),
-                options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
-    if (set.size() == 0) throw Error(fmt::format("{}: the set is empty; nothing to train", path));
-    if (!trained.by_task.empty()) {
-      for (const auto& item : set.sites) {
-        if (trained.by_task[0].units.count(item.first) == 0) {
-          throw Error(
-              fmt::format("{}: has site {}, which {} lacks; sets of one run need the same "
-                          "sites",
-                          path, site_name(item.first), options.sets[0]));
-        }
-      }
-    }
-    trained.by_task.push_back(options_of(set));
-    add_units(trained.all, trained.by_task.back());
-  }
-  if (trained.by_task.size() == 1) trained.by_task.clear();
-  return trained;
-}
-
-Trained what_is_trained(const Options& options, const LoadedModel& model) {
-  if (!options.sets.empty()) return read_sets(options, model);
-  Trained trained;
-  trained.name = options.full ? "full" : options.feed_forward ? "ffn" : "lora";
-  trained.all.part = options.full           ? TrainedPart::kAll
-                     : options.feed_forward ? TrainedPart::kFeedForward
-                                            : TrainedPart::kAdapters;
-  trained.all.lora.rank = options.lora_rank;
-  trained.all.lora.alpha =
-      options.lora_alpha > 0 ? options.lora_alpha : 4 * static_cast<double>(options.lora_rank);
-  trained.all.lora.targets = {options.lora_targets.begin(), options.lora_targets.end()};
-  trained.all.lora.seed = options.seed;
-  return trained;
-}
-
-void check_usage(const Options& options) {
+void check_usage(const TrainOptions& options) {
   const int ways = (options.sets.empty() ? 0 : 1) + (options.full ? 1 : 0) +
                    (options.feed_forward ? 1 : 0) + (options.lora_rank > 0 ? 1 : 0);
   if (ways != 1) {
@@ -152,7 +47,7 @@ void require_run_folder(const fs::path& out) {
 }
 
 // Steps between evaluations; 0: none.
-std::int64_t evaluate_every(const Options& options, std::int64_t steps_per_epoch) {
+std::int64_t evaluate_every(const TrainOptions& options, std::int64_t steps_per_epoch) {
   if (options.evaluate == "none") {
     if (options.patience > 0)
       throw UsageError("--patience needs evaluations; leave --evaluate out");
@@ -168,7 +63,7 @@ std::int64_t evaluate_every(const Options& options, std::int64_t steps_per_epoch
   return every;
 }
 
-TrainerOptions trainer_options(const Options& options, const std::vector<EncodedTask>& tasks,
+TrainerOptions trainer_options(const TrainOptions& options, const std::vector<EncodedTask>& tasks,
                                bool by_task) {
   TrainerOptions result;
   result.adamw.weight_decay = options.weight_decay;
@@ -196,76 +91,8 @@ TrainerOptions trainer_options(const Options& options, const std::vector<Encoded
   return result;
 }
 
-RunInputs inputs_of(const Options& options, const LoadedModel& model) {
-  RunInputs inputs;
-  inputs.model = {options.model.folder, Checkpoint(find_model(options.model.folder).path).hash(),
-                  std::nullopt};
-  inputs.deltas = delta_inputs(options.model.deltas);
-  for (const std::string& folder : options.data.tasks) {
-    const Task task = load_task(folder);
-    inputs.tasks.push_back({folder, file_hash(split_path(task, options.data.split)), std::nullopt});
-  }
-  for (const std::string& path : options.sets) {
-    inputs.sets.push_back({path, file_hash(path), std::nullopt});
-  }
-  return inputs;
-}
-
-// Enough of a hash to tell two apart, without its name.
-std::string short_hash(const RunInput& input) { return input.hash.substr(7, 16); }
-
-// Everything that the trained weights depend on.
-std::map<std::string, Setting> settings_of(const Options& options, const LoadedModel& model,
-                                           const PromptTemplate& prompt, const Trained& trained,
-                                           const TrainerOptions& trainer, const RunInputs& inputs) {
-  const DecoderOptions& computed = model.decoder().options();
-  std::map<std::string, Setting> settings = {{"model", model.checkpoint().hash()},
-                                             {"dtype", std::string(dtype_name(computed.dtype))},
-                                             {"device", computed.device.str()},
-                                             {"template", prompt.hash()},
-                                             {"trained", trained.name},
-                                             {"lr", options.learning_rate},
-                                             {"schedule", options.schedule},
-                                             {"warmup_steps", options.warmup_steps},
-                                             {"weight_decay", options.weight_decay},
-                                             {"clip", options.clip},
-                                             {"steps", trainer.schedule.steps},
-                                             {"batch", options.batch},
-                                             {"accumulate", options.accumulate},
-                                             {"mixing", options.mixing},
-                                             {"seed", options.seed},
-                                             {"split", options.data.split},
-                                             {"limit", options.data.limit},
-                                             {"max_length", options.data.max_length},
-                                             {"batch_tokens", options.data.batch_tokens},
-                                             {"shared_prefix", !options.no_shared_prefix},
-                                             {"evaluate", options.evaluate},
-                                             {"patience", options.patience},
-                                             {"save", options.save},
-                                             {"version", std::string(version())}};
-  if (options.patience > 0) {
-    settings["validation_split"] = options.validation_split;
-    settings["validation_limit"] = options.validation_limit;
-  }
-  std::string tasks, sets;
-  for (const RunInput& input : inputs.tasks) {
-    tasks += fmt::format("{}{} {}", tasks.empty() ? "" : ", ", load_task(input.path).name,
-                         short_hash(input));
-  }
-  for (const RunInput& input : inputs.sets) {
-    sets += (sets.empty() ? "" : ", ") + short_hash(input);
-  }
-  settings["tasks"] = tasks;
-  if (!sets.empty()) settings["sets"] = sets;
-  if (options.lora_rank > 0) {
-    settings["lora_rank"] = trained.all.lora.rank;
-    settings["lora_alpha"] = trained.all.lora.alpha;
-    settings["lora_targets"] = fmt::format("{}", fmt::join(trained.all.lora.targets, " "));
-  }
-  return settings;
-}
-
-std::vector<TaskEvaluation> make_validation(const Options& options, const ExampleEncoder& encoder) {
+std::vector<TaskEvaluation> make_validation(const TrainOptions& options,
+                                            const ExampleEncoder& encoder) {
   std::vector<TaskEvaluation> validation;
   for (const std::string& folder : options.data.tasks) {
     const Task task = load_task(folder);
@@ -285,69 +112,8 @@ std::vector<TaskEvaluation> make_validation(const Options& options, const Exampl
   return validation;
 }
 
-std::int64_t values_of(const TrainableModel& model) {
-  std::int64_t values = 0;
-  for (const ParameterPtr& parameter : model.parameters) values += parameter->numel();
-  return values;
-}
-
-OutputJson validation_json(std::int64_t step, const std::vector<TaskResult>& results) {
-  OutputJson list = OutputJson::array();
-  for (const TaskResult& result : results) {
-    list.push_back(evaluation_row(step, result));
-  }
-  return list;
-}
-
-void print_validation(const TrainingRunResult& result) {
-  if (result.validation.empty()) return;
-  Table table({"task", "split", "metric", "step", "value", "stderr", "loss", "n"});
-  const auto add = [&](const std::vector<TaskResult>& rows, std::int64_t step) {
-    for (const TaskResult& row : rows) {
-      table.add({row.task, row.split, row.metric, std::to_string(step),
-                 fmt::format("{:.4f}", row.value), fmt::format("{:.4f}", row.standard_error),
-                 fmt::format("{:.4f}", row.loss), std::to_string(row.examples)});
-    }
-  };
-  add(result.validation_before, 0);
-  add(result.validation, result.best_step);
-  table.print();
-}
-
-void print_result(const Options& options, const TrainableModel& model, const Trainer& trainer,
-                  std::int64_t optimizer_bytes, const TrainingRunResult& result) {
-  const std::int64_t values = values_of(model);
-  if (options.common.json) {
-    return print_json({{"model", options.model.folder},
-                       {"steps", result.steps},
-                       {"best_step", result.best_step},
-                       {"stopped_early", result.stopped_early},
-                       {"first_loss", result.first_loss},
-                       {"last_loss", result.last_loss},
-                       {"trained_values", values},
-                       {"gradient_and_optimizer_bytes", optimizer_bytes},
-                       {"tokens", result.tokens},
-                       {"seconds", result.seconds},
-                       {"tokens_per_second", static_cast<double>(result.tokens) / result.seconds},
-                       {"frozen_identical", result.certificate.holds()},
-                       {"validation", validation_json(result.best_step, result.validation)},
-                       {"validation_before", validation_json(0, result.validation_before)},
-                       {"out", options.out},
-                       {"file", result.file}});
-  }
-  fmt::print("{} steps on {} values, loss {:.4f} -> {:.4f}, {} tokens in {:.1f} s{}\n",
-             result.steps, values, result.first_loss, result.last_loss, result.tokens,
-             result.seconds, result.stopped_early ? ", stopped early" : "");
-  if (options.patience > 0) fmt::print("weights of step {}\n", result.best_step);
-  fmt::print("{} values outside of them are bit-identical to {}: {}\n",
-             result.certificate.frozen_values, options.model.folder,
-             (fs::path(options.out) / "certificate.json").string());
-  print_validation(result);
-  fmt::print("{}\n", result.file);
-}
-
-void run(const Options& given) {
-  Options options = given;
+void run(const TrainOptions& given) {
+  TrainOptions options = given;
   options.common.apply();
   check_usage(options);
   if (options.save.empty()) {
@@ -404,10 +170,10 @@ void run(const Options& given) {
     };
     result = run_training(model.checkpoint(), trainable, trainer, run_options, report);
   });
-  print_result(options, trainable, trainer, trainer.optimizer().bytes(), result);
+  print_result(options, trainable, trainer, result);
 }
 
-void add_what(CLI::App& command, Options& options) {
+void add_what(CLI::App& command, TrainOptions& options) {
   command.add_option("--set", options.sets,
                      "Train the units of this set; of several, one per task in the tasks' order, "
                      "each task's steps update its own");
@@ -424,7 +190,7 @@ void add_what(CLI::App& command, Options& options) {
       ->capture_default_str();
 }
 
-void add_how(CLI::App& command, Options& options) {
+void add_how(CLI::App& command, TrainOptions& options) {
   command.add_option("--lr", options.learning_rate, "Learning rate")->capture_default_str();
   command.add_option("--schedule", options.schedule, "constant, linear or cosine, to zero")
       ->capture_default_str();
@@ -459,7 +225,7 @@ void add_how(CLI::App& command, Options& options) {
                    "Run each example's instruction by itself (for measurements)");
 }
 
-void add_run(CLI::App& command, Options& options) {
+void add_run(CLI::App& command, TrainOptions& options) {
   command
       .add_option("--evaluate", options.evaluate,
                   "When to evaluate the validation split, beside before the first step: epoch, "
@@ -491,7 +257,7 @@ void add_run(CLI::App& command, Options& options) {
 }  // namespace
 
 void add_train(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TrainOptions>();
   CLI::App* command = app.add_subcommand(
       "train", "Fine-tune the units of a set alone, or the FFNs, everything, or LoRA adapters");
   options->model.add_to(*command);

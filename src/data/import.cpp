@@ -111,8 +111,7 @@ std::map<std::string, Rows> split_rows(const Rows& rows, const ImportOptions& op
   }
   std::vector<std::vector<std::size_t>> groups;
   for (auto& item : by_input) groups.push_back(std::move(item.second));
-  Random random(options.seed, "import splits");
-  for (std::size_t i = groups.size(); i > 1; --i) std::swap(groups[i - 1], groups[random.below(i)]);
+  Random(options.seed, "import splits").shuffle(groups);
   const auto target = [&](double share) {
     return static_cast<std::size_t>(std::floor(share * static_cast<double>(groups.size())));
   };
@@ -372,31 +371,6 @@ std::vector<ImportedTask> import_tasks(const fs::path& path, const std::string& 
   }
   throw UsageError(fmt::format("--format '{}' is unknown; formats are {}", format,
                                fmt::join(import_formats(), ", ")));
-}
-
-void save_task(const ImportedTask& imported, const fs::path& path) {
-  AtomicFolder folder(path);
-  const Task& task = imported.task;
-  for (const auto& [split, rows] : imported.splits) {
-    std::string lines;
-    for (const TaskRow& row : rows) {
-      OutputJson json;
-      if (row.instruction != task.instruction) json["instruction"] = row.instruction;
-      json["input"] = row.input;
-      json["output"] = row.output;
-      if (row.references.size() > 1) json["references"] = row.references;
-      lines += json.dump() + "\n";
-    }
-    write_file(folder.temporary() / (split + ".jsonl"), lines);
-  }
-  OutputJson meta = {
-      {"name", task.name},
-      {"type", task.type == TaskType::kClassification ? "classification" : "generation"},
-      {"metric", task.metric},
-      {"instruction", task.instruction}};
-  if (!task.labels.empty()) meta["labels"] = task.labels;
-  write_file(folder.temporary() / "meta.json", meta.dump(1) + "\n");
-  folder.commit();
 }
 
 }  // namespace taskneuron

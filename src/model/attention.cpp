@@ -65,8 +65,8 @@ at::Tensor ungroup_heads(const at::Tensor& x, std::int64_t rows) {
 }
 
 // softmax(scale · scores + bias) for scores [kv_heads, group·rows, keys], in their dtype.
-at::Tensor probabilities(const at::Tensor& scores, double scale, const at::Tensor& bias,
-                         const QueryRows& rows) {
+at::Tensor softmax_of(const at::Tensor& scores, double scale, const at::Tensor& bias,
+                      const QueryRows& rows) {
   const std::int64_t kv_heads = scores.size(0), keys = scores.size(2);
   const std::int64_t group = scores.size(1) / rows.count;
   at::Tensor wide =
@@ -96,21 +96,22 @@ at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& 
     const Segment& segment = plan->batch->segments[s];
     const SegmentPlan& segment_plan = plan->segments[s];
     const QueryRows rows = query_rows(segment, segment_plan, input->logit_rows_only);
-    at::Tensor chances, cached_keys, cached_values;
+    at::Tensor probabilities, cached_keys, cached_values;
     if (segment.cached >= 0) {
       cached_keys = input->cache->keys(segment.cached, input->layer);
       cached_values = input->cache->values(segment.cached, input->layer);
     }
     if (rows.count > 0) {
-      const at::Tensor seen = gather_keys(keys, cached_keys, segment, segment_plan);
-      const at::Tensor content = gather_keys(values, cached_values, segment, segment_plan);
-      const at::Tensor asked = group_heads(queries.narrow(0, rows.begin, rows.count), seen.size(0));
-      chances = probabilities(batched_product(asked, seen.transpose(1, 2)), scale,
-                              segment_plan.score_bias, rows);
+      const at::Tensor segment_keys = gather_keys(keys, cached_keys, segment, segment_plan);
+      const at::Tensor segment_values = gather_keys(values, cached_values, segment, segment_plan);
+      const at::Tensor segment_queries =
+          group_heads(queries.narrow(0, rows.begin, rows.count), segment_keys.size(0));
+      probabilities = softmax_of(batched_product(segment_queries, segment_keys.transpose(1, 2)),
+                                 scale, segment_plan.score_bias, rows);
       result.narrow(0, rows.begin, rows.count)
-          .copy_(ungroup_heads(batched_product(chances, content), rows.count));
+          .copy_(ungroup_heads(batched_product(probabilities, segment_values), rows.count));
     }
-    saved.insert(saved.end(), {chances, cached_keys, cached_values});
+    saved.insert(saved.end(), {probabilities, cached_keys, cached_values});
   }
   const bool differentiated =
       queries.requires_grad() || keys.requires_grad() || values.requires_grad();
@@ -136,22 +137,24 @@ tensor_list PackedAttention::backward(AutogradContext* context, tensor_list grad
     const SegmentPlan& segment_plan = plan->segments[s];
     const QueryRows rows = query_rows(segment, segment_plan, logit_rows_only);
     if (rows.count == 0) continue;
-    const at::Tensor& chances = saved[3 + 3 * s];
-    const at::Tensor seen = gather_keys(keys, saved[4 + 3 * s], segment, segment_plan);
-    const at::Tensor content = gather_keys(values, saved[5 + 3 * s], segment, segment_plan);
-    const at::Tensor asked = group_heads(queries.narrow(0, rows.begin, rows.count), seen.size(0));
+    const at::Tensor& probabilities = saved[3 + 3 * s];
+    const at::Tensor segment_keys = gather_keys(keys, saved[4 + 3 * s], segment, segment_plan);
+    const at::Tensor segment_values = gather_keys(values, saved[5 + 3 * s], segment, segment_plan);
+    const at::Tensor segment_queries =
+        group_heads(queries.narrow(0, rows.begin, rows.count), segment_keys.size(0));
     const at::Tensor doutput =
-        group_heads(output_gradient.narrow(0, rows.begin, rows.count), seen.size(0));
-    scatter_keys(dvalues, batched_product(chances.transpose(1, 2), doutput), segment_plan);
-    const at::Tensor wide = chances.to(wide_type(chances));
-    const at::Tensor dchances =
-        batched_product(doutput, content.transpose(1, 2)).to(wide_type(chances));
-    const at::Tensor dscores = at::_softmax_backward_data(dchances, wide, -1, wide.scalar_type())
-                                   .mul_(scale)
-                                   .to(queries.scalar_type());
+        group_heads(output_gradient.narrow(0, rows.begin, rows.count), segment_keys.size(0));
+    scatter_keys(dvalues, batched_product(probabilities.transpose(1, 2), doutput), segment_plan);
+    const at::Tensor wide = probabilities.to(wide_type(probabilities));
+    const at::Tensor dprobabilities =
+        batched_product(doutput, segment_values.transpose(1, 2)).to(wide_type(probabilities));
+    const at::Tensor dscores =
+        at::_softmax_backward_data(dprobabilities, wide, -1, wide.scalar_type())
+            .mul_(scale)
+            .to(queries.scalar_type());
     dqueries.narrow(0, rows.begin, rows.count)
-        .copy_(ungroup_heads(batched_product(dscores, seen), rows.count));
-    scatter_keys(dkeys, batched_product(dscores.transpose(1, 2), asked), segment_plan);
+        .copy_(ungroup_heads(batched_product(dscores, segment_keys), rows.count));
+    scatter_keys(dkeys, batched_product(dscores.transpose(1, 2), segment_queries), segment_plan);
   }
   return {dqueries, dkeys, dvalues, at::Tensor(), at::Tensor()};
 }

@@ -15,13 +15,6 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 
-template <typename T>
-void shuffle(std::vector<T>& list, Random& random) {
-  for (std::size_t i = list.size(); i > 1; --i) {
-    std::swap(list[i - 1], list[static_cast<std::size_t>(random.below(i))]);
-  }
-}
-
 // Cuts a list into pieces of at most `size`.
 std::vector<std::vector<ExampleRef>> cut(const std::vector<ExampleRef>& list, std::int64_t size) {
   std::vector<std::vector<ExampleRef>> pieces;
@@ -45,7 +38,7 @@ class Cycle {
   }
   ExampleRef next(Random& random) {
     if (next_ == order_.size()) {
-      shuffle(order_, random);
+      random.shuffle(order_);
       next_ = 0;
     }
     return {task_, order_[next_++]};
@@ -125,15 +118,15 @@ std::vector<std::vector<ExampleRef>> Sampler::epoch(std::int64_t number) const {
   for (std::size_t t = 0; t < rows_.size(); ++t) {
     for (std::int64_t r = 0; r < rows_[t]; ++r) all.push_back({static_cast<std::int64_t>(t), r});
     if (!options_.one_task_per_step) continue;
-    shuffle(all, random);
+    random.shuffle(all);
     for (auto& piece : cut(all, options_.batch)) steps.push_back(std::move(piece));
     all.clear();
   }
   if (options_.one_task_per_step) {
-    shuffle(steps, random);
+    random.shuffle(steps);
     return steps;
   }
-  shuffle(all, random);
+  random.shuffle(all);
   return cut(all, options_.batch);
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace taskneuron {
@@ -20,6 +21,13 @@ class Random {
   double uniform();
   // `count` different values of [0, population), ascending. REQUIRES count <= population.
   std::vector<std::int64_t> sample(std::int64_t population, std::int64_t count);
+  // Puts a list in random order (Fisher & Yates), every order as likely.
+  template <typename T>
+  void shuffle(std::vector<T>& list) {
+    for (std::size_t i = list.size(); i > 1; --i) {
+      std::swap(list[i - 1], list[static_cast<std::size_t>(below(i))]);
+    }
+  }
 
  private:
   std::uint64_t state_;
