@@ -86,9 +86,8 @@ void ContrastTable::print() const {
       "95%: over examples and sets; p (t): own set as one more draw beside the random sets, or "
       "paired over examples;\np (sets): which set is the own one, exchanged; p (BH): the p that "
       "counts, corrected over tasks, of means over metrics and\nkinds of random set; detectable: "
-      "smallest difference seen with a power of 80%; "
-      "{}: "
-      "value {}, or loss {}, than with those units {}\n",
+      "smallest difference seen with a power of 80%;\n{}: value {}, or loss {}, than with those "
+      "units {}\n",
       verdict_, falls ? "lower" : "higher", falls ? "higher" : "lower",
       falls ? "off" : "trained, or none");
 }
