@@ -124,11 +124,17 @@ def case_lines(entry):
     return lines
 
 
+def rounds_text(report):
+    """Cases may have been measured in runs of their own."""
+    counts = sorted({entry.get("rounds", report["rounds"]) for entry in report["results"]})
+    return f"{counts[0]} rounds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} rounds"
+
+
 def section(report):
     pythons = "; ".join(f"{p['path']}: PyTorch {p['torch']}" + (f", Transformers {p['transformers']}" if p["transformers"]
                                                                 else "") for p in report["pythons"])
     lines = [f"### {report['system']}", "",
-             f"{report['machine']}, {report['threads']} threads, {report['rounds']} rounds. Peers: {pythons or 'none'}. "
+             f"{report['machine']}, {report['threads']} threads, {rounds_text(report)}. Peers: {pythons or 'none'}. "
              "DATA is where the random checkpoints are, BUILD the build.", ""]
     lines += summary_table(report["results"])
     for entry in report["results"]:
