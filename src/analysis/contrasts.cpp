@@ -52,8 +52,8 @@ MeasureContrasts own_minus_original(const std::vector<OwnAndOriginal>& tasks) {
   return in_every_measure(tasks, [&](Examples examples) {
     std::vector<std::vector<double>> differences;
     for (const OwnAndOriginal& task : tasks) {
-      std::vector<double>& row = differences.emplace_back();
-      row = over_seeds(examples_of(task.own, examples), {examples_of(task.own, examples)}).own;
+      std::vector<double>& row =
+          differences.emplace_back(mean_over_seeds(examples_of(task.own, examples)));
       const std::vector<double>& original = examples(*task.original);
       std::transform(row.begin(), row.end(), original.begin(), row.begin(), std::minus<>());
     }

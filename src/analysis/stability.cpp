@@ -91,18 +91,21 @@ class StabilityRound {
       point.with_all += compare_sets(set, all, Chance::kLeaveOut).jaccard / orders;
       if (2 * (i + 1) > count) continue;
       grow(back, shards_[order_[count - 1 - i]]);
-      const double jaccard = compare_sets(set, top_set(*back, options_), Chance::kLeaveOut).jaccard;
-      point.disjoint = point.disjoint.value_or(0) + jaccard / orders;
+      const NeuronSet other = top_set(*back, options_);
+      half_jaccard = compare_sets(set, other, Chance::kLeaveOut).jaccard;
+      point.disjoint = point.disjoint.value_or(0) + half_jaccard / orders;
       if (i + 1 != count / 2) continue;
-      first_half_ = fidelity_relevance(*front, options_);
-      second_half_ = fidelity_relevance(*back, options_);
+      half_spearman = compare_relevance(fidelity_relevance(*front, options_),
+                                        fidelity_relevance(*back, options_))
+                          .spearman;
+      halves = {set, other};
     }
   }
 
-  // Relevance by the first half of the shards and by the second; after add_to.
-  ScoreComparison halves() const {
-    return compare_relevance(first_half_, second_half_, options_.percent, options_.scope);
-  }
+  // Of the first half of the shards and the second; after add_to.
+  double half_jaccard = 0;
+  double half_spearman = 0;
+  std::pair<NeuronSet, NeuronSet> halves;
 
   // Jaccard of two quarters, and of the other two. REQUIRES four shards.
   std::pair<double, double> quarters() const {
@@ -119,7 +122,6 @@ class StabilityRound {
   const std::vector<Scores>& shards_;
   const std::vector<std::size_t>& order_;
   const FidelityOptions& options_;
-  SiteRelevance first_half_, second_half_;
 };
 
 // The two Jaccard indices of one order share no example, so half the square of their difference is
@@ -170,10 +172,13 @@ Stability stability_of(const std::vector<Scores>& shards, const FidelityOptions&
     const std::vector<std::size_t> order = shuffled(count, random);
     StabilityRound round(shards, order, options);
     round.add_to(stability.curve, all);
-    const ScoreComparison halves = round.halves();
-    if (i == 0) stability.chance_jaccard = halves.top.expected_jaccard;
-    jaccards.push_back(halves.top.jaccard);
-    spearmans.push_back(halves.spearman);
+    // What chance gives hangs on sizes, which hardly differ between orders.
+    if (i == 0) {
+      stability.chance_jaccard =
+          compare_sets(round.halves.first, round.halves.second).expected_jaccard;
+    }
+    jaccards.push_back(round.half_jaccard);
+    spearmans.push_back(round.half_spearman);
     if (count >= 4) quarters.push_back(round.quarters());
   }
   // Shards differ by an example at most, and so do their sums over the orders.

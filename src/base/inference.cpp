@@ -132,22 +132,27 @@ Contrast paired_difference(const std::vector<std::vector<double>>& tasks) {
   return contrast;
 }
 
+std::vector<double> mean_over_seeds(const std::vector<std::vector<double>>& scores) {
+  TN_CHECK(!scores.empty());
+  const auto seeds = static_cast<double>(scores.size());
+  std::vector<double> means(scores.front().size(), 0);
+  for (const auto& examples : scores) {
+    TN_CHECK(examples.size() == means.size());
+    for (std::size_t i = 0; i < means.size(); ++i) means[i] += examples[i] / seeds;
+  }
+  return means;
+}
+
 SetScores over_seeds(const std::vector<std::vector<double>>& own,
                      const std::vector<std::vector<std::vector<double>>>& random) {
   TN_CHECK(!own.empty() && !random.empty());
   const auto seeds = static_cast<double>(own.size());
-  const auto average = [&](const std::vector<std::vector<double>>& by_seed) {
-    TN_CHECK(by_seed.size() == own.size());
-    std::vector<double> sums(by_seed.front().size(), 0);
-    for (const auto& examples : by_seed) {
-      TN_CHECK(examples.size() == sums.size());
-      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += examples[i] / seeds;
-    }
-    return sums;
-  };
   SetScores scores;
-  scores.own = average(own);
-  for (const auto& by_seed : random) scores.random.push_back(average(by_seed));
+  scores.own = mean_over_seeds(own);
+  for (const auto& by_seed : random) {
+    TN_CHECK(by_seed.size() == own.size());
+    scores.random.push_back(mean_over_seeds(by_seed));
+  }
   const auto variance_of = [](const std::vector<std::vector<double>>& by_seed) {
     std::vector<double> means;
     for (const auto& examples : by_seed) means.push_back(mean(examples));

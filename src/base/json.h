@@ -20,6 +20,12 @@ using OutputJson = nlohmann::ordered_json;
 Json parse_json(std::string_view text, const std::string& where);
 Json read_json(const std::filesystem::path& path);
 
+// The value, or null where there is none.
+template <typename Value>
+OutputJson or_null(const std::optional<Value>& value) {
+  return value ? OutputJson(*value) : OutputJson(nullptr);
+}
+
 // A JSON value together with where it stands, so that reading a field of the wrong type, or one
 // that is missing, is an Error that names file and key. Borrows the value.
 class JsonView {

@@ -71,10 +71,6 @@ Compared load_compared(const Options& options, const std::string& argument, bool
   return compared;
 }
 
-OutputJson or_null(const std::optional<double>& value) {
-  return value ? OutputJson(*value) : OutputJson(nullptr);
-}
-
 OutputJson set_json(const SetComparison& comparison) {
   return {{"first", comparison.first},
           {"second", comparison.second},
@@ -88,14 +84,11 @@ OutputJson set_json(const SetComparison& comparison) {
 
 OutputJson pair_json(const Options& options, const Compared& a, const Compared& b) {
   OutputJson json = {{"a", a.name}, {"b", b.name}};
-  if (!a.relevance) {
-    json.update(set_json(compare_sets(a.set, b.set)));
-  } else {
-    const ScoreComparison found = compare_relevance(
-        *a.relevance, *b.relevance, parse_percent(options.top), parse_scope(options.scope));
+  if (a.relevance) {
+    const ScoreComparison found = compare_relevance(*a.relevance, *b.relevance);
     json.update({{"pearson", found.pearson}, {"spearman", found.spearman}, {"top", options.top}});
-    json.update(set_json(found.top));
   }
+  json.update(set_json(compare_sets(a.set, b.set)));
   json["p_adjusted"] = nullptr;
   if (!a.is_union() && !b.is_union()) return json;
   const IndependentChance chance = independent_chance(a.members, b.members, options.seed);

@@ -17,11 +17,6 @@ struct Claims {
 constexpr Claims kOffClaims = {Claim::kLower, Claim::kHigher};
 constexpr Claims kTrainedClaims = {Claim::kHigher, Claim::kLower};
 
-template <typename Value>
-OutputJson or_null(const std::optional<Value>& value) {
-  return value ? OutputJson(*value) : OutputJson(nullptr);
-}
-
 OutputJson contrasts_json(const MeasureContrasts& contrasts, const Claims& claims);
 OutputJson test_json(const DiagonalTest& test);
 

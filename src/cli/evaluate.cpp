@@ -229,7 +229,7 @@ void run(const Options& options) {
   if (!references.json().empty()) json["references"] = references.json();
   json["results"] = results;
   const std::vector<Warning> warnings =
-      set_warnings(options.sets, options.data.tasks, options.data.split,
+      set_warnings(options.sets, sets, options.data.tasks, options.data.split,
                    {prompt.hash(), model.checkpoint().hash()});
   if (!options.sets.empty()) json["warnings"] = warnings_json(warnings);
   options.result.write(json);

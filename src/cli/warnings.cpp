@@ -50,16 +50,19 @@ void warn_of_weights(const Origin& origin, const RunHashes& run, Warning of,
       "its units were detected in other weights (--allow-other-weights)");
 }
 
-std::vector<Warning> set_warnings(const std::vector<std::string>& sets,
+std::vector<Warning> set_warnings(const std::vector<std::string>& paths,
+                                  const std::vector<NeuronSet>& sets,
                                   const std::vector<std::string>& tasks, const std::string& split,
                                   const RunHashes& run) {
+  std::vector<std::string> names;
+  for (const std::string& folder : tasks) names.push_back(load_task(folder).name);
   std::vector<Warning> warnings;
-  for (const std::string& path : sets) {
-    const NeuronSet set = load_set(path);
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    const NeuronSet& set = sets[i];
+    const std::string& path = paths[i];
     if (set.from.count("random") != 0) continue;
     const Origin origin = {from(set, "split"), from(set, "template_hash"), set.model_hash};
-    for (const std::string& folder : tasks) {
-      const std::string task = load_task(folder).name;
+    for (const std::string& task : names) {
       if (task == from(set, "task")) warn_of_rows(origin, split, {"", task, "", path}, warnings);
     }
     if (!tasks.empty()) warn_of_template(origin, run, {"", "", "", path}, warnings);

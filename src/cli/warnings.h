@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "taskneuron/neuron/neuron_set.h"
 
 // What numbers cannot show, or were not made for: printed under tables, and in results.
 namespace taskneuron::cli {
@@ -38,8 +39,9 @@ void warn_of_weights(const Origin& origin, const RunHashes& run, Warning of,
                      std::vector<Warning>& warnings);
 
 // Of sets made by select, by what their files say; random ones were not detected on anything.
-// tasks: folders that the sets are evaluated on; may be none.
-std::vector<Warning> set_warnings(const std::vector<std::string>& sets,
+// paths: of the sets. tasks: folders that they are evaluated on; may be none.
+std::vector<Warning> set_warnings(const std::vector<std::string>& paths,
+                                  const std::vector<NeuronSet>& sets,
                                   const std::vector<std::string>& tasks, const std::string& split,
                                   const RunHashes& run);
 

@@ -242,7 +242,7 @@ at::Tensor scale_for(const FeedForwardContext& context, Site site, const at::Ten
   return scale.defined() ? scale.to(like.options()) : scale;
 }
 
-// ω with what the hook adds to it.
+// ω with what the hook adds to it; without gradients added in place.
 at::Tensor with_offset(const FeedForwardContext& context, Site site, const at::Tensor& omega) {
   if (!context.hook.wants_offset(site, context.layer)) return omega;
   const BatchPlan& plan = *context.plan;

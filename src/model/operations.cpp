@@ -66,7 +66,7 @@ struct LinearProducts : Function<LinearProducts> {
     auto copies = std::make_shared<Linears>();
     tensor_list results, kept = {at::Tensor()};
     for (const Linear* one : weights) {
-      copies->push_back(*one);
+      if (wants_dx || trains_any) copies->push_back(*one);
       results.push_back(product(x, *one));
       if (one->training == nullptr) continue;
       for (const auto& adapter : one->training->adapters) add_adapter(results.back(), x, *adapter);

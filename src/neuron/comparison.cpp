@@ -220,14 +220,9 @@ JointOverlap joint_overlap(const std::vector<NeuronSet>& sets) {
   return result;
 }
 
-ScoreComparison compare_relevance(const SiteRelevance& a, const SiteRelevance& b, double percent,
-                                  Scope scope) {
-  ScoreComparison result;
-  result.top = compare_sets(select_top(a, percent, scope), select_top(b, percent, scope));
+ScoreComparison compare_relevance(const SiteRelevance& a, const SiteRelevance& b) {
   const std::vector<double> x = flatten(a), y = flatten(b);
-  result.pearson = pearson(x, y);
-  result.spearman = spearman(x, y);
-  return result;
+  return {pearson(x, y), spearman(x, y)};
 }
 
 }  // namespace taskneuron

@@ -26,6 +26,9 @@ struct SetScores {
   double seed_df = 0;
 };
 
+// Each example's mean over seeds: scores[seed][example]. REQUIRES a seed, the same examples in all.
+std::vector<double> mean_over_seeds(const std::vector<std::vector<double>>& scores);
+
 // The same for what was trained from several seeds: own[seed][example], random[m][seed][example].
 // Scores become means over seeds; of a single seed nothing is known of how trainings differ, and
 // the interval is that of this training. REQUIRES as many seeds of the own set as of each random

@@ -66,9 +66,7 @@ JointOverlap joint_overlap(const std::vector<NeuronSet>& sets);
 struct ScoreComparison {
   double pearson = 0;
   double spearman = 0;
-  SetComparison top;  // of the two top sets
 };
-ScoreComparison compare_relevance(const SiteRelevance& a, const SiteRelevance& b, double percent,
-                                  Scope scope);
+ScoreComparison compare_relevance(const SiteRelevance& a, const SiteRelevance& b);
 
 }  // namespace taskneuron
