@@ -3,36 +3,6 @@ import os
 
 from figures import heatmap
 
-INTRODUCTION = """\
-# Do task-specific neurons exist in a model of 9 million parameters?
-
-A model of this size supports no claim about large language models: it was made for tests and knows little. What this page
-shows is that the instrument works: the whole of question 1 of [the method](../method.md), with the controls that the paper
-lacks, from one command on two cores. The study writes all of it from its own results.
-
-```sh
-python3 studies/question1.py build/release/taskneuron MODEL TASKS... --work WORK --text TEXT \\
-    --docs docs/results/question1.md
-```
-
-MODEL is a Hugging Face folder (here examples/models/mini), TASKS are task folders or folders of them (here the paper's twelve
-tasks and agnews, dbpedia and yahoo), TEXT is unrelated text (here WikiText-2's test split). WORK keeps every stage:
-killed and started again, the study goes on where it was. It measures and says first how long it will take.
-
-## How this differs from the paper
-
-- The model: 9 million parameters, float32, instead of Llama-2-7b and others.
-- Twelve of its tasks, with the prompts of this project's templates, and three more that a small model learns.
-- Which tasks count is decided beforehand, by a rule that sees neither own nor random units.
-- Random sets have as many units in every layer as the task's own (and, apart, are drawn uniformly, outside the own set, or
-  against sets chosen within layers); the paper draws one uniform set.
-- Own and random are compared over several sets, and trainings over several seeds; every number has its interval, families of
-  tests are corrected, and what could not have been seen is said.
-- Learning rates are chosen for own and for random units apart, on validation data.
-- Units are switched off to zero, and also to their mean and to their values elsewhere.
-- Beside the metric stand the answer loss, balanced accuracy, the loss over the labels and perplexity of unrelated text.
-"""
-
 METRIC = {"classification": "accuracy", "generation": "ROUGE-L"}
 # The paper's Llama-2-7b, tables 1 and 2: means of its tasks.
 PAPER = {"classification": {"original": 87.7, "random off": 84.8, "own off": 76.0, "zero-shot": 53.3, "random trained": 54.8,
@@ -414,6 +384,8 @@ def measured(result, folder):
 
 
 def write(result, path):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "question1_introduction.md")) as file:
+        introduction = file.read()
     with open(path + ".part", "w") as file:
-        file.write(INTRODUCTION + "\n" + measured(result, os.path.dirname(os.path.abspath(path))))
+        file.write(introduction + "\n" + measured(result, os.path.dirname(os.path.abspath(path))))
     os.rename(path + ".part", path)
