@@ -59,7 +59,9 @@ void ReferenceRuns::run_text() {
                          request_.text.begin() + static_cast<std::ptrdiff_t>(end));
   }
   text_.emplace(run(windows, "activations of the text"));
-  json_["text"] = described(*text_);
+  OutputJson entry = {{"text", true}};
+  entry.update(described(*text_));
+  json_.push_back(entry);
 }
 
 References ReferenceRuns::of_task(const Task& task, const std::string& split) {
@@ -73,8 +75,9 @@ References ReferenceRuns::of_task(const Task& task, const std::string& split) {
     prompts.push_back(encoder_.encode_prompt(row, encoder_.answer_tokens(row), where, &cut));
   }
   task_.emplace(run(prompts, fmt::format("activations of {}", task.name)));
-  json_[task.name] = {{"split", from}, {"rows", prompts.size()}};
-  json_[task.name].update(described(*task_));
+  OutputJson entry = {{"task", task.name}, {"split", from}, {"rows", prompts.size()}};
+  entry.update(described(*task_));
+  json_.push_back(entry);
   references.own = &*task_;
   return references;
 }

@@ -28,7 +28,8 @@ class ReferenceRuns {
   References of_task(const Task& task, const std::string& split);
   // For the text itself.
   References of_text();
-  // What references were taken from, by task; empty: no mode asks for any.
+  // What activations were taken from: [{"task", "split", "rows", ...} | {"text", ...}]; empty where
+  // no mode asks for any.
   const OutputJson& json() const { return json_; }
 
  private:
@@ -43,7 +44,7 @@ class ReferenceRuns {
   Request request_;
   std::optional<ReferenceActivations> task_;
   std::optional<ReferenceActivations> text_;
-  OutputJson json_ = OutputJson::object();
+  OutputJson json_ = OutputJson::array();
 };
 
 }  // namespace taskneuron::cli

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <sstream>
 
 #include "cli/contrast_output.h"
@@ -37,27 +36,23 @@ Files read_seeds(const std::string& list) {
   return files;
 }
 
-// A task's rows in a file; null where it isn't there. Throws Error if they are of other examples.
-const PredictedTask* find_task(const std::vector<PredictedTask>& file, const PredictedTask& like,
-                               const std::string& name) {
-  for (const PredictedTask& task : file) {
-    if (task.task != like.task) continue;
-    if (task.rows != like.rows || task.ranked != like.ranked) {
-      throw Error(
-          fmt::format("{}: rows of {} are not those of the other files; evaluate all with "
-                      "the same --split, --limit and --scoring",
-                      name, like.task));
-    }
-    return &task;
+const PredictedTask& task_named(const std::vector<PredictedTask>& file, const std::string& task,
+                                const std::string& path) {
+  for (const PredictedTask& one : file) {
+    if (one.task == task) return one;
   }
-  return nullptr;
+  throw Error(fmt::format("{}: has no rows of {}", path, task));
 }
 
+// The task of another file. Throws Error if its rows are of other examples.
 const PredictedTask& require_task(const std::vector<PredictedTask>& file, const PredictedTask& like,
-                                  const std::string& name) {
-  const PredictedTask* found = find_task(file, like, name);
-  if (found == nullptr) throw Error(fmt::format("{}: has no rows of {}", name, like.task));
-  return *found;
+                                  const std::string& path) {
+  const PredictedTask& found = task_named(file, like.task, path);
+  if (found.rows == like.rows && found.ranked == like.ranked) return found;
+  throw Error(
+      fmt::format("{}: rows of {} are not those of the other files; evaluate all with the "
+                  "same --split, --limit and --scoring",
+                  path, like.task));
 }
 
 const char* metric_of(const PredictedTask& task) { return task.ranked ? "accuracy" : "score"; }
@@ -109,14 +104,9 @@ Matrix gather_matrix(const Options& options) {
       throw UsageError(fmt::format("--matrix '{}' is not TASK=FILE", named));
     }
     matrix.tasks.push_back(named.substr(0, equals));
-    const auto found =
-        std::find_if(original.begin(), original.end(),
-                     [&](const PredictedTask& task) { return task.task == matrix.tasks.back(); });
-    if (found == original.end()) {
-      throw Error(fmt::format("{}: has no rows of {}", options.original, matrix.tasks.back()));
-    }
-    originals.push_back(found->measured);
-    types.emplace_back(metric_of(*found));
+    const PredictedTask& found = task_named(original, matrix.tasks.back(), options.original);
+    originals.push_back(found.measured);
+    types.emplace_back(metric_of(found));
   }
   if (matrix.tasks.size() < 2) throw UsageError("--matrix needs the models of two tasks or more");
   for (const std::string& named : options.matrix) {
@@ -124,9 +114,8 @@ Matrix gather_matrix(const Options& options) {
     const std::vector<PredictedTask> file = read_predictions(path);
     std::vector<Measurement>& row = models.emplace_back();
     for (const std::string& task : matrix.tasks) {
-      const auto like = std::find_if(original.begin(), original.end(),
-                                     [&](const PredictedTask& one) { return one.task == task; });
-      row.push_back(require_task(file, *like, path).measured);
+      const PredictedTask& like = task_named(original, task, options.original);
+      row.push_back(require_task(file, like, path).measured);
     }
   }
   matrix.found = training_matrix(models, originals, types, options.seed);
