@@ -192,9 +192,9 @@ ParentFolders::~ParentFolders() {
 AtomicFile::AtomicFile(fs::path path, Existing existing)
     : path_(std::move(path)), existing_(existing) {
   require_replaceable(path_, existing);
-  parents_ = std::make_unique<ParentFolders>(path_);
   temporary_ = temporary_name(path_);
   const auto lock = hold_temporaries();
+  parents_ = std::make_unique<ParentFolders>(path_);
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail("written");
   remember_temporary(temporary_);
@@ -255,10 +255,10 @@ void AtomicFile::commit() {
 
 AtomicFolder::AtomicFolder(fs::path path) : path_(without_trailing_slash(std::move(path))) {
   require_no_folder(path_);
-  parents_ = std::make_unique<ParentFolders>(path_);
   temporary_ = temporary_name(path_);
   std::error_code failure;
   const auto lock = hold_temporaries();
+  parents_ = std::make_unique<ParentFolders>(path_);
   fs::create_directory(temporary_, failure);
   if (failure) {
     throw Error(fmt::format("{}: cannot be created: {}", path_.string(), failure.message()));

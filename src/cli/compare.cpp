@@ -84,11 +84,12 @@ OutputJson set_json(const SetComparison& comparison) {
 
 OutputJson pair_json(const Options& options, const Compared& a, const Compared& b) {
   OutputJson json = {{"a", a.name}, {"b", b.name}};
+  const SetComparison overlap = compare_sets(a.set, b.set);  // refuses what has other shapes
   if (a.relevance) {
     const ScoreComparison found = compare_relevance(*a.relevance, *b.relevance);
     json.update({{"pearson", found.pearson}, {"spearman", found.spearman}, {"top", options.top}});
   }
-  json.update(set_json(compare_sets(a.set, b.set)));
+  json.update(set_json(overlap));
   json["p_adjusted"] = nullptr;
   if (!a.is_union() && !b.is_union()) return json;
   const IndependentChance chance = independent_chance(a.members, b.members, options.seed);

@@ -62,7 +62,7 @@ struct JointOverlap {
 // REQUIRES a set; throws Error unless all have the same sites and shapes.
 JointOverlap joint_overlap(const std::vector<NeuronSet>& sets);
 
-// How alike two tasks' relevance is over all units of their common sites.
+// How alike two tasks' relevance is over all units. REQUIRES the same sites and shapes.
 struct ScoreComparison {
   double pearson = 0;
   double spearman = 0;
