@@ -14,6 +14,7 @@ DIRECT = {
     "evaluate": ["neuron"],
     "train": ["evaluate"],
     "analysis": ["train"],
+    "recipe": ["analysis"],
     "continual": ["train"],
     "experiment": ["analysis", "continual"],
     "report": ["base"],

@@ -27,7 +27,7 @@ std::size_t set_of(const std::vector<TaskSets>& sets, const std::string& task) {
     if (sets[i].task == task) return i;
   }
   throw Error(
-      fmt::format("no score file is of task '{}'; detect it first and name it in --scores", task));
+      fmt::format("no score file is of task '{}'; detect it first and name it in `scores`", task));
 }
 
 void contrast(const DeactivatedTask& task, ConditionRows& rows, std::uint64_t seed) {

@@ -52,9 +52,8 @@ void set_threads(int threads) {
     threads = environment != nullptr ? std::atoi(environment) : processors;
     if (threads <= 0) threads = processors;
   } else if (threads > processors) {
-    warn(
-        fmt::format("--threads {} is more than the {} processors available; expect it to be slower",
-                    threads, processors));
+    warn(fmt::format("threads: {} is more than the {} processors available; expect it to be slower",
+                     threads, processors));
   }
   at::set_num_threads(threads);
   if (const SetThreads set = find_openblas()) set(1);
@@ -73,11 +72,11 @@ at::Device parse_device(const std::string& name) {
     digits = digits && std::isdigit(static_cast<unsigned char>(name[i])) != 0;
   }
   if (name != "cuda" && !digits) {
-    throw UsageError(fmt::format("--device '{}' is unknown; use cpu, cuda or cuda:N", name));
+    throw UsageError("device", name, "cpu, cuda or cuda:N");
   }
   if (!at::hasCUDA()) {
     throw Error(fmt::format(
-        "--device {}: this LibTorch was built without CUDA or finds no GPU; use --device cpu, or "
+        "`device` {}: this LibTorch was built without CUDA or finds no GPU; use `device` cpu, or "
         "build taskneuron against a CUDA build of LibTorch",
         name));
   }

@@ -83,7 +83,7 @@ void require_replaceable(const fs::path& path, Existing existing) {
                     path.string(), kind_of(type)));
   }
   if (existing == Existing::kRefuse) {
-    throw Error(fmt::format("{}: exists already; --force replaces it, or name another file",
+    throw Error(fmt::format("{}: exists already; `force` replaces it, or name another file",
                             path.string()));
   }
 }

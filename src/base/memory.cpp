@@ -82,7 +82,7 @@ void AnonymousPeak::look() {
 
 std::int64_t AnonymousPeak::bytes() const { return peak_; }
 
-std::int64_t parse_bytes(const std::string& text, const std::string& flag) {
+std::int64_t parse_bytes(const std::string& text, const std::string& option) {
   std::istringstream in(text);
   double value = 0;
   std::string unit, rest;
@@ -97,8 +97,7 @@ std::int64_t parse_bytes(const std::string& text, const std::string& flag) {
   if (unit == "G" || unit == "GB" || unit == "GIB") factor = 1LL << 30;
   if (unit == "T" || unit == "TB" || unit == "TIB") factor = 1LL << 40;
   if (factor == 0 || !rest.empty() || !(value > 0) || value * factor > 9e18) {
-    throw UsageError(
-        fmt::format("{} '{}' is not an amount of memory; write 800M or 1.5G", flag, text));
+    throw UsageError(option, text, "800M or 1.5G", "is not an amount of memory");
   }
   return static_cast<std::int64_t>(value * factor);
 }

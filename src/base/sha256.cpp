@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include "base/file.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -32,6 +33,13 @@ std::string sha256_hex(std::string_view text) {
   Sha256 hash;
   hash.update(text);
   return hash.hex();
+}
+
+std::string sha256_of_file(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  Sha256 hash;
+  hash.update(file.data(), file.size_bytes());
+  return "sha256:" + hash.hex();
 }
 
 }  // namespace taskneuron

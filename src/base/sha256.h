@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,5 +29,8 @@ class Sha256 {
 };
 
 std::string sha256_hex(std::string_view text);
+
+// "sha256:" and the digits of a file of any size.
+std::string sha256_of_file(const std::filesystem::path& path);
 
 }  // namespace taskneuron

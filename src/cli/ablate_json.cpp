@@ -1,6 +1,9 @@
 // What `ablate --json` prints (docs/formats/results.md).
+#include <tuple>
+
 #include "cli/ablate.h"
 #include "cli/contrast_output.h"
+#include "cli/provenance.h"
 #include "taskneuron/base/statistics.h"
 
 namespace taskneuron::cli {
@@ -84,7 +87,8 @@ OutputJson average_json(const AverageRows& average, const Condition& condition) 
 
 }  // namespace
 
-OutputJson AblateReport::json() const {
+OutputJson ablation_json(const AblateResult& found) {
+  const auto& [conditions, tasks, seed] = std::tie(found.conditions, found.tasks, found.seed);
   OutputJson results = OutputJson::array(), averages = OutputJson::array(),
              matrices = OutputJson::array(), perplexity = OutputJson::array();
   for (std::size_t c = 0; c < conditions.size(); ++c) {
@@ -106,9 +110,9 @@ OutputJson AblateReport::json() const {
                           {"value_test", test_json(matrix->value_test)},
                           {"loss_test", test_json(matrix->loss_test)}});
     }
-    if (side_effects.empty()) continue;
+    if (found.side_effects.empty()) continue;
     OutputJson off = OutputJson::array();
-    for (const SideEffect& effect : side_effects[c]) {
+    for (const SideEffect& effect : found.side_effects[c]) {
       OutputJson entry = {{"task", effect.task}, {"own", effect.own}};
       for (const auto& [kind, random] : effect.random) {
         entry["random"][random_kind_name(kind)] = random;
@@ -118,20 +122,20 @@ OutputJson AblateReport::json() const {
     perplexity.push_back({{"top", conditions[c].top},
                           {"scope", conditions[c].scope},
                           {"mode", conditions[c].mode_name},
-                          {"tokens", text_tokens},
-                          {"original", text_perplexity},
+                          {"tokens", found.text_tokens},
+                          {"original", found.text_perplexity},
                           {"off", off}});
   }
   OutputJson json = {{"results", results}, {"averages", averages}, {"cross_matrices", matrices}};
-  if (!side_effects.empty()) json["perplexity"] = perplexity;
+  if (!found.side_effects.empty()) json["perplexity"] = perplexity;
   for (const auto& [a, b] : agreeing(conditions)) {
-    const Agreement found = agreement(tasks, a, b);
+    const Agreement agreed = agreement(tasks, a, b);
     json["agreement"].push_back({{"top", conditions[a].top},
-                                 {"largest_loss_difference", found.largest_loss_difference},
-                                 {"different_scores", found.different_scores},
-                                 {"examples", found.examples}});
+                                 {"largest_loss_difference", agreed.largest_loss_difference},
+                                 {"different_scores", agreed.different_scores},
+                                 {"examples", agreed.examples}});
   }
-  json["warnings"] = warnings_json(warnings);
+  json["warnings"] = warnings_json(found.warnings);
   return json;
 }
 

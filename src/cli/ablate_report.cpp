@@ -1,8 +1,12 @@
 // The tables that `ablate` prints for people.
 #include <fmt/format.h>
 
+#include <tuple>
+
 #include "cli/ablate.h"
+#include "cli/command.h"
 #include "cli/contrast_output.h"
+#include "cli/provenance.h"
 #include "taskneuron/base/statistics.h"
 
 namespace taskneuron::cli {
@@ -95,7 +99,7 @@ void add_average(RowTable& table, const AverageRows& average, std::size_t sets) 
   table.row("its own", average.own, "", loss(average.own_loss), "", "", "");
 }
 
-void print_contrasts(const AblateReport& report, std::size_t number,
+void print_contrasts(const AblateResult& found, std::size_t number,
                      const std::vector<AverageRows>& averages) {
   ContrastTable table(kOffClaims, "own matters");
   const auto add = [&](const std::string& task, const std::string& metric, const auto& rows) {
@@ -104,7 +108,7 @@ void print_contrasts(const AblateReport& report, std::size_t number,
       table.add(task, metric, random_kind_name(kind), random.own_minus_random);
     }
   };
-  for (const DeactivatedTask& task : report.tasks) {
+  for (const DeactivatedTask& task : found.tasks) {
     add(task.task, task.metric, task.conditions[number]);
   }
   for (const AverageRows& average : averages) {
@@ -120,37 +124,24 @@ std::vector<std::string> names_of(const std::vector<DeactivatedTask>& tasks) {
   return names;
 }
 
-void print_side_effects(const AblateReport& report, std::size_t number) {
+void print_side_effects(const AblateResult& found, std::size_t number) {
   Table text({"units off", "perplexity", "random", "±"});
-  text.add({"none (original)", fmt::format("{:.3f}", report.text_perplexity)});
-  for (const SideEffect& effect : report.side_effects[number]) {
+  text.add({"none (original)", fmt::format("{:.3f}", found.text_perplexity)});
+  for (const SideEffect& effect : found.side_effects[number]) {
     for (const auto& [kind, random] : effect.random) {
       text.add({"of " + effect.task, fmt::format("{:.3f}", effect.own),
                 fmt::format("{:.3f}", mean(random)),
                 fmt::format("{:.3f} {}", standard_deviation(random), random_kind_name(kind))});
     }
   }
-  fmt::print("\nside effect on {} tokens of unrelated text\n", report.text_tokens);
+  fmt::print("\nside effect on {} tokens of unrelated text\n", found.text_tokens);
   text.print();
 }
 
 }  // namespace
 
-std::vector<std::pair<std::size_t, std::size_t>> agreeing(
-    const std::vector<Condition>& conditions) {
-  std::vector<std::pair<std::size_t, std::size_t>> pairs;
-  for (std::size_t a = 0; a < conditions.size(); ++a) {
-    for (std::size_t b = 0; b < conditions.size(); ++b) {
-      if (conditions[a].sets == conditions[b].sets && conditions[a].mode_name == "activation" &&
-          conditions[b].mode_name == "parameter") {
-        pairs.emplace_back(a, b);
-      }
-    }
-  }
-  return pairs;
-}
-
-void AblateReport::print() const {
+void print_ablation(const AblateResult& found) {
+  const auto& [conditions, tasks, seed] = std::tie(found.conditions, found.tasks, found.seed);
   for (std::size_t c = 0; c < conditions.size(); ++c) {
     if (c > 0) fmt::print("\n");
     fmt::print("top {}, scope {}, {}\n", conditions[c].top, conditions[c].scope,
@@ -169,23 +160,24 @@ void AblateReport::print() const {
         "±: standard error over examples; of random sets, standard deviation over sets; in common: "
         "share of its own\nunits that a random set holds; balanced, label loss: accuracy averaged "
         "over labels, −log p(right label | the labels)\n");
-    print_contrasts(*this, c, averages);
+    print_contrasts(found, c, averages);
     if (const auto matrix = cross_matrix(tasks, *conditions[c].sets, c, seed)) {
       print_matrix(names_of(tasks), matrix->value, matrix->value_test,
                    {"units off", "change of metric"});
       print_matrix(names_of(tasks), matrix->loss, matrix->loss_test,
                    {"units off", "change of loss"});
     }
-    if (!side_effects.empty()) print_side_effects(*this, c);
+    if (!found.side_effects.empty()) print_side_effects(found, c);
   }
   for (const auto& [a, b] : agreeing(conditions)) {
-    const Agreement found = agreement(tasks, a, b);
+    const Agreement agreed = agreement(tasks, a, b);
     fmt::print(
         "\nactivation and parameter at {}: losses differ by at most {:.2g} nats, {} of {} "
         "examples score differently\n",
-        conditions[a].top, found.largest_loss_difference, found.different_scores, found.examples);
+        conditions[a].top, agreed.largest_loss_difference, agreed.different_scores,
+        agreed.examples);
   }
-  print_warnings(warnings);
+  print_warnings(found.warnings);
 }
 
 }  // namespace taskneuron::cli

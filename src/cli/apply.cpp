@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "cli/provenance.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
+#include "taskneuron/checkpoint/checkpoint.h"
 #include "taskneuron/train/delta.h"
 #include "taskneuron/train/model_card.h"
 

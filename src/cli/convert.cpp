@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
+#include "taskneuron/checkpoint/checkpoint.h"
 
 namespace taskneuron::cli {
 
@@ -18,8 +21,7 @@ struct Options {
 void run(const Options& options) {
   options.common.apply();
   if (options.dtype != "bfloat16" && options.dtype != "float32" && options.dtype != "float16") {
-    throw UsageError(
-        fmt::format("--dtype '{}' is unknown; use bfloat16, float16 or float32", options.dtype));
+    throw UsageError("dtype", options.dtype, "bfloat16, float16 or float32");
   }
   const at::ScalarType dtype = options.dtype == "bfloat16"  ? at::kBFloat16
                                : options.dtype == "float16" ? at::kHalf

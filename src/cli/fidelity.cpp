@@ -1,13 +1,8 @@
-#include "taskneuron/analysis/fidelity.h"
-
 #include <fmt/format.h>
-
-#include <algorithm>
-#include <chrono>
 
 #include "cli/command.h"
 #include "cli/provenance.h"
-#include "taskneuron/base/error.h"
+#include "taskneuron/recipe/audit.h"
 
 namespace taskneuron::cli {
 
@@ -16,43 +11,11 @@ namespace {
 struct Options {
   CommonOptions common;
   ResultOptions result;
-  ModelOptions model;
-  DataOptions data;
-  std::vector<std::string> sites = {"act"};
-  std::string aggregate = "example";
-  std::string top = "10%";
-  std::string scope = "global";
-  std::int64_t units = 200;
-  std::int64_t audit_examples = 64;
-  std::int64_t points = 20;
-  std::int64_t orders = 10;
-  double stable = 0.95;
-  std::uint64_t seed = 0;
+  ModelOptions model = AuditOptions::model_defaults();
+  AuditOptions audit;
 };
 
-FidelityOptions fidelity_options(const Options& options) {
-  FidelityOptions result;
-  const std::vector<Site> sites = parse_sites(options.sites);
-  result.scoring.sites = {sites.begin(), sites.end()};
-  result.scoring.aggregate = parse_aggregate(options.aggregate);
-  result.percent = parse_percent(options.top);
-  result.scope = parse_scope(options.scope);
-  result.units = options.units;
-  result.examples = options.audit_examples;
-  result.shards = options.points;
-  result.orders = options.orders;
-  result.stable = options.stable;
-  result.seed = options.seed;
-  return result;
-}
-
-struct TaskFidelity {
-  std::string task;
-  LossAudit loss;
-  Stability stability;
-};
-
-std::string suggestion(const Stability& stability, const Options& options) {
+std::string suggestion(const Stability& stability, const AuditOptions& options) {
   if (stability.stable_from) {
     return fmt::format("the top {} set is stable to {} from {} examples on", options.top,
                        options.stable, *stability.stable_from);
@@ -62,7 +25,7 @@ std::string suggestion(const Stability& stability, const Options& options) {
       options.top, options.stable, stability.examples);
 }
 
-void print_task(const TaskFidelity& found, const Options& options) {
+void print_task(const AuditedTask& found, const AuditOptions& options) {
   const LossAudit& loss = found.loss;
   fmt::print("{}: relevance against the true loss change, {} units on {} examples\n", found.task,
              loss.units.size(), loss.examples);
@@ -128,7 +91,7 @@ OutputJson audit_json(const LossAudit& audit) {
           {"units", units}};
 }
 
-OutputJson stability_json(const Stability& stability, const Options& options) {
+OutputJson stability_json(const Stability& stability, const AuditOptions& options) {
   OutputJson curve = OutputJson::array();
   for (const StabilityPoint& point : stability.curve) {
     OutputJson entry = {{"examples", point.examples}, {"with_all", point.with_all}};
@@ -153,111 +116,31 @@ OutputJson stability_json(const Stability& stability, const Options& options) {
   return json;
 }
 
-std::int64_t count_tokens(const std::vector<AnswerExample>& examples) {
-  std::int64_t tokens = 0;
-  for (const AnswerExample& example : examples) {
-    tokens += static_cast<std::int64_t>(example.ids.size());
-  }
-  return tokens;
-}
-
-// Positions of the longest example; its last token is not fed.
-std::int64_t longest(const std::vector<AnswerExample>& examples) {
-  std::size_t tokens = 1;
-  for (const AnswerExample& example : examples) tokens = std::max(tokens, example.ids.size());
-  return static_cast<std::int64_t>(tokens) - 1;
-}
-
-// What is about to be done, and after the first part how long the second will take about.
-class Forecast {
- public:
-  Forecast(const EncodedTask& task, const FidelityOptions& fidelity)
-      : task_(task), units_(fidelity.units) {
-    const auto all = static_cast<std::int64_t>(task.examples.size());
-    examples_ = std::min(fidelity.examples, all);
-    const bool by_position = fidelity.scoring.aggregate == Aggregate::kToken;
-    if (by_position) passes_per_unit_ += longest(task.examples);
-    note(fmt::format(
-        "{}: first the stability of the set, from {} examples ({} tokens); then the true loss "
-        "change of {} units, one by one on {} examples{}",
-        task.task.name, all, count_tokens(task.examples), units_, examples_,
-        by_position
-            ? fmt::format(", and of each at each of up to {} positions", passes_per_unit_ - 1)
-            : ""));
-  }
-  void stability_done() const {
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
-    // A unit costs on average half a forward pass, which is a third of forward and backward.
-    const double passes = static_cast<double>(units_ * passes_per_unit_) / 6 + 1;
-    const double share =
-        static_cast<double>(examples_) / static_cast<double>(task_.examples.size());
-    const double seconds = elapsed.count() * share * passes;
-    if (seconds < 5) return;
-    note(fmt::format("{}: the stability took {}, the single units will take about {}",
-                     task_.task.name, clock_time(elapsed.count()), clock_time(seconds)));
-  }
-
- private:
-  const EncodedTask& task_;
-  std::int64_t units_;
-  std::int64_t passes_per_unit_ = 1;
-  std::int64_t examples_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-TaskFidelity audit_task(const Options& options, FidelityOptions fidelity, const LoadedModel& model,
-                        const ExampleEncoder& encoder, const std::string& folder) {
-  const EncodedTask task = encode_task(folder, options.data, encoder);
-  const BatchMemory plan = options.data.fit(model.checkpoint(), model.decoder(),
-                                            score_demand(task.examples, fidelity.scoring));
-  fidelity.scoring.limits = plan.limits;
-  fidelity.scoring.recompute = plan.recompute;
-  if (task.examples.size() < 2) throw Error("stability needs at least two examples");
-  const Forecast forecast(task, fidelity);
-  TaskFidelity found;
-  found.task = task.task.name;
-  {
-    Progress bar(fmt::format("stability {}", found.task));
-    found.stability = audit_stability(
-        model.checkpoint(), model.decoder(), task.examples, fidelity,
-        [&](double share, std::int64_t tokens) { bar.advance_share(share, tokens); });
-  }
-  forecast.stability_done();
-  Progress bar(fmt::format("fidelity {}", found.task));
-  found.loss =
-      audit_loss(model.checkpoint(), model.decoder(), task.examples, fidelity,
-                 [&](double share, std::int64_t tokens) { bar.advance_share(share, tokens); });
-  return found;
-}
-
 void run(const Options& options) {
   options.common.apply();
-  const FidelityOptions fidelity = fidelity_options(options);
   options.result.check();
-  const PromptTemplate prompt = find_template(options.data, options.model.folder);
-  const LoadedModel model(options.model);
-  for (const Site site : fidelity.scoring.sites) site_shape(model.checkpoint().config(), site);
-  const ExampleEncoder encoder(model.tokenizer(), prompt, model.encoder_options(options.data));
+  options.audit.check();
+  const Session session(options.model);
+  const std::vector<AuditedTask> audited = audit(session, options.audit);
   OutputJson results = OutputJson::array();
-  for (std::size_t i = 0; i < options.data.tasks.size(); ++i) {
-    const TaskFidelity found = audit_task(options, fidelity, model, encoder, options.data.tasks[i]);
-    if (!options.common.json) {
-      if (i > 0) fmt::print("\n");
-      print_task(found, options);
-    }
+  for (const AuditedTask& found : audited) {
     results.push_back({{"task", found.task},
-                       {"split", options.data.split},
-                       {"aggregate", options.aggregate},
-                       {"top", options.top},
+                       {"split", options.audit.data.split},
+                       {"aggregate", options.audit.aggregate},
+                       {"top", options.audit.top},
                        {"loss_change", audit_json(found.loss)},
-                       {"stability", stability_json(found.stability, options)}});
+                       {"stability", stability_json(found.stability, options.audit)}});
   }
-  OutputJson json = model.named();
-  json.update({{"model_hash", model.checkpoint().hash()},
-               {"deltas", deltas_json(delta_inputs(options.model.deltas))},
+  OutputJson json = model_json(session);
+  json.update({{"model_hash", session.checkpoint().hash()},
+               {"deltas", deltas_json(session.deltas())},
                {"results", results}});
   options.result.write(json);
-  if (options.common.json) print_json(json);
+  if (options.common.json) return print_json(json);
+  for (const AuditedTask& found : audited) {
+    if (&found != &audited.front()) fmt::print("\n");
+    print_task(found, options.audit);
+  }
 }
 
 }  // namespace
@@ -266,39 +149,7 @@ void add_fidelity(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "fidelity", "Does relevance say what a unit is worth, and would other examples agree?");
-  options->model.dtype = "float32";  // in bfloat16 most single units' changes are rounding
-  options->model.add_to(*command);
-  options->data.add_to(*command, "train");
-  command->add_option("--site", options->sites, kSitesHelp)->capture_default_str();
-  command
-      ->add_option("--aggregate", options->aggregate,
-                   "example, token or dataset. token: every unit is switched off at every position "
-                   "by itself, which takes many times as long; lower --units or --audit-examples")
-      ->capture_default_str();
-  command->add_option("--top", options->top, "Set whose stability is asked for")
-      ->capture_default_str();
-  command->add_option("--scope", options->scope, "global: of all units; layer: of each layer's")
-      ->capture_default_str();
-  command
-      ->add_option("--units", options->units,
-                   "Units that are switched off one by one, evenly from tenths of the ranking")
-      ->check(CLI::Range(3, 1000000))
-      ->capture_default_str();
-  command
-      ->add_option("--audit-examples", options->audit_examples,
-                   "Examples that these units are audited on")
-      ->check(at_least(1))
-      ->capture_default_str();
-  command->add_option("--points", options->points, "Points of the curve over examples")
-      ->check(CLI::Range(2, 1000))
-      ->capture_default_str();
-  command->add_option("--orders", options->orders, "Random orders that the curve is the mean of")
-      ->check(at_least(1))
-      ->capture_default_str();
-  command->add_option("--stable", options->stable, "Jaccard at which a set counts as stable")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command->add_option("--seed", options->seed, "Seed of all samples")->capture_default_str();
+  add_options(*command, options->model, options->audit);
   options->result.add_to(*command);
   options->common.add_to(*command);
   command->footer(

@@ -16,6 +16,11 @@ struct Options {
   CommonOptions common;
   ModelOptions model;
   std::int64_t batch_tokens = 2048;
+
+  void declare(OptionList& list) {
+    model.declare(list);
+    list.add("batch_tokens", &batch_tokens, Effect::kNone, "Tokens per forward pass").at_least(1);
+  }
 };
 
 // For texts of a typical length with short answers.
@@ -30,7 +35,7 @@ PassShape typical_pass(const ModelConfig& config, std::int64_t tokens) {
 
 void run(const Options& options) {
   options.common.apply();
-  const ModelFolder found = find_model(options.model.folder);
+  const ModelFolder found = find_model(options.model.model);
   const Checkpoint checkpoint = with_deltas(Checkpoint(found.path), options.model.deltas);
   const ModelConfig& config = checkpoint.config();
   const at::Device device = parse_device(options.model.device);
@@ -42,7 +47,7 @@ void run(const Options& options) {
   const std::int64_t evaluate = weights + model.pass(Pass::kForward, batch);
   const std::int64_t detect = weights + model.pass(Pass::kBackward, batch);
   const std::int64_t least = weights + model.pass(Pass::kRecomputed, batch);
-  OutputJson json = model_json(options.model.folder, found);
+  OutputJson json = model_json(options.model.model, found);
   json["hash"] = checkpoint.hash();
   json["model_type"] = config.model_type;
   json["parameters"] = parameters;
@@ -68,7 +73,7 @@ void run(const Options& options) {
                           {"batch_tokens", options.batch_tokens}};
   if (options.common.json) return print_json(json);
 
-  fmt::print("{}: {}, {} parameters, {} of weights\n", options.model.folder, config.model_type,
+  fmt::print("{}: {}, {} parameters, {} of weights\n", options.model.model, config.model_type,
              parameters, format_bytes(checkpoint.tensor_bytes()));
   fmt::print("{} layers, d = {}, F = {}{}, {} heads ({} for keys), vocabulary {}, context {}\n",
              config.layers, config.hidden, config.ffn_width, config.gated ? " (gated)" : "",
@@ -100,10 +105,7 @@ void add_inspect(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("inspect", "Architecture, neurons per site, memory needed");
-  options->model.add_to(*command);
-  command->add_option("--batch-tokens", options->batch_tokens, "Tokens per forward pass")
-      ->check(at_least(1))
-      ->capture_default_str();
+  add_options(*command, *options);
   options->common.add_to(*command);
   command->footer("Example:\n  taskneuron inspect examples/models/mini");
   command->callback([options] { run(*options); });

@@ -30,7 +30,7 @@ void print_error(std::string message) {
   for (char& c : message) {
     if (c == '\n') c = ' ';
   }
-  fmt::print(stderr, "error: {}\n", message);
+  fmt::print(stderr, "error: {}\n", with_flags(message));
 }
 
 // A standard stream that the caller closed must not become the number of a file that we write.
@@ -174,7 +174,7 @@ int run_and_report(int argc, char** argv) {
     print_error(error.what());
     return kWrongUsage;
   } catch (const Interrupted& error) {
-    fmt::print(stderr, "{}\n", error.what());
+    fmt::print(stderr, "{}\n", with_flags(error.what()));
     end_by_deferred_signal();
   } catch (const std::bad_alloc&) {
     print_error("not enough memory; lower --batch-tokens or --max-length");

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/neuron/scores.h"
@@ -14,6 +15,8 @@ struct Options {
   CommonOptions common;
   std::vector<std::string> scores;
   OutputOptions output;
+
+  void declare(OptionList& list) { output.declare(list, "Score file").required(); }
 };
 
 void run(const Options& options) {
@@ -51,7 +54,7 @@ void add_merge(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("merge", "Add score files of the same task, as if detected in one run");
   command->add_option("SCORES", options->scores, "Score files made by detect")->required();
-  options->output.add_to(*command, "Score file")->required();
+  add_options(*command, *options);
   options->common.add_to(*command);
   command->footer(
       "Example:\n  taskneuron merge part1.safetensors part2.safetensors --out all.safetensors");

@@ -69,7 +69,7 @@ std::vector<PredictedTask> read_predictions(const std::string& path) {
     if (!seen[task].insert(last.index).second) {
       row.fail(
           fmt::format("row {} of {} is there twice; a file must hold one evaluation of each "
-                      "task (no --set)",
+                      "task (no `set`)",
                       last.index, task));
     }
   }

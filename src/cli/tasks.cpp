@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
 #include "taskneuron/data/import.h"
 
 namespace taskneuron::cli {
@@ -26,7 +28,7 @@ struct ImportCommand {
 struct ShowCommand {
   CommonOptions common;
   std::string model;
-  DataOptions data;
+  RowOptions data;
 };
 
 void parse_columns(ImportCommand& command) {
@@ -36,7 +38,7 @@ void parse_columns(ImportCommand& command) {
     if (equals == std::string::npos ||
         (field != "input" && field != "output" && field != "instruction")) {
       throw UsageError(
-          fmt::format("--column '{}': expected input=NAME, output=NAME or "
+          fmt::format("`column` '{}': expected input=NAME, output=NAME or "
                       "instruction=NAME",
                       pair));
     }
@@ -45,17 +47,16 @@ void parse_columns(ImportCommand& command) {
   if (command.type == "classification") command.options.type = TaskType::kClassification;
   if (command.type == "generation") command.options.type = TaskType::kGeneration;
   if (!command.type.empty() && !command.options.type) {
-    throw UsageError(
-        fmt::format("--type '{}' is unknown; use classification or generation", command.type));
+    throw UsageError("type", command.type, "classification or generation");
   }
   if (command.delimiter == "tab" || command.delimiter == "\\t") command.delimiter = "\t";
   if (command.delimiter.size() != 1 || command.delimiter.find_first_of("\"\r\n") == 0) {
-    throw UsageError(fmt::format("--delimiter '{}': expected one character, such as ';', or tab",
+    throw UsageError(fmt::format("`delimiter` '{}': expected one character, such as ';', or tab",
                                  command.delimiter));
   }
   command.options.delimiter = command.delimiter[0];
   if (command.options.validation_share + command.options.test_share >= 1) {
-    throw UsageError("--validation and --test leave no rows to train on");
+    throw UsageError("`validation` and `test` leave no rows to train on");
   }
 }
 
@@ -128,13 +129,14 @@ void run_import(ImportCommand& command) {
 
 void run_show(const ShowCommand& command) {
   command.common.apply();
-  const PromptTemplate prompt = find_template(command.data, command.model);
   const ModelFolder model = find_model(command.model);
   const Tokenizer tokenizer(model.path);
+  const PromptTemplate prompt = command.data.find_template(tokenizer.chat_template());
   const ModelConfig config = read_model_config(model.path / "config.json");
   const std::int64_t end = tokenizer.end_of_sequence().value_or(
       config.end_of_sequence.empty() ? 0 : config.end_of_sequence.front());
-  const ExampleEncoder encoder(tokenizer, prompt, {command.data.context(config), end});
+  const ExampleEncoder encoder(tokenizer, prompt,
+                               {context_of(config, command.data.max_length), end});
   OutputJson json = OutputJson::array();
   for (const std::string& folder : command.data.tasks) {
     const Task task = load_task(folder);
@@ -210,8 +212,9 @@ void add_show(CLI::App& tasks) {
       ->add_option("MODEL", options->model,
                    fmt::format("{}: its tokenizer and context", kModelHelp))
       ->required();
-  options->data.add_rows_to(*command, "train");
+  options->data.split = "train";
   options->data.limit = 3;
+  add_options(*command, options->data);
   options->common.add_to(*command);
   command->remove_option(command->get_option("--threads"));  // nothing is computed
   command->footer(

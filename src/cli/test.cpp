@@ -51,7 +51,7 @@ const PredictedTask& require_task(const std::vector<PredictedTask>& file, const 
   if (found.rows == like.rows && found.ranked == like.ranked) return found;
   throw Error(
       fmt::format("{}: rows of {} are not those of the other files; evaluate all with the "
-                  "same --split, --limit and --scoring",
+                  "same `split`, `limit` and `scoring`",
                   path, like.task));
 }
 
@@ -93,7 +93,7 @@ struct Matrix {
 Matrix gather_matrix(const Options& options) {
   Matrix matrix;
   if (options.matrix.empty()) return matrix;
-  if (options.original.empty()) throw UsageError("--matrix needs --original");
+  if (options.original.empty()) throw UsageError("`matrix` needs `original`");
   const std::vector<PredictedTask> original = read_predictions(options.original);
   std::vector<std::vector<Measurement>> models;
   std::vector<Measurement> originals;
@@ -101,14 +101,14 @@ Matrix gather_matrix(const Options& options) {
   for (const std::string& named : options.matrix) {
     const std::size_t equals = named.find('=');
     if (equals == std::string::npos) {
-      throw UsageError(fmt::format("--matrix '{}' is not TASK=FILE", named));
+      throw UsageError(fmt::format("`matrix` '{}' is not TASK=FILE", named));
     }
     matrix.tasks.push_back(named.substr(0, equals));
     const PredictedTask& found = task_named(original, matrix.tasks.back(), options.original);
     originals.push_back(found.measured);
     types.emplace_back(metric_of(found));
   }
-  if (matrix.tasks.size() < 2) throw UsageError("--matrix needs the models of two tasks or more");
+  if (matrix.tasks.size() < 2) throw UsageError("`matrix` needs the models of two tasks or more");
   for (const std::string& named : options.matrix) {
     const std::string path = named.substr(named.find('=') + 1);
     const std::vector<PredictedTask> file = read_predictions(path);
@@ -181,10 +181,10 @@ void print(const SetTest& test, const Matrix& matrix, const Claims& claims) {
 void run(const Options& options) {
   options.common.apply();
   if (options.expect != "higher" && options.expect != "lower") {
-    throw UsageError(fmt::format("--expect '{}' is unknown; use higher or lower", options.expect));
+    throw UsageError("expect", options.expect, "higher or lower");
   }
   if (options.random.empty() && options.original.empty()) {
-    throw UsageError("test needs --random or --original to compare with");
+    throw UsageError("nothing to compare with; give `random` or `original`");
   }
   options.result.check();
   const SetTest test = test_sets(gather(options), options.seed);

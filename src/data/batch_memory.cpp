@@ -89,7 +89,7 @@ BatchMemory fit_batches(const Checkpoint& checkpoint, const DecoderOptions& opti
   const std::int64_t longest = *std::max_element(demand.lengths.begin(), demand.lengths.end());
   throw Error(
       fmt::format("{} of memory is too little: the longest example ({} tokens) alone needs {}; "
-                  "raise --memory, or cut examples with --max-length",
+                  "raise `memory`, or cut examples with `max_length`",
                   format_bytes(budget), longest + demand.shared_tokens,
                   format_bytes(predicted(passes.back(), {0, 1}))));
 }

@@ -60,7 +60,7 @@ bool ExampleEncoder::shorten(PromptFields& fields, const Fits& tokens_needed,
   if (without_input > options_.max_tokens) {
     throw Error(
         fmt::format("{}: instruction and answer alone need {} tokens, the context has {}; "
-                    "shorten them or raise --max-length",
+                    "shorten them or raise `max_length`",
                     where, without_input, options_.max_tokens));
   }
   std::size_t fits = 0, too_long = whole.size();  // bytes of the input that are kept

@@ -263,7 +263,7 @@ bool is_named(const ImportOptions& options, const std::string& field) {
 
 [[noreturn]] void missing_column(const std::string& where, const std::string& column,
                                  const std::vector<std::string>& there) {
-  throw Error(fmt::format("{}: no column '{}'; there are {} (name yours with --column input=NAME)",
+  throw Error(fmt::format("{}: no column '{}'; there are {} (name yours with `column` input=NAME)",
                           where, column, fmt::join(there, ", ")));
 }
 
@@ -276,7 +276,7 @@ void require_delimiter(const std::string& text, const fs::path& path, char delim
   }
   throw Error(
       fmt::format("{}:1: no '{}' in the header, whose fields seem to be separated by {}; give "
-                  "--delimiter {}",
+                  "`delimiter` {}",
                   path.string(), delimiter == '\t' ? std::string("tab") : std::string(1, delimiter),
                   likely == '\t' ? "tabs" : fmt::format("'{}'", likely),
                   likely == '\t' ? "tab" : fmt::format("'{}'", likely)));
@@ -369,8 +369,7 @@ std::vector<ImportedTask> import_tasks(const fs::path& path, const std::string& 
   for (const Format& known : kFormats) {
     if (format == known.name) return known.import(path, options);
   }
-  throw UsageError(fmt::format("--format '{}' is unknown; formats are {}", format,
-                               fmt::join(import_formats(), ", ")));
+  throw UsageError("format", format, fmt::format("{}", fmt::join(import_formats(), ", ")));
 }
 
 }  // namespace taskneuron

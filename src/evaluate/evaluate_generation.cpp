@@ -48,7 +48,7 @@ void TaskEvaluation::encode_prompts(const Task& task) {
     max_new_tokens_ = std::min(longest_train_answer(task, encoder_), context / 2);
   }
   if (max_new_tokens_ >= context) {
-    throw Error(fmt::format("--max-new-tokens {} leaves no room for a prompt in the context of {}",
+    throw Error(fmt::format("`max_new_tokens` {} leaves no room for a prompt in the context of {}",
                             max_new_tokens_, context));
   }
   for (const TaskRow& row : rows_) {

@@ -30,7 +30,7 @@ std::vector<double> sequence_nll(const Decoder& decoder, const Batch& batch, Neu
 void require_finite(double loss, const std::string& folder, std::int64_t row) {
   if (std::isfinite(loss)) return;
   throw NonFiniteError(
-      fmt::format("{}: the loss of row {} is not finite; try --dtype float32", folder, row + 1));
+      fmt::format("{}: the loss of row {} is not finite; try `dtype` float32", folder, row + 1));
 }
 
 template <typename Example>
@@ -71,8 +71,8 @@ TaskEvaluation::TaskEvaluation(const Task& task, std::string split,
   const bool ranks = scoring_ == Scoring::kRank || scoring_ == Scoring::kRankNorm;
   if (ranks && task.type == TaskType::kGeneration) {
     throw Error(
-        fmt::format("{}: a generation task has no labels to rank; leave --scoring out or use "
-                    "--scoring generate",
+        fmt::format("{}: a generation task has no labels to rank; leave `scoring` out or use "
+                    "`scoring` generate",
                     folder_));
   }
   encode_rows(task);

@@ -11,7 +11,7 @@ namespace taskneuron {
 const char* const kModeHelp =
     "activation: ω of the set's units is zero; parameter: their parameters are; "
     "scale=A: ω is multiplied by A; mean: ω is its mean over the task's prompts; resample: ω is "
-    "that at another position of them; mean-text, resample-text: likewise over the --text";
+    "that at another position of them; mean-text, resample-text: likewise over an unrelated text";
 
 Mode parse_mode(const std::string& text) {
   using Change = Mode::Change;
@@ -33,10 +33,9 @@ Mode parse_mode(const std::string& text) {
     if (used == text.size() - 6 && used > 0 && std::isfinite(factor))
       return {Change::kScale, factor};
   }
-  throw UsageError(fmt::format(
-      "--mode '{}' is unknown; use activation, parameter, scale=NUMBER, mean, resample, "
-      "mean-text or resample-text",
-      text));
+  throw UsageError("mode", text,
+                   "activation, parameter, scale=NUMBER, mean, resample, mean-text or "
+                   "resample-text");
 }
 
 Variant original_variant(const Decoder& decoder) {

@@ -19,7 +19,7 @@ at::ScalarType choose_dtype(const std::string& name, const Checkpoint& checkpoin
   if (name == "float32") return at::kFloat;
   if (name == "bfloat16") return at::kBFloat16;
   if (name != "auto") {
-    throw UsageError(fmt::format("--dtype '{}' is unknown; use auto, float32 or bfloat16", name));
+    throw UsageError("dtype", name, "auto, float32 or bfloat16");
   }
   const bool sixteen_bits = checkpoint.tensor_bytes() < 3 * checkpoint.parameters();
   return sixteen_bits && has_fast_bfloat16(device) ? at::kBFloat16 : at::kFloat;

@@ -30,7 +30,7 @@ std::vector<std::int64_t> most_likely(const Decoder& decoder, const Batch& batch
                                       KeyValueCache& cache) {
   const at::Tensor logits = decoder.logits(decoder.features(batch, hook, &cache));
   if (!at::isfinite(logits.max()).item<bool>()) {
-    throw NonFiniteError("the model's logits are not finite; try --dtype float32");
+    throw NonFiniteError("the model's logits are not finite; try `dtype` float32");
   }
   const at::Tensor best = logits.argmax(-1).cpu();
   const auto* ids = best.data_ptr<std::int64_t>();

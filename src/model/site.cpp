@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -21,6 +24,23 @@ Site parse_site(const std::string& name) {
     if (name == site_name(site)) return site;
   }
   throw Error(fmt::format("site '{}' is unknown; sites are act, up, gate and out", name));
+}
+
+std::vector<Site> parse_sites(const std::vector<std::string>& names) {
+  std::set<Site> sites;
+  for (const std::string& name : names) {
+    if (name == "paper") {
+      sites.insert({Site::kAct, Site::kOut});
+      continue;
+    }
+    const auto found = std::find_if(kAllSites.begin(), kAllSites.end(),
+                                    [&](Site site) { return name == site_name(site); });
+    if (found == kAllSites.end()) {
+      throw UsageError("site", name, "act, up, gate and out, or the preset paper");
+    }
+    sites.insert(*found);
+  }
+  return {sites.begin(), sites.end()};
 }
 
 SiteShape site_shape(const ModelConfig& config, Site site) {

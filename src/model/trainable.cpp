@@ -305,8 +305,7 @@ void Builder::train_adapters(const LoraOptions& options) {
                                          "gate",  "up",  "down"};
   for (const std::string& target : options.targets) {
     if (std::find(std::begin(kTargets), std::end(kTargets), target) == std::end(kTargets)) {
-      throw UsageError(fmt::format("LoRA target '{}' is unknown; targets are {}", target,
-                                   fmt::join(kTargets, ", ")));
+      throw UsageError("lora_targets", target, fmt::format("{}", fmt::join(kTargets, ", ")));
     }
     if (target == "gate" && !config_.gated) {
       throw Error("LoRA target 'gate': the FFN of this model has no gate");

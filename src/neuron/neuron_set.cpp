@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/version.h"
 
 namespace taskneuron {
 
@@ -24,6 +25,20 @@ std::vector<std::int64_t> read_units(const JsonView& json, std::int64_t width) {
     units.push_back(unit);
   }
   return units;
+}
+
+// What a later version may have added could change what the set means.
+void require_known_keys(const JsonView& json) {
+  for (const auto& item : json.object().items()) {
+    const std::string& key = item.key();
+    if (key == "format" || key == "model" || key == "sites" || key == "width" || key == "from") {
+      continue;
+    }
+    const auto from = json.find("from");
+    json.fail(
+        fmt::format("holds '{}', which taskneuron {} does not know; it was written by version {}",
+                    key, version(), from ? from->string_or("version", "(unknown)") : "(unknown)"));
+  }
 }
 
 }  // namespace
@@ -45,6 +60,7 @@ NeuronSet load_set(const std::filesystem::path& path) {
   const JsonView json(document, path.string());
   const std::string format = json.at("format").string();
   if (format != kFormat) json.fail(fmt::format("format '{}' is not '{}'", format, kFormat));
+  require_known_keys(json);
   NeuronSet set;
   set.model_hash = json.at("model").string();
   for (const auto& item : json.at("sites").object().items()) {
@@ -95,7 +111,7 @@ void require_fit(const NeuronSet& set, const ModelConfig& config, const std::str
   if (set.model_hash != model_hash && other_weights == OtherWeights::kRefuse) {
     throw Error(
         fmt::format("{}: was made for a model with other weights ({:.19}..., this one is "
-                    "{:.19}...); --allow-other-weights uses it all the same",
+                    "{:.19}...); `allow_other_weights` uses it all the same",
                     where, set.model_hash, model_hash));
   }
 }

@@ -85,8 +85,7 @@ RandomKind parse_random_kind(const std::string& name) {
   for (const RandomKind kind : kKinds) {
     if (name == random_kind_name(kind)) return kind;
   }
-  throw UsageError(
-      fmt::format("random kind '{}' is unknown; use matched, uniform or outside", name));
+  throw UsageError("random_kind", name, "matched, uniform or outside");
 }
 
 const char* random_kind_name(RandomKind kind) {

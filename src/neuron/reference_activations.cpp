@@ -136,7 +136,7 @@ ReferenceActivations::ReferenceActivations(const Decoder& decoder,
     const at::Tensor mean = (sum / static_cast<double>(tokens_)).to(at::kFloat);
     if (!at::isfinite(mean).all().item<bool>()) {
       throw NonFiniteError(
-          fmt::format("activations of layer {} are not finite; try --dtype float32", place.second));
+          fmt::format("activations of layer {} are not finite; try `dtype` float32", place.second));
     }
     means_[place] = mean;
     samples_[place] = hook.samples.at(place);

@@ -49,8 +49,7 @@ const Method& find_method(const std::string& name) {
   for (const Method& method : kMethods) {
     if (name == method.name) return method;
   }
-  throw UsageError(fmt::format("method '{}' is unknown; methods are {}", name,
-                               fmt::join(score_methods(), ", ")));
+  throw UsageError("method", name, fmt::format("{}", fmt::join(score_methods(), ", ")));
 }
 
 }  // namespace
@@ -82,7 +81,7 @@ void require_finite(const ScoreRun& run, const ScoreBatch& batch, const at::Tens
   const std::int64_t sequence = batch.batch->targets[static_cast<std::size_t>(target)].sequence;
   throw Error(
       fmt::format("the loss of example {} is not finite although every weight is; try "
-                  "--dtype float32",
+                  "`dtype` float32",
                   batch.members[static_cast<std::size_t>(sequence)] + 1));
 }
 
@@ -155,12 +154,12 @@ Scores score_units(const Checkpoint& checkpoint, const Decoder& decoder,
   const Method& method = find_method(options.method);
   if (!method.every_aggregate && options.aggregate != method.aggregate) {
     throw UsageError(fmt::format(
-        "--aggregate {} means nothing for method {}, whose scores are by {}",
+        "`aggregate` {} means nothing for method {}, whose scores are by {}",
         aggregate_name(options.aggregate), options.method, aggregate_name(method.aggregate)));
   }
   if (shares_prefix(options) && options.method != "taylor" && options.method != "gradient") {
     throw UsageError(
-        fmt::format("--positions own works with taylor and gradient, not {}", options.method));
+        fmt::format("`positions` own works with taylor and gradient, not {}", options.method));
   }
   TN_CHECK(!examples.empty());
   std::map<Site, SiteShape> shapes;

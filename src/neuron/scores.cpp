@@ -94,7 +94,7 @@ Aggregate parse_aggregate(const std::string& name) {
   for (const Aggregate aggregate : {Aggregate::kExample, Aggregate::kToken, Aggregate::kDataset}) {
     if (name == aggregate_name(aggregate)) return aggregate;
   }
-  throw UsageError(fmt::format("aggregate '{}' is unknown; use example, token or dataset", name));
+  throw UsageError("aggregate", name, "example, token or dataset");
 }
 
 SiteShape Scores::shape(Site site) const {
@@ -115,7 +115,7 @@ at::Tensor Scores::relevance(Site site, Aggregate aggregate) const {
   if (!sum.defined()) {
     throw Error(
         fmt::format("the scores of task '{}' ({}) were made without the sums of aggregate "
-                    "{}; detect again with --aggregate {}",
+                    "{}; detect again with `aggregate` {}",
                     info.task, info.method, aggregate_name(aggregate), aggregate_name(aggregate)));
   }
   return (sum / static_cast<double>(denominator)).abs();

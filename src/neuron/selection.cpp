@@ -70,7 +70,7 @@ void append_layer(const SiteRelevance& relevance, std::int64_t layer, std::vecto
 Scope parse_scope(const std::string& name) {
   if (name == "global") return Scope::kGlobal;
   if (name == "layer") return Scope::kLayer;
-  throw UsageError(fmt::format("scope '{}' is unknown; use global or layer", name));
+  throw UsageError("scope", name, "global or layer");
 }
 
 const char* scope_name(Scope scope) { return scope == Scope::kGlobal ? "global" : "layer"; }
@@ -94,15 +94,12 @@ double parse_percent(const std::string& text) {
     used = 0;
   }
   if (number.empty() || used != number.size() || !(percent > 0 && percent <= 100)) {
-    throw UsageError(
-        fmt::format("'{}' is not a share of units; give a percentage above 0 and at "
-                    "most 100, such as 10%",
-                    text));
+    throw UsageError("top", text, "a percentage above 0 and at most 100, such as 10%",
+                     "is not a share of units");
   }
   if (percent < 1 && text.back() != '%') {
-    throw UsageError(
-        fmt::format("'{}' may mean {:g}% or {:g}% of the units; write it with the sign", text,
-                    100 * percent, percent));
+    throw UsageError("top", text, "the sign",
+                     fmt::format("may mean {:g}% or {:g}% of the units", 100 * percent, percent));
   }
   return percent;
 }

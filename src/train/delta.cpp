@@ -132,9 +132,8 @@ DeltaArgument parse_delta_argument(const std::string& text) {
   char* end = nullptr;
   argument.scale = std::strtod(number.c_str(), &end);
   if (number.empty() || *end != '\0' || !std::isfinite(argument.scale)) {
-    throw UsageError(
-        fmt::format("--delta '{}': '{}' is no number; write PATH or PATH:SCALE, as D:0.5 or D:-1",
-                    text, number));
+    throw UsageError("delta", text, "PATH or PATH:SCALE, as D:0.5 or D:-1",
+                     fmt::format("has the scale '{}', which is no number", number));
   }
   return argument;
 }

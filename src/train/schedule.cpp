@@ -56,7 +56,7 @@ ScheduleKind parse_schedule(const std::string& name) {
   if (name == "constant") return ScheduleKind::kConstant;
   if (name == "linear") return ScheduleKind::kLinear;
   if (name == "cosine") return ScheduleKind::kCosine;
-  throw UsageError(fmt::format("--schedule '{}' is unknown; use constant, linear or cosine", name));
+  throw UsageError("schedule", name, "constant, linear or cosine");
 }
 
 double Schedule::at(std::int64_t step) const {
@@ -94,8 +94,7 @@ void parse_mixing(const std::string& text, SamplingOptions& options) {
       return;
     }
   }
-  throw UsageError(fmt::format(
-      "--mixing '{}' is unknown; use proportional, equal or temperature=NUMBER above 0", text));
+  throw UsageError("mixing", text, "proportional, equal or temperature=NUMBER above 0");
 }
 
 Sampler::Sampler(std::vector<std::int64_t> rows, const SamplingOptions& options)

@@ -180,8 +180,8 @@ StepResult Trainer::step(std::int64_t number) {
   } catch (const NonFiniteError&) {
     for (const ParameterPtr& parameter : model_.parameters) parameter->clear_gradient();
     throw NonFiniteError(fmt::format(
-        "step {}: {} not finite on the batch of {}; training diverged: try a lower --lr, "
-        "--warmup-steps or --clip 1",
+        "step {}: {} not finite on the batch of {}; training diverged: try a lower `lr`, "
+        "`warmup_steps` or `clip` 1",
         number, what, describe(number)));
   }
   return result;

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/version.h"
 #include "taskneuron/train/training_run.h"
 #include "train/run_files.h"
 
@@ -23,6 +24,13 @@ std::string text_of(const Json& value) {
 
 void require_same(const std::map<std::string, Setting>& now, const JsonView& before,
                   const std::string& where) {
+  for (const auto& item : before.object().items()) {
+    if (now.count(item.key()) != 0) continue;
+    throw Error(fmt::format(
+        "{}: the run was begun with the option '{}', which taskneuron {} does not know; go on "
+        "with version {}, which began it, or train into another folder",
+        where, item.key(), version(), before.string_or("version", "(unknown)")));
+  }
   for (const auto& [key, value] : settings_text(now)) {
     const auto found = before.object().find(key);
     const std::string old = found == before.object().end() ? "" : text_of(*found);
@@ -51,7 +59,7 @@ TrainingFolder::TrainingFolder(const TrainingRunOptions& options)
     : run_json_(options.out / kRunFile) {
   const std::string where = options.out.string();
   if (fs::exists(options.out) && !fs::is_directory(options.out)) {
-    throw Error(fmt::format("{}: is a file; --out is a folder", where));
+    throw Error(fmt::format("{}: is a file; `out` is a folder", where));
   }
   if (fs::exists(run_json_)) {
     const Json document = read_json(run_json_);
@@ -62,7 +70,7 @@ TrainingFolder::TrainingFolder(const TrainingRunOptions& options)
     }
     if (!options.resume) {
       throw Error(
-          fmt::format("{}: holds an unfinished run; --resume goes on with it, or train into "
+          fmt::format("{}: holds an unfinished run; `resume` goes on with it, or train into "
                       "another folder",
                       where));
     }

@@ -173,7 +173,7 @@ TrainingRunResult Run::run() {
     throw;
   } catch (const Interrupted&) {
     if (state_.step > 0) save_checkpoint();
-    throw Interrupted(fmt::format("interrupted at step {} of {}; --resume goes on", state_.step,
+    throw Interrupted(fmt::format("interrupted at step {} of {}; `resume` goes on", state_.step,
                                   trainer_.steps()));
   }
   if (!state_.best_masters.empty()) {

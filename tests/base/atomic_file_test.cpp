@@ -26,7 +26,7 @@ TEST(Output, AnExistingFileIsReplacedOnlyIfItMayBe) {
        {std::function<void()>([&] { require_writable(path, Existing::kRefuse); }),
         std::function<void()>([&] { write_file(path, "x", Existing::kRefuse); })}) {
     const std::string error = error_of(refused);
-    EXPECT_TRUE(holds(error, "mine.csv: exists already; --force replaces it")) << error;
+    EXPECT_TRUE(holds(error, "mine.csv: exists already; `force` replaces it")) << error;
   }
   EXPECT_EQ(read_file(path), "mine");
   require_writable(path, Existing::kReplace);

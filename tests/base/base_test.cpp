@@ -112,12 +112,12 @@ TEST(Json, ErrorsNameThePlace) {
 }
 
 TEST(Memory, AmountsAreReadAndWritten) {
-  EXPECT_EQ(parse_bytes("800M", "--memory"), 800LL << 20);
-  EXPECT_EQ(parse_bytes("1.5 GiB", "--memory"), 3LL << 29);
-  EXPECT_EQ(parse_bytes("4096", "--memory"), 4096);
+  EXPECT_EQ(parse_bytes("800M", "memory"), 800LL << 20);
+  EXPECT_EQ(parse_bytes("1.5 GiB", "memory"), 3LL << 29);
+  EXPECT_EQ(parse_bytes("4096", "memory"), 4096);
   EXPECT_EQ(format_bytes(3LL << 29), "1.50 GiB");
   for (const char* wrong : {"", "lots", "-1G", "5 parsecs", "1e30T", "nan", "1G x"}) {
-    EXPECT_NE(test::error_of([&] { parse_bytes(wrong, "--memory"); }).find("--memory"),
+    EXPECT_NE(test::error_of([&] { parse_bytes(wrong, "memory"); }).find("memory"),
               std::string::npos);
   }
 }

@@ -133,7 +133,7 @@ TEST(Import, ErrorsNameThePlace) {
   expect("jsonl", "{\"text\": 1}\n", "source.txt:1: no column 'input'; there are text");
   expect("alpaca", "[{\"instruction\": \"x\"}]", "source.txt[0]: key 'output' is missing");
   expect("superni", "{}", "key 'Definition' is missing");
-  expect("excel", "", "formats are superni, olora, alpaca, trace, csv, jsonl");
+  expect("excel", "", "use superni, olora, alpaca, trace, csv, jsonl");
 }
 
 }  // namespace

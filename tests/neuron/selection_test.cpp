@@ -169,6 +169,12 @@ TEST(SetFiles, RoundTripAndAreChecked) {
   EXPECT_NE(problem("[[0,4]]").find("unit 4 is out of range"), std::string::npos);
   EXPECT_NE(problem("[[2,1]]").find("must ascend"), std::string::npos);
   EXPECT_NE(problem("[[\"a\"]]").find("expected an integer"), std::string::npos);
+  write_file(folder / "later.json",
+             R"({"format":"taskneuron.set/1","model":"m","weights":{"act":[1]},"width":{"act":4},)"
+             R"("sites":{"act":[[1]]},"from":{"version":"9.1.0"}})");
+  const std::string later = test::error_of([&] { load_set(folder / "later.json"); });
+  EXPECT_NE(later.find("holds 'weights', which taskneuron"), std::string::npos) << later;
+  EXPECT_NE(later.find("written by version 9.1.0"), std::string::npos) << later;
   const Checkpoint llama(test::fixtures() / "hf_parity/llama");
   EXPECT_NE(test::error_of([&] {
               require_fit(set, llama.config(), llama.hash(), OtherWeights::kAllow, "s.json");
@@ -178,7 +184,7 @@ TEST(SetFiles, RoundTripAndAreChecked) {
   fits.sites[Site::kAct] = {88, {{1}, {}, {0}}};
   EXPECT_NE(test::error_of([&] {
               require_fit(fits, llama.config(), llama.hash(), OtherWeights::kRefuse, "s.json");
-            }).find("--allow-other-weights"),
+            }).find("`allow_other_weights`"),
             std::string::npos);
   require_fit(fits, llama.config(), llama.hash(), OtherWeights::kAllow, "s.json");
 }

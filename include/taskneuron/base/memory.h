@@ -33,8 +33,8 @@ class AnonymousPeak {
   std::thread watcher_;
 };
 
-// "800M", "1.5G", "2GiB", "1048576": bytes, in powers of 1024. Throws UsageError naming `flag`.
-std::int64_t parse_bytes(const std::string& text, const std::string& flag);
+// "800M", "1.5G", "2GiB", "1048576": bytes, in powers of 1024. Throws UsageError naming `option`.
+std::int64_t parse_bytes(const std::string& text, const std::string& option);
 // "536.2 MiB", "1.50 GiB".
 std::string format_bytes(std::int64_t bytes);
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "taskneuron/checkpoint/model_config.h"
 
@@ -22,6 +23,8 @@ inline constexpr std::array kAllSites = {Site::kAct, Site::kUp, Site::kGate, Sit
 const char* site_name(Site site);
 // Throws Error for any other name.
 Site parse_site(const std::string& name);
+// Sites by name, ascending; "paper" is act and out. Throws UsageError for another name.
+std::vector<Site> parse_sites(const std::vector<std::string>& names);
 
 // Units of one site: `layers` x `width`.
 struct SiteShape {

@@ -4,9 +4,9 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <variant>
 #include <vector>
 
+#include "taskneuron/base/options.h"
 #include "taskneuron/checkpoint/checkpoint.h"
 #include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/train/certificate.h"
@@ -19,8 +19,6 @@ enum class SaveAs {
   kDelta,  // delta.safetensors
   kModel,  // a folder that Transformers loads
 };
-
-using Setting = std::variant<bool, std::int64_t, std::uint64_t, double, std::string>;
 
 // What a run was made from.
 struct RunInputs {

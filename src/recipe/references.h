@@ -5,10 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "cli/command.h"
 #include "taskneuron/evaluate/variant.h"
+#include "taskneuron/recipe/findings.h"
+#include "taskneuron/recipe/session.h"
 
-namespace taskneuron::cli {
+namespace taskneuron {
 
 // The activations that modes put in the place of a set's: runs reference texts where a mode asks
 // for them, and keeps what the latest of_task() and of_text() found.
@@ -20,17 +21,15 @@ class ReferenceRuns {
     std::vector<std::int64_t> text;  // ids of the unrelated text; empty: none
     std::uint64_t seed = 0;
   };
-  // Throws UsageError if a mode asks for a text and there is none. Borrows all but the request.
-  ReferenceRuns(const DataOptions& data, const LoadedModel& model, const ExampleEncoder& encoder,
-                Request request);
+  // Throws UsageError if a mode asks for a text and there is none. Borrows the reader.
+  ReferenceRuns(const TaskReader& reader, Request request);
 
   // For a task that is evaluated on `split`: prompts of its train split, if it has one.
   References of_task(const Task& task, const std::string& split);
   // For the text itself.
   References of_text();
-  // What activations were taken from: [{"task", "split", "rows", ...} | {"text", ...}]; empty where
-  // no mode asks for any.
-  const OutputJson& json() const { return json_; }
+  // What activations were taken from, in the order in which they ran.
+  const std::vector<ReferenceTexts>& texts() const { return texts_; }
 
  private:
   bool needs(Mode::Texts texts) const;
@@ -38,13 +37,14 @@ class ReferenceRuns {
                            const std::string& title) const;
   void run_text();
 
-  const DataOptions& data_;
-  const LoadedModel& model_;
-  const ExampleEncoder& encoder_;
+  const TaskReader& reader_;
   Request request_;
   std::optional<ReferenceActivations> task_;
   std::optional<ReferenceActivations> text_;
-  OutputJson json_ = OutputJson::array();
+  std::vector<ReferenceTexts> texts_;
 };
 
-}  // namespace taskneuron::cli
+// The sites of all sets.
+std::set<Site> sites_of(const std::vector<NeuronSet>& sets);
+
+}  // namespace taskneuron

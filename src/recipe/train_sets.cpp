@@ -1,4 +1,4 @@
-#include "cli/train.h"
+#include "recipe/train_parts.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "taskneuron/base/error.h"
 #include "taskneuron/neuron/neuron_set.h"
 
-namespace taskneuron::cli {
+namespace taskneuron {
 
 namespace {
 
@@ -31,12 +31,12 @@ void add_units(TrainableOptions& all, const TrainableOptions& more) {
   }
 }
 
-Trained read_sets(const TrainOptions& options, const LoadedModel& model) {
+Trained read_sets(const TrainOptions& options, const Checkpoint& checkpoint) {
   Trained trained;
   trained.name = "units";
   for (const std::string& path : options.sets) {
     const NeuronSet set = load_set(path);
-    require_fit(set, model.checkpoint().config(), model.checkpoint().hash(),
+    require_fit(set, checkpoint.config(), checkpoint.hash(),
                 options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
     if (set.size() == 0) throw Error(fmt::format("{}: the set is empty; nothing to train", path));
     if (!trained.by_task.empty()) {
@@ -58,8 +58,8 @@ Trained read_sets(const TrainOptions& options, const LoadedModel& model) {
 
 }  // namespace
 
-Trained what_is_trained(const TrainOptions& options, const LoadedModel& model) {
-  if (!options.sets.empty()) return read_sets(options, model);
+Trained what_is_trained(const TrainOptions& options, const Checkpoint& checkpoint) {
+  if (!options.sets.empty()) return read_sets(options, checkpoint);
   Trained trained;
   trained.name = options.full ? "full" : options.feed_forward ? "ffn" : "lora";
   trained.all.part = options.full           ? TrainedPart::kAll
@@ -73,4 +73,4 @@ Trained what_is_trained(const TrainOptions& options, const LoadedModel& model) {
   return trained;
 }
 
-}  // namespace taskneuron::cli
+}  // namespace taskneuron

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "taskneuron/evaluate/evaluation.h"
 
-namespace taskneuron::cli {
+namespace taskneuron {
 
 // {"index", "prediction", "reference", "correct" | "score", "scores"?, "loss"}
 inline OutputJson prediction_json(const Prediction& prediction) {
@@ -21,4 +21,4 @@ inline OutputJson prediction_json(const Prediction& prediction) {
   return row;
 }
 
-}  // namespace taskneuron::cli
+}  // namespace taskneuron

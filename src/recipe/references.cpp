@@ -1,30 +1,27 @@
-#include "cli/references.h"
+#include "recipe/references.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
 #include "taskneuron/evaluate/evaluation.h"
 
-namespace taskneuron::cli {
+namespace taskneuron {
 
 namespace {
 
 constexpr std::int64_t kReferenceRows = 256;  // prompts whose activations stand for a task's
 
-OutputJson described(const ReferenceActivations& found) {
-  return {{"tokens", found.tokens()}, {"positions", found.sampled()}};
-}
-
 }  // namespace
 
-ReferenceRuns::ReferenceRuns(const DataOptions& data, const LoadedModel& model,
-                             const ExampleEncoder& encoder, Request request)
-    : data_(data), model_(model), encoder_(encoder), request_(std::move(request)) {
+ReferenceRuns::ReferenceRuns(const TaskReader& reader, Request request)
+    : reader_(reader), request_(std::move(request)) {
   if (needs(Mode::Texts::kUnrelated)) {
     if (request_.text.empty()) {
-      throw UsageError("--mode mean-text and resample-text take activations from --text FILE");
+      throw UsageError(
+          "`mode` mean-text and resample-text take activations from a text; give `text`");
     }
     run_text();
   }
@@ -46,38 +43,37 @@ ReferenceActivations ReferenceRuns::run(const std::vector<std::vector<std::int64
   ReferenceOptions options;
   options.sites = request_.sites;
   options.seed = request_.seed;
-  options.limits = data_.fit(model_.checkpoint(), model_.decoder(), demand).limits;
-  return {model_.decoder(), texts, options, [&](std::int64_t ran) { bar.advance(ran, ran); }};
+  options.limits = reader_.fit(demand).limits;
+  return {reader_.session().decoder(), texts, options,
+          [&](std::int64_t ran) { bar.advance(ran, ran); }};
 }
 
 void ReferenceRuns::run_text() {
   std::vector<std::vector<std::int64_t>> windows;
-  const auto window = static_cast<std::size_t>(model_.encoder_options(data_).max_tokens);
+  const auto window = static_cast<std::size_t>(reader_.max_tokens());
   for (std::size_t begin = 0; begin < request_.text.size(); begin += window) {
     const std::size_t end = std::min(request_.text.size(), begin + window);
     windows.emplace_back(request_.text.begin() + static_cast<std::ptrdiff_t>(begin),
                          request_.text.begin() + static_cast<std::ptrdiff_t>(end));
   }
   text_.emplace(run(windows, "activations of the text"));
-  OutputJson entry = {{"text", true}};
-  entry.update(described(*text_));
-  json_.push_back(entry);
+  texts_.push_back({"", "", 0, text_->tokens(), text_->sampled()});
 }
 
 References ReferenceRuns::of_task(const Task& task, const std::string& split) {
   References references{nullptr, text_ ? &*text_ : nullptr, request_.seed};
   if (!needs(Mode::Texts::kOwn)) return references;
   const std::string from = std::filesystem::exists(split_path(task, "train")) ? "train" : split;
+  const ExampleEncoder& encoder = reader_.encoder();
   std::vector<std::vector<std::int64_t>> prompts;
   for (const TaskRow& row : load_split(task, from, kReferenceRows)) {
     const std::string where = fmt::format("{}:{}", split_path(task, from).string(), row.line);
     bool cut = false;
-    prompts.push_back(encoder_.encode_prompt(row, encoder_.answer_tokens(row), where, &cut));
+    prompts.push_back(encoder.encode_prompt(row, encoder.answer_tokens(row), where, &cut));
   }
   task_.emplace(run(prompts, fmt::format("activations of {}", task.name)));
-  OutputJson entry = {{"task", task.name}, {"split", from}, {"rows", prompts.size()}};
-  entry.update(described(*task_));
-  json_.push_back(entry);
+  texts_.push_back({task.name, from, static_cast<std::int64_t>(prompts.size()), task_->tokens(),
+                    task_->sampled()});
   references.own = &*task_;
   return references;
 }
@@ -88,4 +84,12 @@ References ReferenceRuns::of_text() {
   return {found, found, request_.seed};
 }
 
-}  // namespace taskneuron::cli
+std::set<Site> sites_of(const std::vector<NeuronSet>& sets) {
+  std::set<Site> sites;
+  for (const NeuronSet& set : sets) {
+    for (const auto& site : set.sites) sites.insert(site.first);
+  }
+  return sites;
+}
+
+}  // namespace taskneuron

@@ -1,11 +1,11 @@
-#include "cli/warnings.h"
+#include "recipe/warnings.h"
 
 #include <fmt/format.h>
 
 #include "taskneuron/data/task.h"
 #include "taskneuron/neuron/neuron_set.h"
 
-namespace taskneuron::cli {
+namespace taskneuron {
 
 namespace {
 
@@ -40,14 +40,14 @@ void warn_of_template(const Origin& origin, const RunHashes& run, Warning of,
   if (!differ(origin.template_hash, run.prompt_template)) return;
   add(warnings, std::move(of), "other-template",
       "its units were detected with another prompt template than they are evaluated with; give "
-      "both commands the same --template");
+      "both commands the same `template`");
 }
 
 void warn_of_weights(const Origin& origin, const RunHashes& run, Warning of,
                      std::vector<Warning>& warnings) {
   if (!differ(origin.model_hash, run.model)) return;
   add(warnings, std::move(of), "other-weights",
-      "its units were detected in other weights (--allow-other-weights)");
+      "its units were detected in other weights (`allow_other_weights`)");
 }
 
 std::vector<Warning> set_warnings(const std::vector<std::string>& paths,
@@ -71,25 +71,4 @@ std::vector<Warning> set_warnings(const std::vector<std::string>& paths,
   return warnings;
 }
 
-OutputJson warnings_json(const std::vector<Warning>& warnings) {
-  OutputJson json = OutputJson::array();
-  for (const Warning& warning : warnings) {
-    OutputJson entry = {{"kind", warning.kind}};
-    if (!warning.task.empty()) entry["task"] = warning.task;
-    if (!warning.set.empty()) entry["set"] = warning.set;
-    entry["text"] = warning.text;
-    json.push_back(entry);
-  }
-  return json;
-}
-
-void print_warnings(const std::vector<Warning>& warnings) {
-  if (!warnings.empty()) fmt::print("\n");
-  for (const Warning& warning : warnings) {
-    std::string of = warning.task;
-    if (!warning.set.empty()) of += (of.empty() ? "" : ", ") + warning.set;
-    fmt::print("warning: {}{}\n", of.empty() ? "" : of + ": ", warning.text);
-  }
-}
-
-}  // namespace taskneuron::cli
+}  // namespace taskneuron

@@ -3,30 +3,17 @@
 #include <string>
 #include <vector>
 
-#include "base/json.h"
 #include "taskneuron/neuron/neuron_set.h"
+#include "taskneuron/recipe/findings.h"
 
-// What numbers cannot show, or were not made for: printed under tables, and in results.
-namespace taskneuron::cli {
-
-struct Warning {
-  std::string kind;  // same-rows, other-template, other-weights, few-sets, ...
-  std::string task;  // empty: of all
-  std::string text;
-  std::string set = {};  // the set's file, where there are several
-};
+// Finds what numbers cannot show, or were not made for.
+namespace taskneuron {
 
 // What a set's units were detected with; empty where that is not known.
 struct Origin {
   std::string split;
   std::string template_hash;
   std::string model_hash;
-};
-
-// What they are used with.
-struct RunHashes {
-  std::string prompt_template;
-  std::string model;
 };
 
 // Warns where units are evaluated on the split of their own task that they were detected on.
@@ -45,9 +32,4 @@ std::vector<Warning> set_warnings(const std::vector<std::string>& paths,
                                   const std::vector<std::string>& tasks, const std::string& split,
                                   const RunHashes& run);
 
-// [{"kind", "task"?, "set"?, "text"}]
-OutputJson warnings_json(const std::vector<Warning>& warnings);
-// A line each, after an empty one; nothing without any.
-void print_warnings(const std::vector<Warning>& warnings);
-
-}  // namespace taskneuron::cli
+}  // namespace taskneuron

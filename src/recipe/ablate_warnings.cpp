@@ -4,9 +4,10 @@
 #include <algorithm>
 #include <set>
 
-#include "cli/ablate.h"
+#include "recipe/ablate_parts.h"
+#include "recipe/warnings.h"
 
-namespace taskneuron::cli {
+namespace taskneuron {
 
 namespace {
 
@@ -38,11 +39,11 @@ void judge_sets(const DeactivatedTask& task, Warnings& warnings) {
   }
 }
 
-void judge_outside(const AblateReport& report, const DeactivatedTask& task, Warnings& warnings) {
-  for (const Condition& condition : report.conditions) {
+void judge_outside(const AblateResult& found, const DeactivatedTask& task, Warnings& warnings) {
+  for (const Condition& condition : found.conditions) {
     const TaskSets& sets = (*condition.sets)[task.own];
     if (sets.random.count(RandomKind::kOutside) == 0) continue;
-    if (&condition != &report.conditions.front() && (&condition - 1)->sets == condition.sets) {
+    if (&condition != &found.conditions.front() && (&condition - 1)->sets == condition.sets) {
       continue;  // another mode of the same sets
     }
     std::string layers;
@@ -57,22 +58,21 @@ void judge_outside(const AblateReport& report, const DeactivatedTask& task, Warn
         {"exhausted-layers", task.task,
          fmt::format("at top {}, scope {}: outside its own units too few are left in layer {}; "
                      "random sets of kind outside hold all of them, and {} units fewer than its "
-                     "own; use --scope layer or a smaller --top",
+                     "own; use `scope` layer or a smaller `top`",
                      condition.top, condition.scope, layers, missing)});
   }
 }
 
-void judge_matrix(const AblateReport& report, Warnings& warnings) {
-  const auto matrix = cross_matrix(report.tasks, *report.conditions.front().sets, 0, report.seed);
+void judge_matrix(const AblateResult& found, Warnings& warnings) {
+  const auto matrix = cross_matrix(found.tasks, *found.conditions.front().sets, 0, found.seed);
   if (!matrix) return;
   const DiagonalTest& test = matrix->loss_test;
   if (!test.p) {
-    warnings.push_back(
-        {"few-orders", "",
-         fmt::format("cross matrix: rows of {} tasks can be ordered in {} way{} "
-                     "within their types, so that no p could be below .5 and none "
-                     "is given",
-                     report.tasks.size(), test.orders, test.orders == 1 ? "" : "s")});
+    warnings.push_back({"few-orders", "",
+                        fmt::format("cross matrix: rows of {} tasks can be ordered in {} way{} "
+                                    "within their types, so that no p could be below .5 and none "
+                                    "is given",
+                                    found.tasks.size(), test.orders, test.orders == 1 ? "" : "s")});
   } else if (test.smallest_p > kAlpha) {
     warnings.push_back(
         {"few-orders", "",
@@ -84,21 +84,20 @@ void judge_matrix(const AblateReport& report, Warnings& warnings) {
 
 }  // namespace
 
-std::vector<Warning> ablate_warnings(const AblateReport& report, const std::vector<Scores>& scores,
-                                     const RunHashes& hashes) {
+std::vector<Warning> ablate_warnings(const AblateResult& found, const std::vector<Scores>& scores) {
   Warnings warnings;
-  for (const DeactivatedTask& task : report.tasks) {
-    compare_with_scores(task, scores[task.own].info, hashes, warnings);
-    judge_outside(report, task, warnings);
+  for (const DeactivatedTask& task : found.tasks) {
+    compare_with_scores(task, scores[task.own].info, found.hashes, warnings);
+    judge_outside(found, task, warnings);
     if (task.examples == 1) {
       warnings.push_back({"one-row", task.task,
                           "one row: how examples differ is unknown, so there are no intervals, "
                           "and a test speaks of this row alone"});
     }
   }
-  judge_sets(report.tasks.front(), warnings);
-  judge_matrix(report, warnings);
+  judge_sets(found.tasks.front(), warnings);
+  judge_matrix(found, warnings);
   return warnings;
 }
 
-}  // namespace taskneuron::cli
+}  // namespace taskneuron

@@ -1,9 +1,9 @@
 #include <filesystem>
 
-#include "cli/ablate.h"
-#include "cli/prediction_json.h"
+#include "recipe/ablate_parts.h"
+#include "recipe/prediction_json.h"
 
-namespace taskneuron::cli {
+namespace taskneuron {
 
 AblatePredictions::AblatePredictions(const std::string& folder, const std::string& task,
                                      Existing existing)
@@ -27,4 +27,4 @@ void AblatePredictions::write(const EvaluatedRow& row, const TaskResult& result)
   }
 }
 
-}  // namespace taskneuron::cli
+}  // namespace taskneuron

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "taskneuron/base/options.h"
+
+namespace taskneuron {
+
+enum class Existing;  // base/file.h
+
+// Where a recipe writes. What may be replaced: base/file.h.
+struct OutputOptions {
+  std::string out;
+  bool force = false;
+  // Returns `out`, to make it required.
+  Option& declare(OptionList& list, const std::string& help);
+  Existing existing() const;
+
+  // The file for each name: `out` itself for one, out/<name><extension> for several. Throws Error
+  // unless all can be written; makes nothing.
+  std::vector<std::string> paths(const std::vector<std::string>& names,
+                                 const std::string& extension) const;
+};
+
+}  // namespace taskneuron

@@ -1,0 +1,88 @@
+// From the library's declared options to the command line.
+#include "taskneuron/base/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <type_traits>
+
+#include "cli/command.h"
+
+namespace taskneuron::cli {
+
+namespace {
+
+std::string range_text(const Option& option) {
+  if (option.maximum) return fmt::format("between {} and {}", *option.minimum, *option.maximum);
+  return fmt::format("at least {}", *option.minimum);
+}
+
+CLI::Validator in_range(const Option& option) {
+  const auto check = [option](const std::string& text) -> std::string {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    if (text.empty() || *end != '\0') return fmt::format("'{}' is not a number", text);
+    if (std::isfinite(value) && value >= *option.minimum &&
+        !(value > option.maximum.value_or(value)))
+      return "";
+    return fmt::format("must be {}, not {}", range_text(option), text);
+  };
+  const std::string shown = option.maximum ? fmt::format("{}..{}", *option.minimum, *option.maximum)
+                                           : fmt::format(">= {}", *option.minimum);
+  return {[check](std::string& text) { return check(text); }, shown};
+}
+
+bool is_option_name(const std::string& text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(),
+                                      [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+}
+
+std::string positional_name(std::string name) {
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return name;
+}
+
+}  // namespace
+
+std::string flag_of(const std::string& option) {
+  std::string flag = "--" + option;
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
+std::string with_flags(const std::string& text) {
+  return with_options_shown(text, [](const std::string& name) {
+    return is_option_name(name) ? flag_of(name) : std::string();
+  });
+}
+
+void add_options(CLI::App& command, OptionList& list) {
+  for (const Option& declared : list.all()) {
+    const std::string name =
+        declared.is_positional ? positional_name(declared.name) : flag_of(declared.name);
+    const std::string help = with_flags(declared.help);
+    CLI::Option* option = std::visit(
+        [&](auto* place) {
+          using Value = std::decay_t<decltype(*place)>;
+          if constexpr (std::is_same_v<Value, bool>) {
+            return command.add_flag(name, *place, help);
+          } else {
+            CLI::Option* added = command.add_option(name, *place, help);
+            bool shows = declared.shows_default && !declared.is_required;
+            if constexpr (std::is_same_v<Value, std::string> ||
+                          std::is_same_v<Value, std::vector<std::string>>) {
+              shows = shows && !place->empty();
+            }
+            return shows ? added->capture_default_str() : added;
+          }
+        },
+        declared.place);
+    if (declared.minimum) option->check(in_range(declared));
+    if (declared.is_required) option->required();
+  }
+}
+
+}  // namespace taskneuron::cli

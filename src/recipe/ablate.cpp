@@ -1,0 +1,294 @@
+#include "taskneuron/recipe/ablate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "base/file.h"
+#include "recipe/ablate_parts.h"
+#include "recipe/blame.h"
+#include "recipe/help.h"
+#include "recipe/references.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
+
+namespace taskneuron {
+
+void AblateOptions::declare(OptionList& list) {
+  data.declare(list);
+  list.add("scores", &scores, Effect::kInput, "Score files of the tasks, made by detect")
+      .required();
+  list.add("top", &tops, Effect::kResult,
+           "Shares of the units, in percent; several show the response to the dose");
+  list.add("scope", &scopes, Effect::kResult, std::string(kScopeHelp) + "; or both");
+  list.add("site", &sites, Effect::kResult,
+           std::string("Only these sites of the score files. ") + kSitesHelp);
+  list.add("aggregate", &aggregate, Effect::kResult,
+           "example, token or dataset; default: what the score file names");
+  list.add("mode", &modes, Effect::kResult,
+           std::string(kModeHelp) + ". activation and parameter together show that they agree");
+  list.add("random_seeds", &random_seeds, Effect::kResult,
+           "How many random sets of each kind; 19 let one task alone reach p = .05")
+      .at_least(1);
+  list.add("random_kind", &random_kinds, Effect::kResult,
+           std::string(kRandomKindHelp) + "; or several");
+  list.add("seed", &seed, Effect::kResult,
+           "Seed of random sets (beside their task, kind and number) and of permutations");
+  list.add("own_only", &own_only, Effect::kResult,
+           "Leave out what each task loses with other tasks' units off");
+  list.add("text", &text, Effect::kInput,
+           "Text file that has nothing to do with the tasks: the side effect is its perplexity "
+           "under the same sets");
+  list.add("text_tokens", &text_tokens, Effect::kResult, "Of the text, so many; 0: all")
+      .at_least(0);
+  list.add("predictions", &predictions, Effect::kNone,
+           "Folder for every example under every set, as JSON lines, a file per task");
+  list.add("allow_other_weights", &allow_other_weights, Effect::kNone,
+           "Use scores that were made for other weights of the same shape");
+}
+
+namespace {
+
+// One dose: a share of the units, chosen over the model or within layers.
+struct Dose {
+  std::string top;
+  std::string scope;
+};
+
+TaskSets make_sets(const AblateOptions& options, const Checkpoint& checkpoint,
+                   const std::string& path, const Scores& scores, const Dose& dose) {
+  const std::string aggregate =
+      options.aggregate.empty() ? scores.info.aggregate : options.aggregate;
+  TaskSets sets;
+  sets.task = scores.info.task;
+  sets.own =
+      select_top(site_relevance(scores, parse_sites(options.sites), parse_aggregate(aggregate)),
+                 parse_percent(dose.top), parse_scope(dose.scope));
+  sets.own.model_hash = scores.info.model_hash;
+  require_fit(sets.own, checkpoint.config(), checkpoint.hash(),
+              options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
+  for (const std::string& kind_name : options.random_kinds) {
+    const RandomKind kind = parse_random_kind(kind_name);
+    std::vector<NeuronSet>& random = sets.random[kind];
+    random.clear();
+    for (std::int64_t i = 0; i < options.random_seeds; ++i) {
+      random.push_back(random_set(sets.own, {kind, sets.task, options.seed, i}));
+    }
+  }
+  return sets;
+}
+
+class TextEvaluation {
+ public:
+  TextEvaluation(const AblateOptions& options, const TaskReader& reader)
+      : decoder_(reader.session().decoder()),
+        ids_(reader.read_text(options.text)),
+        window_(reader.max_tokens()) {
+    const auto tokens = static_cast<std::int64_t>(ids_.size());
+    if (options.text_tokens > 0) ids_.resize(std::min(tokens, options.text_tokens));
+    if (ids_.size() < 2) {
+      throw Error(
+          fmt::format("{}: a text of fewer than two tokens has no perplexity", options.text));
+    }
+    limits_ = reader.fit(perplexity_demand(size(), window_)).limits;
+  }
+
+  std::int64_t size() const { return static_cast<std::int64_t>(ids_.size()); }
+  const std::vector<std::int64_t>& ids() const { return ids_; }
+
+  // Perplexity with every set of the conditions off, and as the model is.
+  void run(AblateResult& found, const References& references) const {
+    std::int64_t runs = 1;
+    for (const Condition& condition : found.conditions) {
+      for (const TaskSets& sets : *condition.sets) {
+        ++runs;
+        for (const auto& kind : sets.random) runs += static_cast<std::int64_t>(kind.second.size());
+      }
+    }
+    Progress bar("perplexity", runs * size());
+    found.text_tokens = size();
+    found.text_perplexity = perplexity(original_variant(decoder_), bar);
+    for (const Condition& condition : found.conditions) {
+      std::vector<SideEffect>& effects = found.side_effects.emplace_back();
+      const auto off = [&](const NeuronSet& set) {
+        return perplexity(set_variant(decoder_, set, condition.mode, references, ""), bar);
+      };
+      for (const TaskSets& sets : *condition.sets) {
+        SideEffect& effect = effects.emplace_back();
+        effect.task = sets.task;
+        effect.own = off(sets.own);
+        for (const auto& [kind, random] : sets.random) {
+          for (const NeuronSet& set : random) effect.random[kind].push_back(off(set));
+        }
+      }
+    }
+  }
+
+ private:
+  double perplexity(const Variant& variant, Progress& bar) const {
+    return evaluate_perplexity(
+               *variant.decoder, *variant.hook, ids_, window_, limits_,
+               [&](std::int64_t, std::int64_t tokens) { bar.advance(tokens, tokens); })
+        .perplexity;
+  }
+
+  const Decoder& decoder_;
+  std::vector<std::int64_t> ids_;
+  std::int64_t window_;
+  BatchLimits limits_;
+};
+
+class Ablation {
+ public:
+  Ablation(const TaskReader& reader, const AblateOptions& options)
+      : reader_(reader), options_(options) {
+    load_all_scores();
+    make_conditions();
+    if (!options_.text.empty()) text_.emplace(options_, reader_);
+    references_.emplace(reader_, reference_request());
+  }
+
+  void run();
+  AblateResult finish();
+
+ private:
+  void load_all_scores();
+  // Sets of every dose, in the order of `top` and `scope`.
+  void make_conditions();
+  ReferenceRuns::Request reference_request() const;
+  DeactivatedTask run_task(const std::string& folder);
+
+  const TaskReader& reader_;
+  const AblateOptions& options_;
+  std::vector<Scores> scores_;
+  std::optional<TextEvaluation> text_;
+  std::optional<ReferenceRuns> references_;
+  AblateResult found_;
+};
+
+void Ablation::load_all_scores() {
+  for (const std::string& path : options_.scores) {
+    scores_.push_back(load_scores(path));
+    for (std::size_t i = 0; i + 1 < scores_.size(); ++i) {
+      if (scores_[i].info.task != scores_.back().info.task) continue;
+      throw UsageError(fmt::format("{}: another score file is of task '{}' too", path,
+                                   scores_.back().info.task));
+    }
+  }
+}
+
+void Ablation::make_conditions() {
+  const Checkpoint& checkpoint = reader_.session().checkpoint();
+  for (const std::string& top : options_.tops) {
+    for (const std::string& scope : options_.scopes) {
+      auto sets = std::make_unique<std::vector<TaskSets>>();
+      for (std::size_t i = 0; i < scores_.size(); ++i) {
+        sets->push_back(
+            make_sets(options_, checkpoint, options_.scores[i], scores_[i], {top, scope}));
+      }
+      for (const std::string& mode : options_.modes) {
+        found_.conditions.push_back({top, scope, mode, parse_mode(mode), sets.get()});
+      }
+      found_.doses.push_back(std::move(sets));
+    }
+  }
+}
+
+ReferenceRuns::Request Ablation::reference_request() const {
+  ReferenceRuns::Request request;
+  for (const std::string& mode : options_.modes) request.modes.push_back(parse_mode(mode));
+  for (const auto& dose : found_.doses) {
+    for (const TaskSets& sets : *dose) request.sites.merge(sites_of({sets.own}));
+  }
+  if (text_) request.text = text_->ids();
+  request.seed = options_.seed;
+  return request;
+}
+
+DeactivatedTask Ablation::run_task(const std::string& folder) {
+  const DataOptions& data = options_.data;
+  const Task task = load_task(folder);
+  const TaskEvaluation evaluation(task, data.split, load_split(task, data.split, data.limit),
+                                  reader_.encoder(), {});
+  note_truncated(task.name, evaluation.truncated(), evaluation.examples());
+  DeactivationOptions how;
+  how.references = references_->of_task(task, data.split);
+  how.others = options_.own_only ? OtherTasks::kLeaveOut : OtherTasks::kSwitchOff;
+  const std::int64_t runs = deactivation_runs(found_.conditions, task.name, how.others);
+  Progress bar(fmt::format("ablate {}", task.name), runs * evaluation.examples());
+  how.seed = options_.seed;
+  how.limits = reader_.fit(evaluation.demand()).limits;
+  how.progress = [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); };
+  std::optional<AblatePredictions> predictions;
+  if (!options_.predictions.empty()) {
+    predictions.emplace(options_.predictions, task.name,
+                        options_.force ? Existing::kReplace : Existing::kRefuse);
+    how.evaluated = [&](const EvaluatedRow& row, const TaskResult& result) {
+      predictions->write(row, result);
+    };
+  }
+  DeactivatedTask result =
+      deactivate(reader_.session().decoder(), evaluation, task.name, found_.conditions, how);
+  if (predictions) predictions->commit();
+  return result;
+}
+
+void Ablation::run() {
+  for (const std::string& folder : options_.data.tasks) found_.tasks.push_back(run_task(folder));
+  if (text_) text_->run(found_, references_->of_text());
+}
+
+AblateResult Ablation::finish() {
+  adjust_families(found_.tasks);
+  found_.seed = options_.seed;
+  found_.template_name = reader_.prompt().name();
+  found_.hashes = {reader_.prompt().hash(), reader_.session().checkpoint().hash()};
+  found_.references = references_->texts();
+  found_.warnings = ablate_warnings(found_, scores_);
+  return std::move(found_);
+}
+
+}  // namespace
+
+void AblateOptions::check() const {
+  data.check();
+  for (const std::string& top : tops) parse_percent(top);
+  for (const std::string& kind : random_kinds) parse_random_kind(kind);
+  for (const std::string& mode : modes) parse_mode(mode);
+  for (const std::string& scope : scopes) parse_scope(scope);
+  if (predictions.empty()) return;
+  for (const std::string& folder : data.tasks) {
+    require_writable(std::filesystem::path(predictions) / (load_task(folder).name + ".jsonl"),
+                     force ? Existing::kReplace : Existing::kRefuse);
+  }
+}
+
+AblateResult ablate(const Session& session, const AblateOptions& options) {
+  options.check();
+  const TaskReader reader(session, options.data);
+  AblateResult result;
+  blame_weights(session.checkpoint(), [&] {
+    Ablation ablation(reader, options);
+    ablation.run();
+    result = ablation.finish();
+  });
+  return result;
+}
+
+std::vector<std::pair<std::size_t, std::size_t>> agreeing(
+    const std::vector<Condition>& conditions) {
+  std::vector<std::pair<std::size_t, std::size_t>> pairs;
+  for (std::size_t a = 0; a < conditions.size(); ++a) {
+    for (std::size_t b = 0; b < conditions.size(); ++b) {
+      if (conditions[a].sets == conditions[b].sets && conditions[a].mode_name == "activation" &&
+          conditions[b].mode_name == "parameter") {
+        pairs.emplace_back(a, b);
+      }
+    }
+  }
+  return pairs;
+}
+
+}  // namespace taskneuron

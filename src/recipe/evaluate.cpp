@@ -1,0 +1,212 @@
+#include "taskneuron/recipe/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "base/file.h"
+#include "recipe/blame.h"
+#include "recipe/prediction_json.h"
+#include "recipe/references.h"
+#include "recipe/warnings.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
+#include "taskneuron/evaluate/variant.h"
+
+namespace taskneuron {
+
+void EvaluateOptions::declare(OptionList& list) {
+  data.declare(list);
+  list.at("task").is_required = false;
+  list.add("set", &sets, Effect::kInput,
+           "Sets of units to change, one result each, beside the model as it is");
+  list.add("mode", &mode, Effect::kResult, kModeHelp);
+  list.add("scoring", &scoring, Effect::kResult,
+           "rank, rank-norm, generate or loss; default: rank for classification, generate for "
+           "generation");
+  list.add("stop", &stop, Effect::kResult,
+           "Where generated text ends beside end-of-sequence: blank-line or newline");
+  list.add("max_new_tokens", &max_new_tokens, Effect::kResult,
+           "Longest generated text; 0: the longest answer of the train split")
+      .at_least(0);
+  list.add("text", &text, Effect::kInput, "Text file whose perplexity is measured");
+  list.add("predictions", &predictions, Effect::kNone, "Write every prediction as JSON lines");
+  list.add("allow_other_weights", &allow_other_weights, Effect::kNone,
+           "Use sets that were made for other weights of the same shape");
+}
+
+namespace {
+
+std::optional<Scoring> parse_scoring(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  for (const Scoring scoring :
+       {Scoring::kRank, Scoring::kRankNorm, Scoring::kGenerate, Scoring::kLoss}) {
+    if (name == scoring_name(scoring)) return scoring;
+  }
+  throw UsageError("scoring", name, "rank, rank-norm, generate or loss");
+}
+
+EvaluationOptions evaluation_options(const EvaluateOptions& options) {
+  if (options.stop != "blank-line" && options.stop != "newline") {
+    throw UsageError("stop", options.stop, "blank-line or newline");
+  }
+  return {parse_scoring(options.scoring),
+          options.stop == "newline" ? StopRule::kNewline : StopRule::kBlankLine,
+          options.max_new_tokens};
+}
+
+std::vector<NeuronSet> load_sets(const EvaluateOptions& options, const Checkpoint& checkpoint) {
+  std::vector<NeuronSet> sets;
+  for (const std::string& path : options.sets) {
+    sets.push_back(load_set(path));
+    require_fit(sets.back(), checkpoint.config(), checkpoint.hash(),
+                options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
+  }
+  return sets;
+}
+
+ReferenceRuns::Request reference_request(const EvaluateOptions& options, const TaskReader& reader,
+                                         const std::vector<NeuronSet>& sets) {
+  ReferenceRuns::Request request;
+  if (sets.empty()) return request;
+  request.modes = {parse_mode(options.mode)};
+  request.sites = sites_of(sets);
+  if (!options.text.empty()) request.text = reader.read_text(options.text);
+  return request;
+}
+
+LossInterval loss_of(const TaskResult& result) {
+  std::vector<double> losses;
+  for (const Prediction& prediction : result.predictions) losses.push_back(prediction.loss);
+  return loss_interval(losses);
+}
+
+// Rows {"index", "prediction", "reference", "correct"|"score", "scores"?, "loss"}, and which task
+// and set they are of.
+void write_predictions(AtomicFile& file, const TaskResult& result, const std::string& set) {
+  for (const Prediction& prediction : result.predictions) {
+    OutputJson row = {{"task", result.task}};
+    if (!set.empty()) row["set"] = set;
+    row.update(prediction_json(prediction));
+    file.write(row.dump(-1, ' ', false, OutputJson::error_handler_t::replace) + "\n");
+  }
+}
+
+// Everything that is evaluated, and what was found so far.
+class Evaluator {
+ public:
+  Evaluator(const TaskReader& reader, const EvaluateOptions& options)
+      : reader_(reader),
+        options_(options),
+        how_(evaluation_options(options)),
+        mode_(parse_mode(options.mode)),
+        sets_(load_sets(options, reader.session().checkpoint())),
+        references_(reader, reference_request(options, reader, sets_)) {}
+
+  void run_task(const std::string& folder, AtomicFile* predictions);
+  void run_text();
+  EvaluateResult finish();
+
+ private:
+  // The model as it is, and with each set changed.
+  std::vector<Variant> variants(const References& references) const;
+
+  const TaskReader& reader_;
+  const EvaluateOptions& options_;
+  EvaluationOptions how_;
+  Mode mode_;
+  std::vector<NeuronSet> sets_;
+  ReferenceRuns references_;
+  EvaluateResult found_;
+};
+
+std::vector<Variant> Evaluator::variants(const References& references) const {
+  const Decoder& decoder = reader_.session().decoder();
+  std::vector<Variant> variants;
+  variants.push_back(original_variant(decoder));
+  for (std::size_t i = 0; i < sets_.size(); ++i) {
+    variants.push_back(set_variant(decoder, sets_[i], mode_, references, options_.sets[i]));
+  }
+  return variants;
+}
+
+void Evaluator::run_task(const std::string& folder, AtomicFile* predictions) {
+  const DataOptions& data = options_.data;
+  const Task task = load_task(folder);
+  const TaskEvaluation evaluation(task, data.split, load_split(task, data.split, data.limit),
+                                  reader_.encoder(), how_);
+  note_truncated(task.name, evaluation.truncated(), evaluation.examples());
+  const std::vector<Variant> changed = variants(references_.of_task(task, data.split));
+  const BatchLimits limits = reader_.fit(evaluation.demand()).limits;
+  for (const Variant& variant : changed) {
+    Progress bar(fmt::format("evaluate {}", task.name), evaluation.examples());
+    TaskResult result = evaluation.run(
+        *variant.decoder, *variant.hook, limits,
+        [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); });
+    if (predictions != nullptr) write_predictions(*predictions, result, variant.name);
+    const LossInterval loss = loss_of(result);
+    result.predictions.clear();
+    found_.tasks.push_back({variant.name, std::move(result), loss});
+  }
+}
+
+void Evaluator::run_text() {
+  const std::vector<std::int64_t> ids = reader_.read_text(options_.text);
+  const std::int64_t window = reader_.max_tokens();
+  const auto tokens = static_cast<std::int64_t>(ids.size());
+  const BatchLimits limits = reader_.fit(perplexity_demand(tokens, window)).limits;
+  for (const Variant& variant : variants(references_.of_text())) {
+    Progress bar("perplexity", tokens / window + 1);
+    found_.text.push_back({variant.name, window,
+                           evaluate_perplexity(*variant.decoder, *variant.hook, ids, window, limits,
+                                               [&](std::int64_t windows, std::int64_t ran) {
+                                                 bar.advance(windows, ran);
+                                               })});
+  }
+}
+
+EvaluateResult Evaluator::finish() {
+  found_.template_name = reader_.prompt().name();
+  found_.hashes = {reader_.prompt().hash(), reader_.session().checkpoint().hash()};
+  found_.references = references_.texts();
+  found_.warnings =
+      set_warnings(options_.sets, sets_, options_.data.tasks, options_.data.split, found_.hashes);
+  return std::move(found_);
+}
+
+}  // namespace
+
+void EvaluateOptions::check() const {
+  data.check();
+  if (data.tasks.empty() && text.empty()) {
+    throw UsageError("nothing to evaluate; give `task` or `text`");
+  }
+  parse_mode(mode);
+  evaluation_options(*this);
+  if (!predictions.empty()) {
+    require_writable(predictions, force ? Existing::kReplace : Existing::kRefuse);
+  }
+}
+
+EvaluateResult evaluate(const Session& session, const EvaluateOptions& options) {
+  options.check();
+  std::optional<AtomicFile> predictions;
+  if (!options.predictions.empty()) {
+    predictions.emplace(options.predictions,
+                        options.force ? Existing::kReplace : Existing::kRefuse);
+  }
+  const TaskReader reader(session, options.data);
+  EvaluateResult result;
+  blame_weights(session.checkpoint(), [&] {
+    Evaluator evaluator(reader, options);
+    for (const std::string& folder : options.data.tasks) {
+      evaluator.run_task(folder, predictions ? &*predictions : nullptr);
+    }
+    if (!options.text.empty()) evaluator.run_text();
+    result = evaluator.finish();
+  });
+  if (predictions) predictions->commit();
+  return result;
+}
+
+}  // namespace taskneuron

@@ -1,0 +1,166 @@
+#include "taskneuron/recipe/session.h"
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/sha256.h"
+#include "taskneuron/base/compute.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/memory.h"
+#include "taskneuron/base/progress.h"
+#include "taskneuron/train/delta.h"
+
+namespace taskneuron {
+
+const char* const kModelHelp =
+    "Hugging Face model folder, or org/name[@revision] in the local Hugging Face cache";
+
+void ModelOptions::declare(OptionList& list) {
+  list.add("model", &model, Effect::kInput, kModelHelp).positional().required();
+  list.add("dtype", &dtype, Effect::kResult,
+           "auto, float32 or bfloat16; auto is bfloat16 where the checkpoint has 16 bits and the "
+           "processor multiplies bfloat16 fast");
+  list.add("device", &device, Effect::kResult, "cpu, cuda or cuda:N");
+  list.add("delta", &deltas, Effect::kInput,
+           "What train saved: the model with these changes, PATH or PATH:SCALE");
+}
+
+Session::Session(const ModelOptions& options)
+    : name_(options.model),
+      folder_(find_model(options.model)),
+      deltas_(delta_inputs(options.deltas)) {
+  const at::Device device = parse_device(options.device);
+  checkpoint_ = std::make_unique<Checkpoint>(with_deltas(Checkpoint(folder_.path), options.deltas));
+  how_ = DecoderOptions{choose_dtype(options.dtype, *checkpoint_, device), device};
+  tokenizer_ = std::make_unique<Tokenizer>(folder_.path);
+  const auto from_tokenizer = tokenizer_->end_of_sequence();
+  const auto& from_config = checkpoint_->config().end_of_sequence;
+  if (!from_tokenizer && from_config.empty()) {
+    throw Error(
+        fmt::format("{}: neither tokenizer_config.json nor config.json names an "
+                    "end-of-sequence token (eos_token, eos_token_id)",
+                    options.model));
+  }
+  end_of_sequence_ = from_tokenizer ? *from_tokenizer : from_config.front();
+}
+
+const Decoder& Session::decoder() const {
+  std::call_once(decoder_made_, [&] { decoder_ = std::make_unique<Decoder>(*checkpoint_, how_); });
+  return *decoder_;
+}
+
+std::int64_t context_of(const ModelConfig& config, std::int64_t max_length) {
+  if (max_length > config.max_positions) {
+    throw Error(fmt::format("`max_length` {} is more than the model's context of {} tokens",
+                            max_length, config.max_positions));
+  }
+  return max_length > 0 ? max_length : config.max_positions;
+}
+
+Checkpoint with_deltas(Checkpoint base, const std::vector<std::string>& deltas) {
+  if (deltas.empty()) return base;
+  std::vector<ScaledDelta> scaled;
+  for (const std::string& text : deltas) {
+    const DeltaArgument argument = parse_delta_argument(text);
+    scaled.push_back({load_delta(argument.path, base), argument.scale});
+  }
+  return base.with_replaced(apply_deltas(base, scaled));
+}
+
+std::vector<RunInput> delta_inputs(const std::vector<std::string>& deltas) {
+  std::vector<RunInput> inputs;
+  for (const std::string& text : deltas) {
+    const DeltaArgument argument = parse_delta_argument(text);
+    inputs.push_back({argument.path, sha256_of_file(argument.path), argument.scale});
+  }
+  return inputs;
+}
+
+std::string deltas_text(const std::vector<RunInput>& deltas) {
+  std::string text;
+  for (const RunInput& input : deltas) {
+    text += fmt::format("{}{}*{}", text.empty() ? "" : " ", input.hash, *input.scale);
+  }
+  return text;
+}
+
+void RowOptions::declare(OptionList& list) {
+  list.add("task", &tasks, Effect::kInput, "Task folders (docs/formats/task.md)").required();
+  list.add("split", &split, Effect::kResult, "Split of the tasks");
+  list.add("limit", &limit, Effect::kResult, "Read at most N rows of the split; 0 reads all")
+      .at_least(0);
+  list.add("template", &prompt_template, Effect::kInput,
+           "Prompt template: default, alpaca, olora, chat, or a JSON file");
+  list.add("max_length", &max_length, Effect::kResult,
+           "Longest example in tokens; longer inputs are cut. 0: the model's context")
+      .at_least(0);
+}
+
+PromptTemplate RowOptions::find_template(const std::string& chat_template) const {
+  return PromptTemplate::find(prompt_template, prompt_template == "chat" ? chat_template : "");
+}
+
+void DataOptions::declare(OptionList& list) {
+  RowOptions::declare(list);
+  list.add("batch", &batch, Effect::kNone, "Examples per forward pass; 0: by --batch-tokens")
+      .at_least(0);
+  list.add("batch_tokens", &batch_tokens, Effect::kResult, "Tokens per forward pass").at_least(1);
+  list.add("memory", &memory, Effect::kNone,
+           "Memory that the run may take beyond the mapped weights, as 800M or 6G; batches shrink "
+           "and layers run twice to fit. Default: most of what is free");
+}
+
+void DataOptions::check() const {
+  if (!memory.empty()) parse_bytes(memory, "memory");
+}
+
+TaskReader::TaskReader(const Session& session, const DataOptions& options)
+    : session_(session),
+      options_(options),
+      prompt_(options.find_template(session.tokenizer().chat_template())),
+      max_tokens_(context_of(session.checkpoint().config(), options.max_length)),
+      encoder_(session.tokenizer(), prompt_, {max_tokens_, session.end_of_sequence()}) {
+  options_.check();
+}
+
+EncodedTask TaskReader::encode(const std::string& folder) const {
+  EncodedTask result{load_task(folder), {}, 0};
+  for (const TaskRow& row : load_split(result.task, options_.split, options_.limit)) {
+    const std::string where =
+        fmt::format("{}:{}", split_path(result.task, options_.split).string(), row.line);
+    result.examples.push_back(encoder_.encode(row, where));
+    result.truncated += result.examples.back().truncated ? 1 : 0;
+  }
+  note_truncated(result.task.name, result.truncated,
+                 static_cast<std::int64_t>(result.examples.size()));
+  return result;
+}
+
+BatchMemory TaskReader::fit(const BatchDemand& demand) const {
+  const Checkpoint& checkpoint = session_.checkpoint();
+  const DecoderOptions& how = session_.decoder().options();
+  // What another device holds is not in this process's memory.
+  if (options_.memory.empty() && !how.device.is_cpu()) return {options_.limits(), false, 0};
+  const std::int64_t budget = options_.memory.empty() ? default_memory_budget(checkpoint)
+                                                      : parse_bytes(options_.memory, "memory");
+  const BatchMemory plan = fit_batches(checkpoint, how, demand, options_.limits(), budget);
+  if (plan.recompute || plan.limits.max_tokens < options_.batch_tokens) {
+    note(fmt::format("to fit {}: {} tokens per forward pass{}; {} predicted", format_bytes(budget),
+                     plan.limits.max_tokens,
+                     plan.recompute ? ", layers run again in the backward pass" : "",
+                     format_bytes(plan.predicted)));
+  }
+  return plan;
+}
+
+std::vector<std::int64_t> TaskReader::read_text(const std::string& path) const {
+  return session_.tokenizer().encode(read_file(path), SpecialTokens::kLeaveOut);
+}
+
+void note_truncated(const std::string& task, std::int64_t truncated, std::int64_t examples) {
+  if (truncated == 0) return;
+  note(fmt::format("{}: the input of {} of {} examples was cut to fit the context", task, truncated,
+                   examples));
+}
+
+}  // namespace taskneuron
