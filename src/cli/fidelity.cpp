@@ -244,6 +244,7 @@ void run(const Options& options) {
     if (!options.common.json) {
       if (i > 0) fmt::print("\n");
       print_task(found, options);
+      std::fflush(stdout);  // a signal that ends the next task's audit takes nothing of this one
     }
     results.push_back({{"task", found.task},
                        {"split", options.data.split},

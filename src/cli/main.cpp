@@ -174,8 +174,7 @@ int run_and_report(int argc, char** argv) {
     print_error(error.what());
     return kWrongUsage;
   } catch (const Interrupted& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    end_by_deferred_signal();
+    end_by_deferred_signal(error.what());
   } catch (const std::bad_alloc&) {
     print_error("not enough memory; lower --batch-tokens or --max-length");
   } catch (const c10::Error& error) {
