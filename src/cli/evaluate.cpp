@@ -103,18 +103,18 @@ std::string units_changed(const Options& options, const Variant& variant) {
 }
 
 OutputJson result_json(const TaskResult& result) {
-  return {{"task", result.task},   {"split", result.split},           {"metric", result.metric},
-          {"value", result.value}, {"stderr", result.standard_error}, {"examples", result.examples},
-          {"loss", result.loss},   {"truncated", result.truncated}};
+  return {
+      {"task", result.task},   {"split", result.split},           {"metric", result.metric.name},
+      {"value", result.value}, {"stderr", result.standard_error}, {"examples", result.examples},
+      {"loss", result.loss},   {"truncated", result.truncated}};
 }
 
-// Rows {"index", "prediction", "reference", "correct"|"score", "scores"?, "loss"}, and which task
-// and set they are of.
+// Rows of prediction_json(), and which task and set they are of.
 void write_predictions(AtomicFile& file, const TaskResult& result, const std::string& set) {
   for (const Prediction& prediction : result.predictions) {
     OutputJson row = {{"task", result.task}};
     if (!set.empty()) row["set"] = set;
-    row.update(prediction_json(prediction));
+    row.update(prediction_json(prediction, result.metric));
     file.write(row.dump(-1, ' ', false, OutputJson::error_handler_t::replace) + "\n");
   }
 }
@@ -180,7 +180,7 @@ OutputJson run_task(const Run& run, const std::string& folder, AtomicFile* predi
     name_set(entry, options, variant);
     results.push_back(entry);
     if (predictions != nullptr) write_predictions(*predictions, result, variant.name);
-    table.add({result.task, result.split, result.metric, fmt::format("{:.4f}", result.value),
+    table.add({result.task, result.split, result.metric.name, fmt::format("{:.4f}", result.value),
                fmt::format("{:.4f}", result.standard_error), loss_of(result).text(),
                std::to_string(result.examples), units_changed(options, variant)});
   }
