@@ -45,16 +45,19 @@ struct Dose {
   std::vector<TaskSets> sets;
 };
 
-TaskSets make_sets(const Options& options, const LoadedModel& model, const std::string& path,
-                   const Scores& scores, const Dose& dose) {
+Ranking ranking_of(const Options& options, const Scores& scores) {
   const std::string aggregate =
       options.aggregate.empty() ? scores.info.aggregate : options.aggregate;
+  return Ranking(site_relevance(scores, parse_sites(options.sites), parse_aggregate(aggregate)));
+}
+
+// info: of the scores that the ranking is of.
+TaskSets make_sets(const Options& options, const LoadedModel& model, const std::string& path,
+                   const Ranking& ranking, const ScoreInfo& info, const Dose& dose) {
   TaskSets sets;
-  sets.task = scores.info.task;
-  sets.own =
-      select_top(site_relevance(scores, parse_sites(options.sites), parse_aggregate(aggregate)),
-                 parse_percent(dose.top), parse_scope(dose.scope));
-  sets.own.model_hash = scores.info.model_hash;
+  sets.task = info.task;
+  sets.own = ranking.top(parse_percent(dose.top), parse_scope(dose.scope));
+  sets.own.model_hash = info.model_hash;
   require_fit(sets.own, model.checkpoint().config(), model.checkpoint().hash(),
               options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
   for (const std::string& kind_name : options.random_kinds) {
@@ -84,12 +87,15 @@ std::vector<Scores> load_all_scores(const Options& options) {
 // Sets of every dose, in the order of --top and --scope.
 std::vector<Dose> make_doses(const Options& options, const LoadedModel& model,
                              const std::vector<Scores>& scores) {
+  std::vector<Ranking> rankings;
+  for (const Scores& one : scores) rankings.push_back(ranking_of(options, one));
   std::vector<Dose> doses;
   for (const std::string& top : options.tops) {
     for (const std::string& scope : options.scopes) {
       Dose& dose = doses.emplace_back(Dose{top, scope, {}});
       for (std::size_t i = 0; i < scores.size(); ++i) {
-        dose.sets.push_back(make_sets(options, model, options.scores[i], scores[i], dose));
+        dose.sets.push_back(
+            make_sets(options, model, options.scores[i], rankings[i], scores[i].info, dose));
       }
     }
   }
