@@ -147,6 +147,8 @@ void run(const TrainOptions& given) {
   run_options.patience = options.patience;
   run_options.validation = validation.empty() ? nullptr : &validation;
   const TrainingFolder folder(run_options);
+  say_when_interrupted(fmt::format(
+      "interrupted: {} holds a run that has begun; --resume goes on with it", options.out));
 
   std::vector<TrainTask> train_tasks;
   for (std::size_t t = 0; t < tasks.size(); ++t) {
@@ -161,15 +163,16 @@ void run(const TrainOptions& given) {
   TrainingRunResult result;
   blame_weights(model.checkpoint(), [&] {
     const DeferredSignals signals;
-    run_options.interrupted = [&] { return signals.requested(); };
     Progress bar("train", trainer.steps());
     const auto report = [&](const TrainingProgress& done) {
+      if (signals.requested()) throw Interrupted("");
       bar.describe(fmt::format("loss {:.4f}", done.loss));
       if (done.resumed) return bar.skip(done.steps);
       bar.advance(done.steps, done.tokens);
     };
     result = run_training(model.checkpoint(), trainable, trainer, run_options, report);
   });
+  say_when_interrupted(fmt::format("interrupted: the run in {} is complete", options.out));
   print_result(options, trainable, trainer, result);
 }
 
