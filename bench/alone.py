@@ -6,7 +6,7 @@ import shutil
 import statistics
 
 from bench import EXAMPLES, ROOT
-from compared import neuron_sets
+from compared import GPT2_TEXTS, neuron_sets
 
 
 def sharing(bench):
@@ -22,7 +22,7 @@ def sharing(bench):
 
 
 def memory(bench):
-    model, task = bench.model("gpt2-124M"), bench.task("gpt2-task", 256, 96, 160, 8)
+    model, task = bench.model("gpt2-124M"), bench.task("gpt2-task", 256, *GPT2_TEXTS)
     entry = {"case": "memory of detect, gpt2-124M shape, bfloat16", "rows": []}
     print(f"\n{entry['case']}", flush=True)
     for flags in ([], ["--batch-tokens", "512"], ["--memory", "700M"], ["--memory", "600M"]):
@@ -45,7 +45,7 @@ def trained(bench, model, task, limit, *flags, batch=16):
 
 def growth(bench):
     """How the cost of training grows with the share of neurons."""
-    model, task = bench.model("gpt2-124M"), bench.task("gpt2-task", 256, 96, 160, 8)
+    model, task = bench.model("gpt2-124M"), bench.task("gpt2-task", 256, *GPT2_TEXTS)
     sets = neuron_sets(bench, model, task, ("1%", "10%", "30%", "50%", "100%"))
     runs = {f"top {top}": ["--set", path] for top, path in sets.items()}
     runs["the whole FFN"] = ["--ffn"]

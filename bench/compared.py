@@ -20,6 +20,9 @@ RANK_GRID = ([{"way": "whole", "attention": attention, "batch": batch}
              + [{"way": "shared", "attention": attention} for attention in ("eager", "sdpa")])
 
 
+GPT2_TEXTS = (96, 160, 8)  # shortest and longest in tokens, answers
+
+
 def few(bench, settings):
     return settings[:1] + settings[-1:] if bench.quick else settings
 
@@ -40,9 +43,9 @@ def detect_case(bench, name, model, task, limit, wanted):
 
 
 def gpt2(bench):
-    limit = 16 if bench.quick else 96
-    detect_case(bench, f"detect, gpt2-124M shape, {limit} texts of 96-160 tokens, answers of 8",
-                bench.model("gpt2-124M"), bench.task("gpt2-task", 256, 96, 160, 8), limit,
+    limit, (shortest, longest, answer) = 16 if bench.quick else 96, GPT2_TEXTS
+    detect_case(bench, f"detect, gpt2-124M shape, {limit} texts of {shortest}-{longest} tokens, answers of {answer}",
+                bench.model("gpt2-124M"), bench.task("gpt2-task", 256, *GPT2_TEXTS), limit,
                 {"bfloat16": {"peer": "at least 1.25", "products": "at least 0.88"},
                  "float32": {"peer": "at least 1.25"}})
 
@@ -55,20 +58,20 @@ def mini(bench):
 
 
 def train(bench):
-    """An epoch of steps of 16 rows on the top 10% of neurons, the same batches for everyone."""
-    model, task = bench.model("gpt2-124M"), bench.task("gpt2-task", 256, 96, 160, 8)
-    steps = 2 if bench.quick else 8
-    neurons = neuron_sets(bench, model, task, ("10%",))["10%"]
+    """An epoch of steps on the top neurons, the same batches for everyone."""
+    model, task = bench.model("gpt2-124M"), bench.task("gpt2-task", 256, *GPT2_TEXTS)
+    steps, batch, top = 2 if bench.quick else 8, 16, "10%"
+    neurons = neuron_sets(bench, model, task, (top,))[top]
     for dtype, wanted in (("bfloat16", {"peer": "at least 2.5"}), ("float32", {})):
         if dtype not in bench.dtypes:
             continue
-        ours = [bench.tool("train"), model, task, dtype, str(16 * steps), neurons, "16"]
+        ours = [bench.tool("train"), model, task, dtype, str(batch * steps), neurons, str(batch)]
         ids = bench.temporary("steps.json")
         with bench.warm(ours) as worker:
             worker.ask("save " + ids)
         job = variants.Job("train.py", [model, ids, neurons], [dtype], few(bench, TRAIN_GRID), few(bench, TRAIN_MORE),
                            plain={"kind": "plain"}, trial={"steps": "2"})
-        entry = bench.compare(f"train the top 10% of neurons, gpt2-124M shape, {steps} steps of 16 texts, {dtype}",
+        entry = bench.compare(f"train the top {top} of neurons, gpt2-124M shape, {steps} steps of {batch} texts, {dtype}",
                               ours, job, dtype, wanted, save=False)
         compare_losses(bench, entry)
         against_masked(bench, entry)
@@ -106,14 +109,15 @@ def neuron_sets(bench, model, task, tops):
 
 def ranking(bench):
     labels = [a + b for a in "abcdefg" for b in ("lpha", "eta")]
-    task = bench.task("ranking-task", 16, 126, 126, 6)
+    tokens, answer = 126, 6
+    task = bench.task("ranking-task", 16, tokens, tokens, answer)
     shapes.add_labels(task, labels)
     model, count = bench.model("gpt2-124M"), 4 if bench.quick else 16
     ours = [bench.tool("ranking"), model, task, str(count)]
     job = variants.Job("rank.py", [model, bench.ids("ranking.json", model, task, count, "--labels")], ["bfloat16"],
                        few(bench, RANK_GRID), transformers=False)
-    entry = bench.compare(f"ranking 14 labels of {count} prompts of 120 tokens, gpt2-124M shape, bfloat16", ours, job,
-                          "bfloat16", {})
+    entry = bench.compare(f"ranking {len(labels)} labels of {count} prompts of {tokens - answer} tokens, gpt2-124M shape, "
+                          "bfloat16", ours, job, "bfloat16", {})
     whole_prompts(bench, entry, ours)
 
 
@@ -136,12 +140,13 @@ def whole_prompts(bench, entry, ours):
 def llama(bench):
     if bench.quick:
         return
-    model, task = bench.model("llama-1.1B"), bench.task("llama-task", 8, 128, 128, 8)
+    rows, tokens = 8, 128
+    model, task = bench.model("llama-1.1B"), bench.task("llama-task", rows, tokens, tokens, 8)
     output, cold = bench.cold(bench.detect(model, task))
-    arguments = [model, task, "bfloat16", "8", str(output["batch_tokens"])]
+    arguments = [model, task, "bfloat16", str(rows), str(output["batch_tokens"])]
     grid = [{"attention": attention, "batch": "8"} for attention in ("eager", "sdpa")]
-    job = variants.Job("detect.py", [model, bench.ids("ids.json", model, task, 8)], ["bfloat16"], grid, trial={})
+    job = variants.Job("detect.py", [model, bench.ids("ids.json", model, task, rows)], ["bfloat16"], grid, trial={})
     finalists, bench.finalists = bench.finalists, 1  # copies of the weights stand side by side
-    bench.compare("detect, llama-1.1B shape, 8 texts of 128 tokens, bfloat16", [bench.tool("detect"), *arguments], job,
+    bench.compare(f"detect, llama-1.1B shape, {rows} texts of {tokens} tokens, bfloat16", [bench.tool("detect"), *arguments], job,
                   "bfloat16", {}, products=[bench.tool("gemm_bound"), *arguments], cold=cold)
     bench.finalists = finalists

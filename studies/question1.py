@@ -18,7 +18,7 @@ import sys
 import time
 
 import question1_page
-from question1_protocol import ARMS, CONTROLS, TOP, Protocol, at_least_as_many, find_tasks
+from question1_protocol import ARMS, CONTROLS, COUNTS_P, DOSES, SITES, TABLE, TOP, Protocol, at_least_as_many, find_tasks
 from stages import Failed, Stages
 
 
@@ -149,7 +149,7 @@ class Study:
     def eligible(self, zero, original):
         """Which tasks count, by a rule that looks at neither own nor random units: classification where the
         fine-tuned model beats always saying the commonest label (binomial test, one-sided), generation
-        where its score beats the base model's (paired t test, upwards), each with p < .01."""
+        where its score beats the base model's (paired t test, upwards), each with p < COUNTS_P."""
         test = self.run("tested/original", "test", "--own", self.joined("original", original.values()), "--original",
                         self.joined("zero", zero.values()))
         rows = {row["task"]: row for row in test["results"]}
@@ -168,7 +168,7 @@ class Study:
                 two_sided = contrast.get("p_t", 1.0)  # no test where all differences are the same
                 p = two_sided / 2 if contrast["difference"] > 0 else 1 - two_sided / 2
             found[name] = {"value": row["own"]["value"], "baseline": baseline, "zero": row["original"]["value"], "p": p,
-                           "counts": p < 0.01 or self.quick}
+                           "counts": p < COUNTS_P or self.quick}
         return found
 
     # ---- units off ----
@@ -203,16 +203,14 @@ class Study:
         found["doses"] = {top: self.run(f"ablated/dose-{top}", "ablate", model, *self.flags(*counted), "--limit", protocol.doses,
                                         "--site", "act", "--top", top, "--own-only", "--random-seeds", protocol.control_sets,
                                         *(part for name in counted for part in ("--scores", scores[name])))
-                          for top in ("1%", "3%", "10%", "30%")}
+                          for top in DOSES}
         found["table"] = {}
-        for aggregate in ("example", "token", "dataset"):
-            for scope in ("global", "layer"):
-                for site, sites in (("act", ["act"]), ("paper", ["act", "out"])):
-                    flags = [part for one in sites for part in ("--site", one)]
-                    found["table"][f"{aggregate} {scope} {site}"] = self.run(
-                        f"ablated/{aggregate}-{scope}-{site}", "ablate", model, *self.flags(*counted), "--limit", protocol.table,
-                        "--aggregate", aggregate, "--scope", scope, *flags, "--top", TOP, "--own-only", "--random-seeds",
-                        protocol.control_sets, *(part for name in counted for part in ("--scores", scores[name])))
+        for aggregate, scope, site in TABLE:
+            flags = [part for one in SITES[site] for part in ("--site", one)]
+            found["table"][f"{aggregate} {scope} {site}"] = self.run(
+                f"ablated/{aggregate}-{scope}-{site}", "ablate", model, *self.flags(*counted), "--limit", protocol.table,
+                "--aggregate", aggregate, "--scope", scope, *flags, "--top", TOP, "--own-only", "--random-seeds",
+                protocol.control_sets, *(part for name in counted for part in ("--scores", scores[name])))
         return found
 
     # ---- units trained ----
@@ -300,7 +298,7 @@ class Study:
                 kind = self.tasks[name]["type"]
                 seconds += evaluate * protocol.test[kind] * (off + runs + 2)
                 seconds += evaluate * (protocol.matrix * (2 * len(self.tasks) + 2)
-                                       + (4 * protocol.doses + 12 * protocol.table) * (2 + protocol.control_sets))
+                                       + (len(DOSES) * protocol.doses + len(TABLE) * protocol.table) * (2 + protocol.control_sets))
                 seconds += train * protocol.train[kind] * protocol.epochs[kind] * runs
                 seconds += train * (1000 * protocol.original_epochs + protocol.tuning["rows"] * 11 + 2 * protocol.detect)
             minutes = seconds / self.stages.cores / 60
@@ -321,7 +319,9 @@ class Study:
         counted = [name for name in self.tasks if eligible[name]["counts"]]
         off = self.off(model, self.detect("original", model), counted)
         trained = self.trained(settings["units"], zero, counted)
-        result = {"tasks": {name: task["type"] for name, task in self.tasks.items()}, "protocol": vars(self.protocol),
+        with open(os.path.join(model, "run.json")) as file:
+            run = json.load(file)["settings"]
+        result = {"model": self.run("inspect", "inspect", self.model), "original_settings": run, "tasks": {name: task["type"] for name, task in self.tasks.items()}, "protocol": vars(self.protocol),
                   "top": TOP, "settings": settings, "eligible": eligible, "counted": counted, "off": off,
                   "trained": trained, "estimated_minutes": minutes, "seconds": self.stages.seconds(),
                   "cores": self.stages.cores, "commands": list(self.stages.commands.items())}

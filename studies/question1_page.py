@@ -2,13 +2,24 @@
 import os
 
 from figures import heatmap
+from question1_protocol import COUNTS_P
 
-METRIC = {"classification": "accuracy", "generation": "ROUGE-L"}
+# What people call a metric, where that is not its name in results; "score": of files that name none.
+METRIC_NAMES = {"rougeL": "ROUGE-L", "score": "ROUGE-L"}
 # The paper's Llama-2-7b, tables 1 and 2: means of its tasks.
 PAPER = {"classification": {"original": 87.7, "random off": 84.8, "own off": 76.0, "zero-shot": 53.3, "random trained": 54.8,
                             "own trained": 83.2},
          "generation": {"original": 45.6, "random off": 42.3, "own off": 32.0, "zero-shot": 19.8, "random trained": 22.5,
                         "own trained": 37.0}}
+
+
+def metric_name(metric):
+    return METRIC_NAMES.get(metric, metric)
+
+
+def kinds_of_metrics(result, found):
+    """The kind of task that each metric is of, from a result's rows of single tasks."""
+    return {row["metric"]: result["tasks"][row["task"]] for row in found["results"]}
 
 
 def mean(values):
@@ -134,21 +145,20 @@ def controls(result):
                 for measure in ("value", "loss"):
                     against = entry["own_minus_random"][control_kind(entry)][measure]
                     rows.append([CONTROL_NAMES.get(control, "as above: ω at zero, matched"), kind,
-                                 METRIC[kind] if measure == "value" else "loss", str(sets),
+                                 metric_name(entry["metric"]) if measure == "value" else "loss", str(sets),
                                  f"{entry['own_minus_original'][measure]['difference']:+.3f}"] + contrast(against))
     return table(["what changes", "tasks", "measure", "sets", "own − original"] + CONTRAST, rows)
 
 
 def in_common(result):
     """Share of a task's own units that its random sets hold."""
-    rows = []
-    for control in ("main", "uniform", "outside", "layer"):
-        by_kind = result["off"]["main"] if control == "main" else result["off"]["controls"].get(control, {})
-        shares = [row["units_in_common"] / entry["units_off"] for found in by_kind.values() for entry in found["results"]
-                  for row in entry["random"]]
-        if shares:
-            rows.append([{"main": "matched", "layer": "matched, within layers"}.get(control, control),
-                         f"{min(shares):.0%} to {max(shares):.0%}"])
+    shares = {}
+    for by_kind in [result["off"]["main"], *result["off"]["controls"].values()]:
+        for entry in (entry for found in by_kind.values() for entry in found["results"]):
+            for row in entry["random"]:
+                kind = row["kind"] + (", within layers" if entry["scope"] == "layer" else "")
+                shares.setdefault(kind, []).append(row["units_in_common"] / entry["units_off"])
+    rows = [[kind, f"{min(found):.0%} to {max(found):.0%}"] for kind, found in shares.items()]
     return table(["random sets", "own units that they hold"], rows)
 
 
@@ -238,15 +248,14 @@ def trained(result):
             continue
         for metric in sorted({row["metric"] for row in found["results"]}):
             rows = [row for row in found["results"] + found["averages"] if row["metric"] == metric]
-            name = "accuracy" if metric == "accuracy" else "ROUGE-L"
-            lines += [f"### {title}: {name}", ""] + table(header, trained_rows(rows, "value"))
+            lines += [f"### {title}: {metric_name(metric)}", ""] + table(header, trained_rows(rows, "value"))
             lines += ["In answer loss (nats per token):", ""] + table(header, trained_rows(rows, "loss"))
     lines += ["### Other random sets, and choosing within layers", ""]
     rows = []
     for arm, by_group in result["trained"]["arms"].items():
-        for row in by_group.get("counted", {"averages": []})["averages"]:
+        for row in by_group.get("counted", NO_ROWS)["averages"]:
             for measure in ("value", "loss"):
-                rows.append([ARM_NAMES[arm], "accuracy" if row["metric"] == "accuracy" else "ROUGE-L", measure.replace("value", "metric"),
+                rows.append([ARM_NAMES[arm], metric_name(row["metric"]), measure.replace("value", "metric"),
                              number(mean(row["random"][measure])), number(row["own"][measure])]
                             + contrast(row["own_minus_random"][measure]))
     return lines + table(["what changes", "tasks", "measure", "random trained", "own trained"] + CONTRAST, rows)
@@ -266,6 +275,9 @@ def worst_p(entry):
     return entry["p_adjusted"] if entry["p_adjusted"] is not None else entry["p"]
 
 
+NO_ROWS = {"results": [], "averages": []}
+
+
 def verdict_rows(result):
     """One row per claim of the paper and kind of task; the verdict is the program's (docs/method.md)."""
     rows = []
@@ -277,37 +289,53 @@ def verdict_rows(result):
     for kind, found in result["off"]["main"].items():
         for entry in averages_of(found):
             for measure in ("value", "loss"):
-                name = METRIC[kind] if measure == "value" else "loss"
+                name = metric_name(entry["metric"]) if measure == "value" else "loss"
                 add("own units off cost more than matched random ones", kind, name,
                     entry["own_minus_random"]["matched"][measure])
-    for row in result["trained"]["arms"]["matched"].get("counted", {"averages": []})["averages"]:
-        kind = "classification" if row["metric"] == "accuracy" else "generation"
+    trained = result["trained"]["arms"]["matched"].get("counted", NO_ROWS)
+    for row in trained["averages"]:
+        kind = kinds_of_metrics(result, trained)[row["metric"]]
         for measure in ("value", "loss"):
-            name = METRIC[kind] if measure == "value" else "loss"
+            name = metric_name(row["metric"]) if measure == "value" else "loss"
             add("training own units is better than training matched random ones", kind, name, row["own_minus_random"][measure])
             add("training own units is better than zero-shot", kind, name, row["own_minus_original"][measure])
     return rows
+
+
+def value_of(rows, name):
+    """The mean value of a row of an average, or of the one task that there is."""
+    if name == "random":
+        random = rows["random"]
+        return random["matched"]["value"] if isinstance(random, dict) else mean([row["value"] for row in random])
+    if name == "own" and "own" not in rows:
+        return rows["off"][rows["task"]]["value"]
+    return rows[name]["value"]
+
+
+def beside_paper(result, kind):
+    """Our numbers by the paper's names."""
+    ours = {}
+    if kind in result["off"]["main"]:
+        off = averages_of(result["off"]["main"][kind])[0]
+        ours.update({"original": value_of(off, "original"), "random off": value_of(off, "random"), "own off": value_of(off, "own")})
+    found = result["trained"]["arms"]["matched"].get("counted", NO_ROWS)
+    kinds = kinds_of_metrics(result, found)
+    for row in found["averages"]:
+        if kinds[row["metric"]] == kind:
+            ours.update({"zero-shot": row["original"]["value"], "random trained": mean(row["random"]["value"]),
+                         "own trained": row["own"]["value"]})
+    return ours
 
 
 def verdicts(result):
     lines = table(["the paper's claim", "tasks", "measure", "difference", "95%", "p", "verdict"], verdict_rows(result))
     rows = []
     for kind, paper in PAPER.items():
-        found = averages_of(result["off"]["main"][kind])[0] if kind in result["off"]["main"] else None
-        rows.append([kind, "paper, Llama-2-7b"] + [f"{paper[name]:.1f}" for name in paper])
-        if not found:
-            continue
-        metric = found["metric"] if kind == "classification" else "score"
-        ours = [a for a in result["trained"]["arms"]["matched"].get("counted", {"averages": []})["averages"]
-                if a["metric"] == ("accuracy" if metric == "accuracy" else "score")]
-        own = found["own"]["value"] if "own" in found else found["off"][found["task"]]["value"]
-        random = (found["random"]["matched"]["value"] if isinstance(found["random"], dict)
-                  else mean([row["value"] for row in found["random"]]))
-        cells = [found["original"]["value"], random, own]
-        cells += [ours[0]["original"]["value"], mean(ours[0]["random"]["value"]), ours[0]["own"]["value"]] if ours else [None] * 3
-        rows.append(["", "here"] + ["–" if value is None else f"{100 * value:.1f}" for value in cells])
-    return lines + ["Means over tasks, in percent:", ""] + table(
-        ["tasks", "", "original", "random off", "own off", "zero-shot", "random trained", "own trained"], rows)
+        ours = beside_paper(result, kind)
+        rows.append([kind, "paper, Llama-2-7b"] + [f"{value:.1f}" for value in paper.values()])
+        rows.append(["", "here"] + [f"{100 * ours[name]:.1f}" if name in ours else "–" for name in paper])
+    names = list(next(iter(PAPER.values())))
+    return lines + ["Means over tasks, in percent:", ""] + table(["tasks", "", *names], rows)
 
 
 def eligible(result):
@@ -325,11 +353,12 @@ def losses(tried):
 
 
 def settings(result):
-    protocol, chosen = result["protocol"], result["settings"]
+    protocol, chosen, run = result["protocol"], result["settings"], result["original_settings"]
     test, train, epochs = protocol["test"], protocol["train"], protocol["epochs"]
     lines = [
         f"- \"Original\": the model fine-tuned on all {len(result['tasks'])} tasks, all parameters, all their training rows, "
-        f"{protocol['original_epochs']} epochs, linear schedule, 50 steps of warm-up, AdamW, batches of 16, learning rate "
+        f"{protocol['original_epochs']} epochs, {run['schedule']} schedule, {run['warmup_steps']} steps of warm-up, AdamW, "
+        f"batches of {run['batch']}, learning rate "
         f"{chosen['full']['rate']:g} ({losses(chosen['full'])}: mean validation loss over tasks after one epoch on "
         f"{protocol['tuning']['rows']} rows of each).",
         f"- Relevance: {protocol['detect']} training rows of each task; own sets are the top {result['top']} of `act` units.",
@@ -368,7 +397,7 @@ def measured(result, folder):
          "the claimed side; everything else is *undetermined*. p: corrected where several were asked.", ""] + verdicts(result)
         + ["## Which tasks count", "", "Decided before any unit was switched off or trained: a classification task counts if the "
            "fine-tuned model beats always saying the commonest label (binomial test, one-sided), a generation task if its ROUGE-L "
-           "beats the base model's (paired t test, upwards), each with p < .01.", ""] + eligible(result)
+           f"beats the base model's (paired t test, upwards), each with p < {COUNTS_P}.", ""] + eligible(result)
         + ["## Settings", ""] + settings(result)
         + ["## Units off, in the fine-tuned model", "", "± is the standard deviation over random sets; p asks whether the own set "
            "is one more random one, detectable is the smallest difference that would have been seen with a power of 80%.", ""]
@@ -385,7 +414,8 @@ def measured(result, folder):
 
 def write(result, path):
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "question1_introduction.md")) as file:
-        introduction = file.read()
+        introduction = file.read().format(
+            parameters=result["model"]["parameters"] / 1e6, tasks=len(result["tasks"]), cores=result["cores"])
     with open(path + ".part", "w") as file:
         file.write(introduction + "\n" + measured(result, os.path.dirname(os.path.abspath(path))))
     os.rename(path + ".part", path)

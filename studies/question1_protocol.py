@@ -5,6 +5,12 @@ import os
 import sys
 
 TOP = "10%"
+COUNTS_P = 0.01  # below which a task counts
+DOSES = ("1%", "3%", "10%", "30%")
+SITES = {"act": ["act"], "paper": ["act", "out"]}
+# What the paper leaves open: aggregate, scope, site.
+TABLE = [(aggregate, scope, site) for aggregate in ("example", "token", "dataset") for scope in ("global", "layer")
+         for site in SITES]
 # How units are trained: which are chosen, and what stands beside them. Arms with a counterpart "own".
 ARMS = {
     "own": {"scope": "global"},

@@ -142,11 +142,11 @@ AverageRows::Random average_random(const std::vector<const DeactivatedTask*>& me
 std::vector<AverageRows> average_rows(const std::vector<DeactivatedTask>& tasks,
                                       std::size_t condition, std::uint64_t seed) {
   std::map<std::string, std::vector<const DeactivatedTask*>> groups;
-  for (const DeactivatedTask& task : tasks) groups[task.metric].push_back(&task);
+  for (const DeactivatedTask& task : tasks) groups[task.metric.name].push_back(&task);
   std::vector<AverageRows> averages;
-  for (const auto& [metric, members] : groups) {
+  for (const auto& [name, members] : groups) {
     AverageRows& row = averages.emplace_back();
-    row.metric = metric;
+    row.metric = members.front()->metric;
     row.tasks = static_cast<std::int64_t>(members.size());
     std::vector<OwnAndOriginal> pairs;
     for (const DeactivatedTask* task : members) {

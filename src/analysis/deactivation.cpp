@@ -110,7 +110,7 @@ std::optional<CrossMatrix> cross_matrix(const std::vector<DeactivatedTask>& task
       if (!off) return {};
       value.push_back(off->value - task.original.value);
       loss.push_back(off->loss - task.original.loss);
-      fallen.push_back(-value.back());
+      fallen.push_back(-task.metric.gain(value.back()));
     }
     matrix.value.push_back(value);
     matrix.loss.push_back(loss);

@@ -14,6 +14,7 @@ namespace taskneuron {
 namespace {
 
 constexpr std::int64_t kStrata = 10;
+constexpr double kScoringShare = 0.02;  // of the time: three passes among hundreds
 constexpr double kAuditedSets[] = {0.1, 0.3, 1, 3, 10, 30};
 
 Batch batch_of(const std::vector<AnswerExample>& examples,
@@ -83,27 +84,84 @@ void add_correlations(LossAudit& audit) {
   audit.top_agreement = top_tenth_agreement(relevance, change);
 }
 
-}  // namespace
+// Switches the sample's units off one by one, and whole sets, on one batch after the other.
+class LossAuditor {
+ public:
+  LossAuditor(const Decoder& decoder, const Scores& scores, const FidelityOptions& options)
+      : decoder_(decoder),
+        scores_(scores),
+        options_(options),
+        relevance_(fidelity_relevance(scores, options)),
+        examples_(static_cast<double>(scores.examples)) {
+    const Ranking ranking(relevance_);
+    units_ = stratified_sample(ranking, options.units, options.seed);
+    audit_.examples = scores.examples;
+    for (const double percent : kAuditedSets) {
+      sets_.push_back(ranking.top(percent, options.scope));
+      audit_.sets.push_back(
+          {percent, sets_.back().size(), predicted_change(scores, sets_.back()), 0});
+    }
+    signed_sum_ = at::zeros({static_cast<std::int64_t>(units_.size())}, at::kDouble);
+    abs_sum_ = at::zeros_like(signed_sum_);
+  }
 
-std::vector<SiteUnit> stratified_sample(const SiteRelevance& relevance, std::int64_t count,
-                                        std::uint64_t seed) {
-  struct Ranked {
-    double relevance;
-    SiteUnit unit;
-  };
-  std::vector<Ranked> ranked;
-  for (const auto& [site, values] : relevance) {
-    const at::Tensor table = values.to(at::kDouble).contiguous();
-    const double* value = table.data_ptr<double>();
-    for (std::int64_t l = 0; l < table.size(0); ++l) {
-      for (std::int64_t unit = 0; unit < table.size(1); ++unit) {
-        ranked.push_back({*value++, {site, l, unit}});
-      }
+  void add(const Batch& batch, const ScoreProgress& progress) {
+    const double share = static_cast<double>(batch.examples) / examples_ / steps();
+    const bool by_position = options_.scoring.aggregate == Aggregate::kToken;
+    const LossChanges changes = unit_loss_changes(
+        decoder_, batch, units_, [&] { progress(share, batch.tokens()); },
+        by_position ? OffAt::kEachPositionToo : OffAt::kEveryPosition);
+    const at::Tensor intact = example_losses(batch, changes.nll);
+    audit_.loss += intact.sum().item<double>() / examples_;
+    signed_sum_ += changes.change.sum(0);
+    abs_sum_ += (by_position ? changes.position_changes : changes.change.abs()).sum(0);
+    const at::NoGradGuard no_gradients;
+    for (std::size_t i = 0; i < sets_.size(); ++i) {
+      SetHook hook(sets_[i], 0);
+      const at::Tensor nll = decoder_.target_nll(decoder_.features(batch, hook), batch);
+      audit_.sets[i].change +=
+          (example_losses(batch, nll) - intact).sum().item<double>() / examples_;
+      progress(share, batch.tokens());
     }
   }
-  std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const Ranked& a, const Ranked& b) { return a.relevance > b.relevance; });
-  const auto total = static_cast<std::int64_t>(ranked.size());
+
+  LossAudit take() {
+    const bool absolute = options_.scoring.aggregate != Aggregate::kDataset;
+    for (std::size_t i = 0; i < units_.size(); ++i) {
+      const auto column = static_cast<std::int64_t>(i);
+      UnitAudit& unit = audit_.units.emplace_back();
+      unit.unit = units_[i];
+      unit.relevance = at_unit(relevance_.at(units_[i].site), units_[i]);
+      unit.signed_change = signed_sum_[column].item<double>() / examples_;
+      unit.change =
+          absolute ? abs_sum_[column].item<double>() / examples_ : std::abs(unit.signed_change);
+      unit.predicted = -at_unit(scores_.sites.at(units_[i].site).signed_sum, units_[i]) /
+                       static_cast<double>(scores_.denominator);
+    }
+    add_correlations(audit_);
+    return std::move(audit_);
+  }
+
+ private:
+  // Forward passes over all examples.
+  double steps() const { return static_cast<double>(units_.size() + sets_.size()); }
+
+  const Decoder& decoder_;
+  const Scores& scores_;
+  const FidelityOptions& options_;
+  SiteRelevance relevance_;
+  double examples_;
+  std::vector<SiteUnit> units_;
+  std::vector<NeuronSet> sets_;
+  at::Tensor signed_sum_, abs_sum_;  // float64 [units], over examples
+  LossAudit audit_;
+};
+
+}  // namespace
+
+std::vector<SiteUnit> stratified_sample(const Ranking& ranking, std::int64_t count,
+                                        std::uint64_t seed) {
+  const std::int64_t total = ranking.size();
   count = std::min(count, total);
   Random random(seed, "stratified sample");
   std::vector<SiteUnit> sample;
@@ -111,7 +169,7 @@ std::vector<SiteUnit> stratified_sample(const SiteRelevance& relevance, std::int
     const std::int64_t begin = total * stratum / kStrata, end = total * (stratum + 1) / kStrata;
     const std::int64_t wanted = count * (stratum + 1) / kStrata - count * stratum / kStrata;
     for (const std::int64_t i : random.sample(end - begin, std::min(wanted, end - begin))) {
-      sample.push_back(ranked[static_cast<std::size_t>(begin + i)].unit);
+      sample.push_back(ranking.units()[static_cast<std::size_t>(begin + i)]);
     }
   }
   std::stable_sort(sample.begin(), sample.end(),
@@ -128,53 +186,17 @@ LossAudit audit_loss(const Checkpoint& checkpoint, const Decoder& decoder,
   const auto taken = static_cast<std::ptrdiff_t>(count);
   const std::vector<AnswerExample> examples = chosen(all, order.begin(), order.begin() + taken);
 
-  const Scores scores =
-      score_units(checkpoint, decoder, examples, options.scoring, [](double, std::int64_t) {});
-  const SiteRelevance relevance = fidelity_relevance(scores, options);
-  const std::vector<SiteUnit> units = stratified_sample(relevance, options.units, options.seed);
-
-  LossAudit audit;
-  audit.examples = static_cast<std::int64_t>(count);
-  const auto n = static_cast<double>(count);
-  at::Tensor signed_sum = at::zeros({static_cast<std::int64_t>(units.size())}, at::kDouble);
-  at::Tensor abs_sum = at::zeros_like(signed_sum);
-  for (const double percent : kAuditedSets) {
-    const NeuronSet set = select_top(relevance, percent, options.scope);
-    audit.sets.push_back({percent, set.size(), predicted_change(scores, set), 0});
-  }
-  const auto steps = static_cast<double>(units.size() + audit.sets.size());
-  const bool by_position = options.scoring.aggregate == Aggregate::kToken;
-  const OffAt off_at = by_position ? OffAt::kEachPositionToo : OffAt::kEveryPosition;
+  const Scores scores = score_units(
+      checkpoint, decoder, examples, options.scoring,
+      [&](double share, std::int64_t tokens) { progress(share * kScoringShare, tokens); });
+  const ScoreProgress rest = [&](double share, std::int64_t tokens) {
+    progress(share * (1 - kScoringShare), tokens);
+  };
+  LossAuditor auditor(decoder, scores, options);
   for (const auto& members : group_by_length(lengths_of(examples), options.scoring.limits)) {
-    const Batch batch = batch_of(examples, members);
-    const double share = static_cast<double>(members.size()) / n / steps;
-    const LossChanges changes = unit_loss_changes(
-        decoder, batch, units, [&] { progress(share, batch.tokens()); }, off_at);
-    const at::Tensor intact = example_losses(batch, changes.nll);
-    audit.loss += intact.sum().item<double>() / n;
-    signed_sum += changes.change.sum(0);
-    abs_sum += (by_position ? changes.position_changes : changes.change.abs()).sum(0);
-    const at::NoGradGuard no_gradients;
-    for (SetAudit& set : audit.sets) {
-      SetHook hook(select_top(relevance, set.percent, options.scope), 0);
-      const at::Tensor nll = decoder.target_nll(decoder.features(batch, hook), batch);
-      set.change += (example_losses(batch, nll) - intact).sum().item<double>() / n;
-      progress(share, batch.tokens());
-    }
+    auditor.add(batch_of(examples, members), rest);
   }
-  const bool absolute = options.scoring.aggregate != Aggregate::kDataset;
-  for (std::size_t i = 0; i < units.size(); ++i) {
-    const auto column = static_cast<std::int64_t>(i);
-    UnitAudit& unit = audit.units.emplace_back();
-    unit.unit = units[i];
-    unit.relevance = at_unit(relevance.at(units[i].site), units[i]);
-    unit.signed_change = signed_sum[column].item<double>() / n;
-    unit.change = absolute ? abs_sum[column].item<double>() / n : std::abs(unit.signed_change);
-    unit.predicted = -at_unit(scores.sites.at(units[i].site).signed_sum, units[i]) /
-                     static_cast<double>(scores.denominator);
-  }
-  add_correlations(audit);
-  return audit;
+  return auditor.take();
 }
 
 }  // namespace taskneuron

@@ -97,7 +97,7 @@ SetTest test_sets(const std::vector<SetTestTask>& tasks, std::uint64_t seed) {
   std::map<std::string, std::vector<const SetTestTask*>> by_metric;
   for (const SetTestTask& task : tasks) {
     require_alike(task);
-    by_metric[task.metric].push_back(&task);
+    by_metric[task.metric.name].push_back(&task);
     result.tasks.push_back(row_of({&task}, seed));
     result.tasks.back().task = task.task;
   }
@@ -112,25 +112,28 @@ SetTest test_sets(const std::vector<SetTestTask>& tasks, std::uint64_t seed) {
 }
 
 CrossMatrix training_matrix(const std::vector<std::vector<Measurement>>& models,
-                            const std::vector<Measurement>& original,
-                            const std::vector<std::string>& types, std::uint64_t seed) {
-  TN_CHECK(models.size() > 1 && original.size() == models.size());
+                            const std::vector<MatrixTask>& tasks, std::uint64_t seed) {
+  TN_CHECK(models.size() > 1 && tasks.size() == models.size());
   CrossMatrix matrix;
-  std::vector<std::vector<double>> fall;
+  std::vector<std::vector<double>> gained, fallen;
   for (const auto& model : models) {
-    TN_CHECK(model.size() == original.size());
-    std::vector<double> value, loss, fallen;
+    TN_CHECK(model.size() == tasks.size());
+    std::vector<double> value, loss, gain, fall;
     for (std::size_t j = 0; j < model.size(); ++j) {
-      value.push_back(model[j].value - original[j].value);
-      loss.push_back(model[j].loss - original[j].loss);
-      fallen.push_back(-loss.back());
+      value.push_back(model[j].value - tasks[j].original.value);
+      loss.push_back(model[j].loss - tasks[j].original.loss);
+      gain.push_back(tasks[j].metric.gain(value.back()));
+      fall.push_back(-loss.back());
     }
     matrix.value.push_back(value);
     matrix.loss.push_back(loss);
-    fall.push_back(fallen);
+    gained.push_back(gain);
+    fallen.push_back(fall);
   }
-  matrix.value_test = diagonal_test(matrix.value, types, seed);
-  matrix.loss_test = diagonal_test(fall, types, seed);
+  std::vector<std::string> types;
+  for (const MatrixTask& task : tasks) types.push_back(task.type);
+  matrix.value_test = diagonal_test(gained, types, seed);
+  matrix.loss_test = diagonal_test(fallen, types, seed);
   return matrix;
 }
 

@@ -156,7 +156,8 @@ void suggest_stop(Stability& stability, double stable) {
 
 }  // namespace
 
-Stability stability_of(const std::vector<Scores>& shards, const FidelityOptions& options) {
+Stability stability_of(const std::vector<Scores>& shards, const FidelityOptions& options,
+                       const std::function<void()>& after_order) {
   const std::size_t count = shards.size();
   TN_CHECK(count >= 2);
   Stability stability;
@@ -180,6 +181,7 @@ Stability stability_of(const std::vector<Scores>& shards, const FidelityOptions&
     jaccards.push_back(round.half_jaccard);
     spearmans.push_back(round.half_spearman);
     if (count >= 4) quarters.push_back(round.quarters());
+    after_order();
   }
   // Shards differ by an example at most, and so do their sums over the orders.
   for (StabilityPoint& point : stability.curve) {
@@ -197,7 +199,8 @@ Stability audit_stability(const Checkpoint& checkpoint, const Decoder& decoder,
                           const std::vector<AnswerExample>& examples,
                           const FidelityOptions& options, const ScoreProgress& progress) {
   if (examples.size() < 2) throw Error("stability needs at least two examples");
-  return stability_of(score_shards(checkpoint, decoder, examples, options, progress), options);
+  return stability_of(score_shards(checkpoint, decoder, examples, options, progress), options,
+                      [&] { progress(0, 0); });
 }
 
 }  // namespace taskneuron

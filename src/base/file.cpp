@@ -177,16 +177,30 @@ ParentFolders::ParentFolders(const fs::path& path) {
   std::reverse(missing.begin(), missing.end());
   for (const fs::path& folder : missing) {
     std::error_code failure;
-    if (fs::create_directory(folder, failure)) made_.push_back(folder);
+    if (fs::create_directory(folder, failure)) {
+      made_.push_back(folder);
+      remember_made_folder(folder);
+    }
     if (!failure) continue;
     const std::string why = failure.message();
-    for (auto it = made_.rbegin(); it != made_.rend(); ++it) fs::remove(*it, failure);
+    remove();
     throw Error(fmt::format("{}: cannot be created: {}", folder.string(), why));
   }
 }
 
 ParentFolders::~ParentFolders() {
+  const auto lock = hold_temporaries();
+  remove();
+}
+
+void ParentFolders::keep() {
+  for (const fs::path& folder : made_) forget_made_folder(folder);
+  made_.clear();
+}
+
+void ParentFolders::remove() {
   for (auto it = made_.rbegin(); it != made_.rend(); ++it) ::rmdir(it->c_str());
+  keep();
 }
 
 AtomicFile::AtomicFile(fs::path path, Existing existing)
@@ -241,11 +255,11 @@ void AtomicFile::commit() {
   {
     const auto lock = hold_temporaries();
     rename_into_place();
-    forget_temporary(temporary_);
+    exchange_temporary(temporary_, path_);
+    parents_->keep();
   }
   ::close(descriptor_);
   descriptor_ = -1;
-  parents_->keep();
   const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {
     ::fsync(folder);
@@ -282,7 +296,7 @@ void AtomicFolder::commit() {
   if (failure) {
     throw Error(fmt::format("{}: cannot be written: {}", path_.string(), failure.message()));
   }
-  forget_temporary(temporary_);
+  exchange_temporary(temporary_, path_);
   committed_ = true;
   parents_->keep();
 }

@@ -47,16 +47,19 @@ void require_writable(const std::filesystem::path& path, Existing existing);
 void require_new_folder(const std::filesystem::path& path);
 
 // The folders above a path that were missing. Made at once; those that are empty are removed at the
-// end unless keep() was called.
+// end, and by a signal's clean-up, unless keep() was called.
 class ParentFolders {
  public:
+  // REQUIRES hold_temporaries(), as keep() does.
   explicit ParentFolders(const std::filesystem::path& path);
   ~ParentFolders();
   ParentFolders(const ParentFolders&) = delete;
   ParentFolders& operator=(const ParentFolders&) = delete;
-  void keep() { made_.clear(); }
+  void keep();
 
  private:
+  void remove();
+
   std::vector<std::filesystem::path> made_;  // the outermost first
 };
 

@@ -1,15 +1,17 @@
 #include "taskneuron/base/interruption.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <thread>
+#include <vector>
 
 #include "base/temporaries.h"
-#include "taskneuron/base/progress.h"
 
 namespace taskneuron {
 
@@ -30,10 +32,45 @@ void on_signal(int signal) {
   errno = saved;
 }
 
-[[noreturn]] void end_by(int signal) {
+ShownLine shown_line = nullptr;
+
+// Guarded by hold_temporaries(). Never destroyed: the thread that reads it may outlive main.
+std::string& told_line() {
+  static auto* const the = new std::string;
+  return *the;
+}
+
+// Past stdio, whose lock a thread that waits for a full pipe may hold; what cannot be written at
+// once is left out.
+void write_line(const std::string& line) {
+  pollfd target{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&target, 1, 0) != 1 || target.revents != POLLOUT) return;
+  const std::string bar_removed = ::isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "";
+  const std::string text = bar_removed + line + "\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+// What is complete and how to go on. REQUIRES hold_temporaries().
+std::string default_line() {
+  constexpr std::size_t kNamed = 8;
+  const auto complete = complete_paths();
+  if (complete.empty()) return "interrupted: no file was written; run the command again";
+  std::string names;
+  for (std::size_t i = 0; i < complete.size() && i < kNamed; ++i) {
+    names += (i > 0 ? ", " : "") + complete[i].string();
+  }
+  if (complete.size() > kNamed) names += fmt::format(" and {} more", complete.size() - kNamed);
+  return fmt::format("interrupted: {} {} complete; run the command again for what is missing",
+                     names, complete.size() == 1 ? "is" : "are");
+}
+
+// line: "" for the one that was told, or the default.
+[[noreturn]] void end_by(int signal, const std::string& line) {
   // Held to the end: nobody makes a temporary file any more.
   const auto lock = hold_temporaries();
   remove_temporaries();
+  const std::string& known = line.empty() ? told_line() : line;
+  write_line(known.empty() ? default_line() : shown_line == nullptr ? known : shown_line(known));
   struct sigaction fallback {};
   fallback.sa_handler = SIG_DFL;
   ::sigaction(signal, &fallback, nullptr);
@@ -47,15 +84,16 @@ void watch() {
     const ssize_t got = ::read(signal_pipe[0], &number, 1);
     if (got < 0 && errno == EINTR) continue;
     if (got != 1) return;
-    if (deferring == 0 || requested_signal != 0) end_by(number);
+    if (deferring == 0 || requested_signal != 0) end_by(number, "");
     requested_signal = number;
-    note("will end after this step; once more ends at once");
+    write_line("will end after this step; a second signal ends at once");
   }
 }
 
 }  // namespace
 
-void clean_up_on_signals() {
+void clean_up_on_signals(ShownLine shown) {
+  shown_line = shown;
   if (::pipe2(signal_pipe, O_CLOEXEC) != 0) return;
   std::thread(watch).detach();
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
@@ -72,6 +110,13 @@ DeferredSignals::DeferredSignals() { ++deferring; }
 DeferredSignals::~DeferredSignals() { --deferring; }
 bool DeferredSignals::requested() const { return requested_signal != 0; }
 
-void end_by_deferred_signal() { end_by(requested_signal != 0 ? requested_signal.load() : SIGTERM); }
+void say_when_interrupted(const std::string& line) {
+  const auto lock = hold_temporaries();
+  told_line() = line;
+}
+
+void end_by_deferred_signal(const std::string& line) {
+  end_by(requested_signal != 0 ? requested_signal.load() : SIGTERM, line);
+}
 
 }  // namespace taskneuron

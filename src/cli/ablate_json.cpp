@@ -44,7 +44,7 @@ OutputJson task_json(const DeactivatedTask& task, const Condition& condition, st
   OutputJson entry = {{"task", task.task},
                       {"split", task.split},
                       {"type", task.type},
-                      {"metric", task.metric},
+                      {"metric", task.metric.name},
                       {"examples", task.examples},
                       {"truncated", task.truncated},
                       {"top", condition.top},
@@ -56,17 +56,18 @@ OutputJson task_json(const DeactivatedTask& task, const Condition& condition, st
   entry["random"] = random_json(task, condition, number, seed);
   for (const auto& [kind, random] : rows.random) {
     entry["own_minus_random"][random_kind_name(kind)] =
-        contrasts_json(random.own_minus_random, kOffClaims);
+        contrasts_json(random.own_minus_random, task.metric, Expected::kWorse);
   }
   for (std::size_t i = 0; i < rows.off.size(); ++i) {
     if (rows.off[i]) entry["off"][(*condition.sets)[i].task] = measurement_json(*rows.off[i]);
   }
-  entry["own_minus_original"] = contrasts_json(rows.own_minus_original, kOffClaims);
+  entry["own_minus_original"] =
+      contrasts_json(rows.own_minus_original, task.metric, Expected::kWorse);
   return entry;
 }
 
 OutputJson average_json(const AverageRows& average, const Condition& condition) {
-  OutputJson entry = {{"metric", average.metric},
+  OutputJson entry = {{"metric", average.metric.name},
                       {"tasks", average.tasks},
                       {"top", condition.top},
                       {"scope", condition.scope},
@@ -79,9 +80,11 @@ OutputJson average_json(const AverageRows& average, const Condition& condition) 
                              {"value_sd", random.value_deviation},
                              {"loss", random.loss},
                              {"loss_sd", random.loss_deviation}};
-    entry["own_minus_random"][name] = contrasts_json(random.own_minus_random, kOffClaims);
+    entry["own_minus_random"][name] =
+        contrasts_json(random.own_minus_random, average.metric, Expected::kWorse);
   }
-  entry["own_minus_original"] = contrasts_json(average.own_minus_original, kOffClaims);
+  entry["own_minus_original"] =
+      contrasts_json(average.own_minus_original, average.metric, Expected::kWorse);
   return entry;
 }
 

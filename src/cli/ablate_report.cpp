@@ -71,7 +71,7 @@ class RowTable {
 
 void add_task(RowTable& table, const DeactivatedTask& task, std::size_t number,
               const Condition& condition) {
-  table.add(task.task, std::to_string(task.examples), task.metric);
+  table.add(task.task, std::to_string(task.examples), task.metric.name);
   if (task.original.labels) {
     table.row("(commonest label)", task.original.labels->majority, "", "", "", "", "");
   }
@@ -89,7 +89,7 @@ void add_task(RowTable& table, const DeactivatedTask& task, std::size_t number,
 }
 
 void add_average(RowTable& table, const AverageRows& average, std::size_t sets) {
-  table.add(fmt::format("mean of {}", average.tasks), "", average.metric);
+  table.add(fmt::format("mean of {}", average.tasks), "", average.metric.name);
   const auto loss = [](double value) { return fmt::format("{:.4f}", value); };
   table.row("none (original)", average.original, "", loss(average.original_loss), "", "", "");
   for (const auto& [kind, random] : average.random) {
@@ -101,8 +101,8 @@ void add_average(RowTable& table, const AverageRows& average, std::size_t sets) 
 
 void print_contrasts(const AblateResult& found, std::size_t number,
                      const std::vector<AverageRows>& averages) {
-  ContrastTable table(kOffClaims, "own matters");
-  const auto add = [&](const std::string& task, const std::string& metric, const auto& rows) {
+  ContrastTable table(Expected::kWorse, "own matters");
+  const auto add = [&](const std::string& task, const Metric& metric, const auto& rows) {
     table.add(task, metric, "original", rows.own_minus_original);
     for (const auto& [kind, random] : rows.random) {
       table.add(task, metric, random_kind_name(kind), random.own_minus_random);

@@ -1,15 +1,11 @@
+#include "taskneuron/recipe/compare.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <optional>
-#include <sstream>
 
 #include "cli/command.h"
 #include "cli/provenance.h"
-#include "taskneuron/base/error.h"
-#include "taskneuron/base/inference.h"
-#include "taskneuron/neuron/comparison.h"
 
 namespace taskneuron::cli {
 
@@ -17,198 +13,128 @@ namespace {
 
 struct Options {
   CommonOptions common;
-  std::vector<std::string> files;
-  std::string top = "10%";
-  std::string scope = "global";
-  std::uint64_t seed = 0;
+  CompareOptions compare;
   ResultOptions result;
 };
 
-// One argument: a score file, a set, or a union of sets.
-struct Compared {
-  std::string name;
-  std::vector<NeuronSet> members;
-  NeuronSet set;  // the union of the members
-  std::optional<SiteRelevance> relevance;
-
-  bool is_union() const { return members.size() > 1; }
-};
-
-bool is_set(const std::string& path) { return std::filesystem::path(path).extension() == ".json"; }
-
-// "A+B" names two files, unless there is one of that name.
-std::vector<std::string> member_files(const std::string& argument) {
-  if (std::filesystem::exists(argument)) return {argument};
-  std::vector<std::string> files;
-  std::istringstream stream(argument);
-  for (std::string file; std::getline(stream, file, '+');) files.push_back(file);
-  if (files.empty() || argument.back() == '+') files.emplace_back();
-  for (const std::string& file : files) {
-    if (!file.empty()) continue;
-    throw UsageError(fmt::format("'{}': a union is written as FILE+FILE, without gaps", argument));
+OutputJson pair_json(const ComparedPair& pair, const std::string& top) {
+  OutputJson json = {{"a", pair.a}, {"b", pair.b}};
+  if (pair.relevance) {
+    json.update({{"pearson", pair.relevance->pearson},
+                 {"spearman", pair.relevance->spearman},
+                 {"top", top}});
   }
-  return files;
-}
-
-Compared load_compared(const Options& options, const std::string& argument, bool sets) {
-  const std::vector<std::string> files = member_files(argument);
-  Compared compared;
-  compared.name = argument;
-  if (sets) {
-    for (const std::string& file : files) compared.members.push_back(load_set(file));
-    compared.set = union_of(compared.members);
-    return compared;
-  }
-  if (files.size() > 1) {
-    throw UsageError(fmt::format("'{}': a union is of sets; make them with select, e.g. from {}",
-                                 argument, files.front()));
-  }
-  const Scores scores = load_scores(argument);
-  compared.relevance = site_relevance(scores, {}, parse_aggregate(scores.info.aggregate));
-  compared.set =
-      select_top(*compared.relevance, parse_percent(options.top), parse_scope(options.scope));
-  compared.members = {compared.set};
-  return compared;
-}
-
-OutputJson set_json(const SetComparison& comparison) {
-  return {{"first", comparison.first},
-          {"second", comparison.second},
-          {"common", comparison.common},
-          {"jaccard", comparison.jaccard},
-          {"expected_common", comparison.expected_common},
-          {"expected_jaccard", comparison.expected_jaccard},
-          {"ratio", or_null(comparison.ratio)},
-          {"p", comparison.p}};
-}
-
-OutputJson pair_json(const Options& options, const Compared& a, const Compared& b) {
-  OutputJson json = {{"a", a.name}, {"b", b.name}};
-  const SetComparison overlap = compare_sets(a.set, b.set);  // refuses what has other shapes
-  if (a.relevance) {
-    const ScoreComparison found = compare_relevance(*a.relevance, *b.relevance);
-    json.update({{"pearson", found.pearson}, {"spearman", found.spearman}, {"top", options.top}});
-  }
-  json.update(set_json(overlap));
-  json["p_adjusted"] = nullptr;
-  if (!a.is_union() && !b.is_union()) return json;
-  const IndependentChance chance = independent_chance(a.members, b.members, options.seed);
-  json["independent"] = {{"expected_common", chance.expected_common},
-                         {"expected_jaccard", chance.expected_jaccard},
-                         {"ratio", or_null(chance.ratio)},
-                         {"p", chance.p},
-                         {"p_adjusted", nullptr},
-                         {"draws", chance.draws}};
+  json.update({{"first", pair.overlap.first},
+               {"second", pair.overlap.second},
+               {"common", pair.overlap.common},
+               {"jaccard", pair.overlap.jaccard},
+               {"expected_common", pair.overlap.expected_common},
+               {"expected_jaccard", pair.overlap.expected_jaccard},
+               {"ratio", or_null(pair.overlap.ratio)},
+               {"p", pair.overlap.p},
+               {"p_adjusted", pair.p_adjusted}});
+  if (!pair.independent) return json;
+  json["independent"] = {{"expected_common", pair.independent->expected_common},
+                         {"expected_jaccard", pair.independent->expected_jaccard},
+                         {"ratio", or_null(pair.independent->ratio)},
+                         {"p", pair.independent->p},
+                         {"p_adjusted", *pair.independent_p_adjusted},
+                         {"draws", pair.independent->draws}};
   return json;
 }
 
-// Fills p_adjusted: the pairs are a family.
-void adjust_pairs(const std::vector<OutputJson*>& family) {
-  std::vector<double> p;
-  for (const OutputJson* row : family) p.push_back(row->at("p").get<double>());
-  const std::vector<double> adjusted = benjamini_hochberg(p);
-  for (std::size_t i = 0; i < family.size(); ++i) (*family[i])["p_adjusted"] = adjusted[i];
+OutputJson result_json(const CompareResult& found, const CompareOptions& options) {
+  OutputJson json = {{"pairs", OutputJson::array()}};
+  for (const ComparedPair& pair : found.pairs) {
+    json["pairs"].push_back(pair_json(pair, options.top));
+  }
+  if (!found.together) return json;
+  const JointOverlap& joint = *found.together;
+  json["together"] = {{"sets", options.files.size()},
+                      {"common", joint.common},
+                      {"in_any", joint.in_any},
+                      {"expected_common", joint.expected_common},
+                      {"expected_in_any", joint.expected_in_any},
+                      {"ratio", or_null(joint.ratio)},
+                      {"p", joint.p}};
+  return json;
 }
 
-OutputJson all_pairs(const Options& options, const std::vector<Compared>& items) {
-  OutputJson pairs = OutputJson::array();
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    for (std::size_t j = i + 1; j < items.size(); ++j) {
-      pairs.push_back(pair_json(options, items[i], items[j]));
+std::string decimals(double value) { return fmt::format("{:.4f}", value); }
+
+std::string ratio_text(const std::optional<double>& ratio) {
+  return ratio ? fmt::format("{:.2f}", *ratio) : "–";
+}
+
+// One row a null: what is expected under it, and how far the pair is from it.
+class PairTable {
+ public:
+  PairTable(bool scores, bool unions) : scores_(scores), unions_(unions), table_(header()) {}
+
+  void add(const ComparedPair& pair) {
+    row(pair, "permuted",
+        {decimals(pair.overlap.expected_jaccard), ratio_text(pair.overlap.ratio),
+         p_text(pair.overlap.p), p_text(pair.p_adjusted)});
+    if (!pair.independent) return;
+    row(pair, "independent",
+        {decimals(pair.independent->expected_jaccard), ratio_text(pair.independent->ratio),
+         p_text(pair.independent->p), p_text(pair.independent_p_adjusted)});
+  }
+  void print() const { table_.print(); }
+
+ private:
+  std::vector<std::string> header() const {
+    std::vector<std::string> names = {"a", "b"};
+    if (scores_) names.insert(names.end(), {"pearson", "spearman"});
+    names.insert(names.end(), {"common", "jaccard"});
+    if (unions_) names.emplace_back("null");
+    names.insert(names.end(), {"by chance", "ratio", "p", "p (BH)"});
+    return names;
+  }
+  void row(const ComparedPair& pair, const char* null, const std::vector<std::string>& chance) {
+    std::vector<std::string> cells = {pair.a, pair.b};
+    if (scores_) {
+      cells.push_back(decimals(pair.relevance->pearson));
+      cells.push_back(decimals(pair.relevance->spearman));
     }
+    cells.push_back(fmt::format("{} of {} and {}", pair.overlap.common, pair.overlap.first,
+                                pair.overlap.second));
+    cells.push_back(decimals(pair.overlap.jaccard));
+    if (unions_) cells.emplace_back(null);
+    cells.insert(cells.end(), chance.begin(), chance.end());
+    table_.add(cells);
   }
-  std::vector<OutputJson*> permuted, independent;
-  for (OutputJson& pair : pairs) {
-    permuted.push_back(&pair);
-    if (pair.contains("independent")) independent.push_back(&pair["independent"]);
-  }
-  adjust_pairs(permuted);
-  adjust_pairs(independent);
-  return pairs;
-}
 
-OutputJson together_json(const std::vector<Compared>& items) {
-  std::vector<NeuronSet> sets;
-  for (const Compared& item : items) sets.push_back(item.set);
-  const JointOverlap joint = joint_overlap(sets);
-  return {{"sets", sets.size()},
-          {"common", joint.common},
-          {"in_any", joint.in_any},
-          {"expected_common", joint.expected_common},
-          {"expected_in_any", joint.expected_in_any},
-          {"ratio", or_null(joint.ratio)},
-          {"p", joint.p}};
-}
+  bool scores_;
+  bool unions_;
+  Table table_;
+};
 
-std::string decimals(const OutputJson& value) { return fmt::format("{:.4f}", value.get<double>()); }
-
-std::string ratio_text(const OutputJson& ratio) {
-  return ratio.is_null() ? "–" : fmt::format("{:.2f}", ratio.get<double>());
-}
-
-// What is expected under a null, and how far the pair is from it.
-std::vector<std::string> chance_cells(const OutputJson& chance) {
-  return {decimals(chance["expected_jaccard"]), ratio_text(chance["ratio"]),
-          p_text(chance["p"].get<double>()), p_text(chance["p_adjusted"].get<double>())};
-}
-
-void print_pairs(const OutputJson& pairs) {
-  const bool scores = pairs[0].contains("pearson");
-  const bool unions = std::any_of(pairs.begin(), pairs.end(), [](const OutputJson& pair) {
-    return pair.contains("independent");
-  });
-  std::vector<std::string> header = {"a", "b"};
-  if (scores) header.insert(header.end(), {"pearson", "spearman"});
-  header.insert(header.end(), {"common", "jaccard"});
-  if (unions) header.emplace_back("null");
-  header.insert(header.end(), {"by chance", "ratio", "p", "p (BH)"});
-  Table table(header);
-  const auto add = [&](const OutputJson& pair, const char* null, const OutputJson& chance) {
-    std::vector<std::string> row = {pair["a"].get<std::string>(), pair["b"].get<std::string>()};
-    if (scores) row.insert(row.end(), {decimals(pair["pearson"]), decimals(pair["spearman"])});
-    row.push_back(fmt::format("{} of {} and {}", pair["common"].get<std::int64_t>(),
-                              pair["first"].get<std::int64_t>(),
-                              pair["second"].get<std::int64_t>()));
-    row.push_back(decimals(pair["jaccard"]));
-    if (unions) row.emplace_back(null);
-    const std::vector<std::string> cells = chance_cells(chance);
-    row.insert(row.end(), cells.begin(), cells.end());
-    table.add(row);
-  };
-  for (const OutputJson& pair : pairs) {
-    add(pair, "permuted", pair);
-    if (pair.contains("independent")) add(pair, "independent", pair["independent"]);
-  }
+void print(const CompareResult& found, std::size_t files) {
+  const bool unions =
+      std::any_of(found.pairs.begin(), found.pairs.end(),
+                  [](const ComparedPair& pair) { return pair.independent.has_value(); });
+  PairTable table(found.pairs.front().relevance.has_value(), unions);
+  for (const ComparedPair& pair : found.pairs) table.add(pair);
   table.print();
-}
-
-void print_together(const OutputJson& together) {
+  if (!found.together) return;
+  const JointOverlap& joint = *found.together;
   fmt::print(
       "all {}: {} units in every one (by chance {:.1f}, ratio {}, p = {}), {} in any (by chance "
       "{:.1f})\n",
-      together["sets"].get<std::int64_t>(), together["common"].get<std::int64_t>(),
-      together["expected_common"].get<double>(), ratio_text(together["ratio"]),
-      p_text(together["p"].get<double>()), together["in_any"].get<std::int64_t>(),
-      together["expected_in_any"].get<double>());
+      files, joint.common, joint.expected_common, ratio_text(joint.ratio), p_text(joint.p),
+      joint.in_any, joint.expected_in_any);
 }
 
 void run(const Options& options) {
   options.common.apply();
-  if (options.files.size() < 2) throw UsageError("compare needs two files or more");
-  parse_percent(options.top);
-  parse_scope(options.scope);
+  options.compare.check();
   options.result.check();
-  const bool sets = is_set(options.files.front());
-  std::vector<Compared> items;
-  for (const std::string& argument : options.files) {
-    items.push_back(load_compared(options, argument, sets));
-  }
-  OutputJson json = {{"pairs", all_pairs(options, items)}};
-  if (items.size() > 2) json["together"] = together_json(items);
+  const CompareResult found = compare(options.compare);
+  const OutputJson json = result_json(found, options.compare);
   options.result.write(json);
   if (options.common.json) return print_json(json);
-  print_pairs(json["pairs"]);
-  if (items.size() > 2) print_together(json["together"]);
+  print(found, options.compare.files.size());
 }
 
 }  // namespace
@@ -216,15 +142,7 @@ void run(const Options& options) {
 void add_compare(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("compare", "How alike sets or scores of tasks are");
-  command
-      ->add_option("FILES", options->files,
-                   "Sets (.json) or unions of them (a.json+b.json), or score files (.safetensors)")
-      ->required();
-  command->add_option("--top", options->top, "Scores: size of the top sets that are compared")
-      ->capture_default_str();
-  command->add_option("--scope", options->scope, "Scores: global or layer")->capture_default_str();
-  command->add_option("--seed", options->seed, "Unions: seed of the draws of their members")
-      ->capture_default_str();
+  add_options(*command, options->compare);
   options->result.add_to(*command);
   options->common.add_to(*command);
   command->footer(

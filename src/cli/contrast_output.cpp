@@ -37,12 +37,17 @@ OutputJson contrast_json(const Contrast& contrast, Claim claim) {
 
 }  // namespace
 
-OutputJson contrasts_json(const MeasureContrasts& contrasts, const Claims& claims) {
-  OutputJson json = {{"value", contrast_json(contrasts.value, claims.value)},
-                     {"loss", contrast_json(contrasts.loss, claims.loss)}};
-  if (contrasts.label_loss) {
-    json["label_loss"] = contrast_json(*contrasts.label_loss, claims.loss);
-  }
+Claim claim_of(Expected expected, Better better) {
+  const bool higher = (expected == Expected::kBetter) == (better == Better::kHigher);
+  return higher ? Claim::kHigher : Claim::kLower;
+}
+
+OutputJson contrasts_json(const MeasureContrasts& contrasts, const Metric& metric,
+                          Expected expected) {
+  const Claim of_losses = claim_of(expected, Better::kLower);
+  OutputJson json = {{"value", contrast_json(contrasts.value, claim_of(expected, metric.better))},
+                     {"loss", contrast_json(contrasts.loss, of_losses)}};
+  if (contrasts.label_loss) json["label_loss"] = contrast_json(*contrasts.label_loss, of_losses);
   return json;
 }
 
@@ -51,21 +56,23 @@ OutputJson test_json(const DiagonalTest& test) {
           {"orders", test.orders},       {"exact", test.exact},  {"permuted", "within task type"}};
 }
 
-ContrastTable::ContrastTable(const Claims& claims, const std::string& verdict)
-    : claims_(claims),
+ContrastTable::ContrastTable(Expected expected, const std::string& verdict)
+    : expected_(expected),
       verdict_(verdict),
       table_({"task", "measure", "its own −", "difference", "95%", "p (t)", "p (sets)", "p (BH)",
               "detectable", verdict}) {}
 
-void ContrastTable::add(const std::string& task, const std::string& metric,
-                        const std::string& against, const MeasureContrasts& contrasts) {
-  row(task, metric, against, contrasts.value, claims_.value);
-  row(task, "loss", against, contrasts.loss, claims_.loss);
-  if (contrasts.label_loss) row(task, "label loss", against, *contrasts.label_loss, claims_.loss);
+void ContrastTable::add(const std::string& task, const Metric& metric, const std::string& against,
+                        const MeasureContrasts& contrasts) {
+  row(task, metric.name, against, contrasts.value, metric.better);
+  row(task, "loss", against, contrasts.loss, Better::kLower);
+  if (contrasts.label_loss) {
+    row(task, "label loss", against, *contrasts.label_loss, Better::kLower);
+  }
 }
 
 void ContrastTable::row(const std::string& task, const std::string& measure,
-                        const std::string& against, const Contrast& contrast, Claim claim) {
+                        const std::string& against, const Contrast& contrast, Better better) {
   const std::optional<double> p_sets =
       contrast.randomisation ? contrast.randomisation->p : std::nullopt;
   const bool seen = contrast.p() && *contrast.p() <= kAlpha;
@@ -76,12 +83,12 @@ void ContrastTable::row(const std::string& task, const std::string& measure,
            : "undefined",
        contrast.test ? p_text(contrast.test->p) : "–", p_text(p_sets), p_text(contrast.p_adjusted),
        seen || !contrast.detectable ? "" : fmt::format("{:.4f}", *contrast.detectable),
-       verdict_name(judge(contrast, claim))});
+       verdict_name(judge(contrast, claim_of(expected_, better)))});
 }
 
 void ContrastTable::print() const {
   table_.print();
-  const bool falls = claims_.value == Claim::kLower;
+  const bool falls = expected_ == Expected::kWorse;
   fmt::print(
       "95%: over examples and sets; p (t): own set as one more draw beside the random sets, or "
       "paired over examples;\np (sets): which set is the own one, exchanged; p (BH): the p that "

@@ -8,32 +8,31 @@
 
 namespace taskneuron::cli {
 
-// What is claimed of each measure of own minus another.
-struct Claims {
-  Claim value = Claim::kLower;
-  Claim loss = Claim::kHigher;
-};
-// Units off: the metric falls, losses rise. Units trained: the other way round.
-constexpr Claims kOffClaims = {Claim::kLower, Claim::kHigher};
-constexpr Claims kTrainedClaims = {Claim::kHigher, Claim::kLower};
+// What is claimed of a task under its own units' change, beside another: with them off it does
+// worse, trained better.
+enum class Expected { kWorse, kBetter };
+// The same of the difference in a measure.
+Claim claim_of(Expected expected, Better better);
 
-OutputJson contrasts_json(const MeasureContrasts& contrasts, const Claims& claims);
+// metric: of the contrasts' value.
+OutputJson contrasts_json(const MeasureContrasts& contrasts, const Metric& metric,
+                          Expected expected);
 OutputJson test_json(const DiagonalTest& test);
 
 // A row for every measure of a contrast.
 class ContrastTable {
  public:
   // verdict: the last column's title, what is claimed.
-  ContrastTable(const Claims& claims, const std::string& verdict);
-  void add(const std::string& task, const std::string& metric, const std::string& against,
+  ContrastTable(Expected expected, const std::string& verdict);
+  void add(const std::string& task, const Metric& metric, const std::string& against,
            const MeasureContrasts& contrasts);
   // With the legend of its columns.
   void print() const;
 
  private:
   void row(const std::string& task, const std::string& measure, const std::string& against,
-           const Contrast& contrast, Claim claim);
-  Claims claims_;
+           const Contrast& contrast, Better better);
+  Expected expected_;
   std::string verdict_;
   Table table_;
 };

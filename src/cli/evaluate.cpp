@@ -27,7 +27,7 @@ void name_set(OutputJson& entry, const Options& options, const std::string& set)
 OutputJson task_json(const EvaluatedTask& task, const Options& options) {
   const TaskResult& result = task.result;
   OutputJson json = {
-      {"task", result.task},   {"split", result.split},           {"metric", result.metric},
+      {"task", result.task},   {"split", result.split},           {"metric", result.metric.name},
       {"value", result.value}, {"stderr", result.standard_error}, {"examples", result.examples},
       {"loss", result.loss},   {"truncated", result.truncated}};
   add_loss(json, task.loss);
@@ -72,7 +72,7 @@ void print(const Options& options, const EvaluateResult& found) {
     return set.empty() && !options.evaluate.sets.empty() ? "none" : set;
   };
   for (const auto& [set, result, loss] : found.tasks) {
-    table.add({result.task, result.split, result.metric, fmt::format("{:.4f}", result.value),
+    table.add({result.task, result.split, result.metric.name, fmt::format("{:.4f}", result.value),
                fmt::format("{:.4f}", result.standard_error), loss_text(loss),
                std::to_string(result.examples), changed(set)});
   }

@@ -174,8 +174,7 @@ int run_and_report(int argc, char** argv) {
     print_error(error.what());
     return kWrongUsage;
   } catch (const Interrupted& error) {
-    fmt::print(stderr, "{}\n", with_flags(error.what()));
-    end_by_deferred_signal();
+    end_by_deferred_signal(error.what());
   } catch (const std::bad_alloc&) {
     print_error("not enough memory; lower --batch-tokens or --max-length");
   } catch (const c10::Error& error) {
@@ -196,6 +195,6 @@ int run_and_report(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace taskneuron;
   cli::claim_standard_streams();
-  clean_up_on_signals();
+  clean_up_on_signals(cli::with_flags);
   return cli::finish_output(cli::run_and_report(argc, argv));
 }

@@ -34,6 +34,18 @@ Prediction read_prediction(const JsonView& row) {
   return prediction;
 }
 
+Metric metric_in(const JsonView& row, const Prediction& prediction) {
+  if (const auto named = row.find("metric")) {
+    const std::string name = named->string();
+    try {
+      return find_metric(name);
+    } catch (const Error& error) {
+      row.fail(error.what());
+    }
+  }
+  return find_metric(prediction.scores.empty() ? "score" : "accuracy");
+}
+
 void finish(TaskResult& result) {
   std::vector<double> scores, losses;
   for (const Prediction& prediction : result.predictions) {
@@ -53,6 +65,7 @@ std::vector<PredictedTask> read_predictions(const std::string& path) {
   std::vector<std::string> order;
   std::map<std::string, TaskResult> results;
   std::map<std::string, std::set<std::int64_t>> seen;
+  bool named = true;
   std::string line;
   for (std::int64_t number = 1; std::getline(file, line); ++number) {
     const std::string where = fmt::format("{}:{}", path, number);
@@ -62,6 +75,13 @@ std::vector<PredictedTask> read_predictions(const std::string& path) {
     if (results.count(task) == 0) order.push_back(task);
     TaskResult& result = results[task];
     result.predictions.push_back(read_prediction(row));
+    named = named && row.find("metric");
+    const Metric metric = metric_in(row, result.predictions.back());
+    if (result.predictions.size() == 1) result.metric = metric;
+    if (metric.name != result.metric.name) {
+      row.fail(
+          fmt::format("{} has rows scored by {} and by {}", task, result.metric.name, metric.name));
+    }
     const Prediction& last = result.predictions.back();
     if (last.scores.empty() != result.predictions.front().scores.empty()) {
       row.fail(fmt::format("{} has rows that rank labels and rows that don't", task));
@@ -81,6 +101,8 @@ std::vector<PredictedTask> read_predictions(const std::string& path) {
     finish(result);
     PredictedTask& task = tasks.emplace_back();
     task.task = name;
+    task.metric = result.metric;
+    task.metric_named = named;
     task.ranked = !result.predictions.front().scores.empty();
     for (const Prediction& prediction : result.predictions) task.rows.push_back(prediction.index);
     task.measured = measured(result);

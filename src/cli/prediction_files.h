@@ -11,6 +11,9 @@ namespace taskneuron::cli {
 struct PredictedTask {
   std::string task;
   bool ranked = false;
+  Metric metric;
+  bool metric_named =
+      true;  // not by files of earlier versions: accuracy of ranked labels, else score
   std::vector<std::int64_t> rows;  // their numbers in the split
   Measurement measured;
 };

@@ -22,7 +22,7 @@ struct Options {
   std::uint64_t seed = 0;
   ResultOptions result;
 
-  Claims claims() const { return expect == "higher" ? kTrainedClaims : kOffClaims; }
+  Expected expected() const { return expect == "higher" ? Expected::kBetter : Expected::kWorse; }
 };
 
 using Files = std::vector<std::vector<PredictedTask>>;
@@ -48,14 +48,14 @@ const PredictedTask& task_named(const std::vector<PredictedTask>& file, const st
 const PredictedTask& require_task(const std::vector<PredictedTask>& file, const PredictedTask& like,
                                   const std::string& path) {
   const PredictedTask& found = task_named(file, like.task, path);
-  if (found.rows == like.rows && found.ranked == like.ranked) return found;
+  const bool one_metric =
+      found.metric.name == like.metric.name || !found.metric_named || !like.metric_named;
+  if (found.rows == like.rows && found.ranked == like.ranked && one_metric) return found;
   throw Error(
       fmt::format("{}: rows of {} are not those of the other files; evaluate all with the "
                   "same `split`, `limit` and `scoring`",
                   path, like.task));
 }
-
-const char* metric_of(const PredictedTask& task) { return task.ranked ? "accuracy" : "score"; }
 
 std::vector<SetTestTask> gather(const Options& options) {
   const Files own = read_seeds(options.own);
@@ -67,7 +67,7 @@ std::vector<SetTestTask> gather(const Options& options) {
   for (const PredictedTask& first : own.front()) {
     SetTestTask& task = tasks.emplace_back();
     task.task = first.task;
-    task.metric = metric_of(first);
+    task.metric = first.metric;
     for (const auto& file : own) {
       task.own.push_back(require_task(file, first, options.own).measured);
     }
@@ -96,8 +96,7 @@ Matrix gather_matrix(const Options& options) {
   if (options.original.empty()) throw UsageError("`matrix` needs `original`");
   const std::vector<PredictedTask> original = read_predictions(options.original);
   std::vector<std::vector<Measurement>> models;
-  std::vector<Measurement> originals;
-  std::vector<std::string> types;
+  std::vector<MatrixTask> tasks;
   for (const std::string& named : options.matrix) {
     const std::size_t equals = named.find('=');
     if (equals == std::string::npos) {
@@ -105,8 +104,7 @@ Matrix gather_matrix(const Options& options) {
     }
     matrix.tasks.push_back(named.substr(0, equals));
     const PredictedTask& found = task_named(original, matrix.tasks.back(), options.original);
-    originals.push_back(found.measured);
-    types.emplace_back(metric_of(found));
+    tasks.push_back({found.ranked ? "ranked" : "scored", found.metric, found.measured});
   }
   if (matrix.tasks.size() < 2) throw UsageError("`matrix` needs the models of two tasks or more");
   for (const std::string& named : options.matrix) {
@@ -118,23 +116,23 @@ Matrix gather_matrix(const Options& options) {
       row.push_back(require_task(file, like, path).measured);
     }
   }
-  matrix.found = training_matrix(models, originals, types, options.seed);
+  matrix.found = training_matrix(models, tasks, options.seed);
   return matrix;
 }
 
-OutputJson row_json(const SetTestRow& row, const Claims& claims) {
+OutputJson row_json(const SetTestRow& row, Expected expected) {
   OutputJson json;
   if (!row.task.empty()) json["task"] = row.task;
-  json["metric"] = row.metric;
+  json["metric"] = row.metric.name;
   json["tasks"] = row.tasks;
   if (row.original) json["original"] = {{"value", *row.original}, {"loss", *row.original_loss}};
   json["random"] = {{"value", row.random}, {"loss", row.random_loss}};
   json["own"] = {{"value", row.own}, {"loss", row.own_loss}};
   if (row.own_minus_random) {
-    json["own_minus_random"] = contrasts_json(*row.own_minus_random, claims);
+    json["own_minus_random"] = contrasts_json(*row.own_minus_random, row.metric, expected);
   }
   if (row.own_minus_original) {
-    json["own_minus_original"] = contrasts_json(*row.own_minus_original, claims);
+    json["own_minus_original"] = contrasts_json(*row.own_minus_original, row.metric, expected);
   }
   return json;
 }
@@ -147,17 +145,17 @@ OutputJson matrix_json(const Matrix& matrix) {
           {"loss_test", test_json(matrix.found->loss_test)}};
 }
 
-void print(const SetTest& test, const Matrix& matrix, const Claims& claims) {
+void print(const SetTest& test, const Matrix& matrix, Expected expected) {
   Table rows({"task", "metric", "original", "random", "± over sets", "own", "loss: original",
               "random", "own"});
-  ContrastTable contrasts(claims, "own is better");
+  ContrastTable contrasts(expected, "own is better");
   const auto number = [](const std::optional<double>& value) {
     return value ? fmt::format("{:.4f}", *value) : "–";
   };
   const auto add = [&](const SetTestRow& row) {
     const std::string name = row.task.empty() ? fmt::format("mean of {}", row.tasks) : row.task;
     const bool sets = !row.random.empty();
-    rows.add({name, row.metric, number(row.original), sets ? number(mean(row.random)) : "–",
+    rows.add({name, row.metric.name, number(row.original), sets ? number(mean(row.random)) : "–",
               sets ? number(standard_deviation(row.random)) : "–", number(row.own),
               number(row.original_loss), sets ? number(mean(row.random_loss)) : "–",
               number(row.own_loss)});
@@ -194,14 +192,14 @@ void run(const Options& options) {
                      {"results", OutputJson::array()},
                      {"averages", OutputJson::array()}};
   for (const SetTestRow& row : test.tasks) {
-    json["results"].push_back(row_json(row, options.claims()));
+    json["results"].push_back(row_json(row, options.expected()));
   }
   for (const SetTestRow& row : test.averages) {
-    json["averages"].push_back(row_json(row, options.claims()));
+    json["averages"].push_back(row_json(row, options.expected()));
   }
   if (matrix.found) json["cross_matrix"] = matrix_json(matrix);
   options.result.write(json);
-  if (!options.common.json) return print(test, matrix, options.claims());
+  if (!options.common.json) return print(test, matrix, options.expected());
   print_json(json);
 }
 
@@ -224,9 +222,10 @@ void add_test(CLI::App& app) {
                       "TASK=FILE...: predictions on every task by the model trained on TASK; asks "
                       "whether training helps its own task most");
   command
-      ->add_option("--expect", options->expect,
-                   "higher: the claim is that own scores higher and loses less, as after training; "
-                   "lower: the other way round, as with units off")
+      ->add_option(
+          "--expect", options->expect,
+          "higher: the claim is that own does better (a higher score, a lower loss), as after "
+          "training; lower: that it does worse, as with units off")
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Seed of permutations")->capture_default_str();
   options->result.add_to(*command);

@@ -30,7 +30,7 @@ void print_validation(const TrainingRunResult& result) {
   Table table({"task", "split", "metric", "step", "value", "stderr", "loss", "n"});
   const auto add = [&](const std::vector<TaskResult>& rows, std::int64_t step) {
     for (const TaskResult& row : rows) {
-      table.add({row.task, row.split, row.metric, std::to_string(step),
+      table.add({row.task, row.split, row.metric.name, std::to_string(step),
                  fmt::format("{:.4f}", row.value), fmt::format("{:.4f}", row.standard_error),
                  fmt::format("{:.4f}", row.loss), std::to_string(row.examples)});
     }

@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 
+#include "base/workers.h"
+#include "evaluate/evaluation_pass.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/evaluate/evaluation.h"
-#include "taskneuron/evaluate/text_metrics.h"
 #include "taskneuron/model/generation.h"
 
 namespace taskneuron {
@@ -59,10 +61,26 @@ void TaskEvaluation::encode_prompts(const Task& task) {
   }
 }
 
-void TaskEvaluation::run_generation(const Decoder& decoder, NeuronHook& hook,
-                                    const BatchLimits& limits,
-                                    const std::vector<std::int64_t>& members,
-                                    TaskResult& result) const {
+void TaskEvaluation::generate_members(const Pass& pass) const {
+  BatchLimits texts = pass.limits;
+  if (texts.side_by_side > 0) texts.max_examples = texts.side_by_side;
+  const std::vector<Members> groups = group_by_length(lengths(), texts);
+  // A group's passes report as they go, so that a long text can be cut short.
+  std::mutex reporting;
+  const EvaluationProgress report = [&](std::int64_t examples, std::int64_t tokens) {
+    const std::lock_guard<std::mutex> lock(reporting);
+    pass.progress(examples, tokens);
+  };
+  const Pass reported{pass.decoder, pass.hook, pass.limits, report, pass.predictions};
+  run_side_by_side(
+      static_cast<std::int64_t>(groups.size()), pass.limits.workers,
+      [&](std::int64_t g) { run_generation(reported, groups[static_cast<std::size_t>(g)]); },
+      [&](std::int64_t g) {
+        report(static_cast<std::int64_t>(groups[static_cast<std::size_t>(g)].size()), 0);
+      });
+}
+
+void TaskEvaluation::run_generation(const Pass& pass, const Members& members) const {
   const Tokenizer& tokenizer = encoder_.tokenizer();
   std::vector<std::vector<std::int64_t>> prompts;
   for (const std::int64_t member : members) {
@@ -70,28 +88,20 @@ void TaskEvaluation::run_generation(const Decoder& decoder, NeuronHook& hook,
   }
   GenerationOptions options;
   options.max_new_tokens = max_new_tokens_;
-  options.prompt_tokens = limits.side_by_side > 0 ? limits.max_tokens : 0;
+  options.prompt_tokens = pass.limits.side_by_side > 0 ? pass.limits.max_tokens : 0;
   options.end_of_sequence = encoder_.options().end_of_sequence;
   options.stop = [&](const std::vector<std::int64_t>& ids) {
     bool stopped = false;
     cut_at_stop(tokenizer.decode(ids), stop_, &stopped);
     return stopped;
   };
-  const auto outputs = generate(decoder, hook, prompts, options);
+  options.progress = [&](std::int64_t tokens) { pass.progress(0, tokens); };
+  const auto outputs = generate(pass.decoder, pass.hook, prompts, options);
   for (std::size_t i = 0; i < members.size(); ++i) {
     const auto row = static_cast<std::size_t>(members[i]);
-    Prediction& prediction = result.predictions[row];
+    Prediction& prediction = pass.predictions[row];
     prediction.prediction = cut_at_stop(tokenizer.decode(outputs[i]), stop_, nullptr);
-    if (result.metric == "exact match") {
-      const auto& references = rows_[row].references;
-      prediction.score = std::any_of(references.begin(), references.end(), [&](const auto& right) {
-        return exact_match(prediction.prediction, right);
-      });
-    } else {
-      prediction.score =
-          rouge_l(prediction.prediction, rows_[row].references,
-                  result.metric == "rougeL-stem" ? Stemming::kPorter : Stemming::kNone);
-    }
+    prediction.score = metric_.score(prediction.prediction, rows_[row].references);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/torch_compat.h"
 #include "base/workers.h"
+#include "evaluate/evaluation_pass.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/statistics.h"
 
@@ -44,27 +45,17 @@ std::vector<const Example*> choose(const std::vector<Example>& all,
 
 }  // namespace
 
-const char* scoring_name(Scoring scoring) {
-  switch (scoring) {
-    case Scoring::kRank: return "rank";
-    case Scoring::kRankNorm: return "rank-norm";
-    case Scoring::kGenerate: return "generate";
-    case Scoring::kLoss: return "loss";
-  }
-  TN_CHECK(false);
-}
-
 TaskEvaluation::TaskEvaluation(const Task& task, std::string split,
                                const std::vector<TaskRow>& rows, const ExampleEncoder& encoder,
                                const EvaluationOptions& options)
     : encoder_(encoder),
       type_(task.type),
-      task_metric_(task.metric),
       task_(task.name),
       split_(std::move(split)),
       folder_(task.folder.string()),
       scoring_(options.scoring.value_or(
           task.type == TaskType::kClassification ? Scoring::kRank : Scoring::kGenerate)),
+      metric_(metric_of(task, scoring_)),
       stop_(options.stop),
       max_new_tokens_(options.max_new_tokens),
       rows_(rows) {
@@ -96,16 +87,14 @@ void TaskEvaluation::encode_rows(const Task& task) {
 
 std::int64_t TaskEvaluation::examples() const { return static_cast<std::int64_t>(rows_.size()); }
 
-void TaskEvaluation::run_ranking(const Decoder& decoder, NeuronHook& hook,
-                                 const std::vector<std::int64_t>& members,
-                                 TaskResult& result) const {
+void TaskEvaluation::run_ranking(const Pass& pass, const Members& members) const {
   const RankingBatch ranking =
       ranking_batch(choose(ranked_, members), encoder_.options().end_of_sequence, prefix_);
-  const std::vector<double> nll = sequence_nll(decoder, ranking.batch, hook);
+  const std::vector<double> nll = sequence_nll(pass.decoder, ranking.batch, pass.hook);
   for (std::size_t i = 0; i < members.size(); ++i) {
     const auto row = static_cast<std::size_t>(members[i]);
     const RankedExample& example = ranked_[row];
-    Prediction& prediction = result.predictions[row];
+    Prediction& prediction = pass.predictions[row];
     std::size_t best = 0;
     std::vector<double> compared;
     for (std::size_t k = 0; k < example.labels.size(); ++k) {
@@ -127,13 +116,12 @@ void TaskEvaluation::run_ranking(const Decoder& decoder, NeuronHook& hook,
   }
 }
 
-void TaskEvaluation::run_loss(const Decoder& decoder, NeuronHook& hook,
-                              const std::vector<std::int64_t>& members, TaskResult& result) const {
+void TaskEvaluation::run_loss(const Pass& pass, const Members& members) const {
   const Batch batch = shared_prefix_batch(choose(answers_, members), prefix_);
-  const std::vector<double> nll = sequence_nll(decoder, batch, hook);
+  const std::vector<double> nll = sequence_nll(pass.decoder, batch, pass.hook);
   for (std::size_t i = 0; i < members.size(); ++i) {
     const auto row = static_cast<std::size_t>(members[i]);
-    Prediction& prediction = result.predictions[row];
+    Prediction& prediction = pass.predictions[row];
     prediction.loss = nll[i] / static_cast<double>(answers_[row].answer_tokens);
     prediction.score = prediction.loss;
   }
@@ -164,52 +152,40 @@ BatchDemand TaskEvaluation::demand() const {
   return demand;
 }
 
+void TaskEvaluation::score_members(const Pass& pass) const {
+  const std::vector<std::int64_t> lengths = this->lengths();
+  const bool generates = scoring_ == Scoring::kGenerate;
+  const std::vector<Members> groups = even_groups(lengths, pass.limits);
+  const auto work = [&](std::int64_t g) {
+    const Members& members = groups[static_cast<std::size_t>(g)];
+    if (ranked_.empty()) {
+      run_loss(pass, members);
+    } else {
+      run_ranking(pass, members);
+    }
+  };
+  const auto finish = [&](std::int64_t g) {
+    const Members& members = groups[static_cast<std::size_t>(g)];
+    std::int64_t tokens = 0;
+    for (const std::int64_t row : members) tokens += lengths[static_cast<std::size_t>(row)];
+    // An example is done when its text is.
+    pass.progress(generates ? 0 : static_cast<std::int64_t>(members.size()), tokens);
+  };
+  run_side_by_side(static_cast<std::int64_t>(groups.size()), pass.limits.workers, work, finish);
+}
+
 TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const BatchLimits& limits,
                                const EvaluationProgress& progress) const {
   TaskResult result;
   result.task = task_;
   result.split = split_;
-  result.metric = metric_name();
+  result.metric = metric_;
   result.examples = examples();
   result.truncated = truncated_;
   result.predictions.resize(rows_.size());
-  const std::vector<std::int64_t> lengths = this->lengths();
-  const bool generates = scoring_ == Scoring::kGenerate;
-  // Each group fills the predictions of its own rows.
-  const auto over = [&](const std::vector<std::vector<std::int64_t>>& groups, const auto& work,
-                        const auto& report) {
-    run_side_by_side(
-        static_cast<std::int64_t>(groups.size()), limits.workers,
-        [&](std::int64_t i) { work(groups[static_cast<std::size_t>(i)]); },
-        [&](std::int64_t i) { report(groups[static_cast<std::size_t>(i)]); });
-  };
-  over(
-      even_groups(lengths, limits),
-      [&](const std::vector<std::int64_t>& members) {
-        if (ranked_.empty()) {
-          run_loss(decoder, hook, members, result);
-        } else {
-          run_ranking(decoder, hook, members, result);
-        }
-      },
-      [&](const std::vector<std::int64_t>& members) {
-        std::int64_t tokens = 0;
-        for (const std::int64_t row : members) tokens += lengths[static_cast<std::size_t>(row)];
-        // An example is done when its text is.
-        progress(generates ? 0 : static_cast<std::int64_t>(members.size()), tokens);
-      });
-  if (generates) {
-    BatchLimits texts = limits;
-    if (limits.side_by_side > 0) texts.max_examples = limits.side_by_side;
-    over(
-        group_by_length(lengths, texts),
-        [&](const std::vector<std::int64_t>& members) {
-          run_generation(decoder, hook, limits, members, result);
-        },
-        [&](const std::vector<std::int64_t>& members) {
-          progress(static_cast<std::int64_t>(members.size()), 0);
-        });
-  }
+  const Pass pass{decoder, hook, limits, progress, result.predictions};
+  score_members(pass);
+  if (scoring_ == Scoring::kGenerate) generate_members(pass);
   std::vector<double> scores, losses;
   for (std::size_t row = 0; row < rows_.size(); ++row) {
     Prediction& prediction = result.predictions[row];
@@ -223,17 +199,6 @@ TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const B
   result.standard_error = standard_error(scores);
   result.loss = mean(losses);
   return result;
-}
-
-std::string TaskEvaluation::metric_name() const {
-  switch (scoring_) {
-    case Scoring::kRank: return "accuracy";
-    case Scoring::kRankNorm: return "accuracy (rank-norm)";
-    case Scoring::kLoss: return "loss";
-    case Scoring::kGenerate: break;
-  }
-  const bool matches = type_ == TaskType::kClassification || task_metric_ == "exact match";
-  return matches ? "exact match" : task_metric_ == "rougeL-stem" ? "rougeL-stem" : "rougeL";
 }
 
 BatchDemand perplexity_demand(std::int64_t tokens, std::int64_t window_tokens) {

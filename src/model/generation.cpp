@@ -74,6 +74,7 @@ std::vector<std::vector<std::int64_t>> generate(
   const auto run_batch = [&] {
     const std::vector<std::int64_t> found = most_likely(decoder, batch, hook, cache);
     next.insert(next.end(), found.begin(), found.end());
+    if (options.progress) options.progress(batch.tokens());
     batch = Batch();
   };
   for (std::int64_t i = 0; i < count && options.max_new_tokens > 0; ++i) {

@@ -25,6 +25,7 @@ void add_random(ScoreRun& run) {
         values[j] = static_cast<float>(random.uniform());
       }
       run.relevance.add_example(site, l, values);
+      run.report(1.0 / static_cast<double>(shape.layers * std::ssize(run.options.sites)), 0);
     }
   }
 }

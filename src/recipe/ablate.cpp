@@ -13,6 +13,7 @@
 #include "recipe/references.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/progress.h"
+#include "taskneuron/neuron/ranking.h"
 
 namespace taskneuron {
 
@@ -57,18 +58,28 @@ struct Dose {
   std::string scope;
 };
 
-TaskSets make_sets(const AblateOptions& options, const Checkpoint& checkpoint,
-                   const std::string& path, const Scores& scores, const Dose& dose) {
+Ranking ranking_of(const AblateOptions& options, const Scores& scores) {
   const std::string aggregate =
       options.aggregate.empty() ? scores.info.aggregate : options.aggregate;
+  return Ranking(site_relevance(scores, parse_sites(options.sites), parse_aggregate(aggregate)));
+}
+
+// A score file that sets are taken from.
+struct Source {
+  std::string path;
+  ScoreInfo info;
+  Ranking ranking;
+};
+
+TaskSets make_sets(const AblateOptions& options, const Checkpoint& checkpoint, const Source& source,
+                   const Dose& dose) {
   TaskSets sets;
-  sets.task = scores.info.task;
-  sets.own =
-      select_top(site_relevance(scores, parse_sites(options.sites), parse_aggregate(aggregate)),
-                 parse_percent(dose.top), parse_scope(dose.scope));
-  sets.own.model_hash = scores.info.model_hash;
+  sets.task = source.info.task;
+  sets.own = source.ranking.top(parse_percent(dose.top), parse_scope(dose.scope));
+  sets.own.model_hash = source.info.model_hash;
   require_fit(sets.own, checkpoint.config(), checkpoint.hash(),
-              options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
+              options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse,
+              source.path);
   for (const std::string& kind_name : options.random_kinds) {
     const RandomKind kind = parse_random_kind(kind_name);
     std::vector<NeuronSet>& random = sets.random[kind];
@@ -181,12 +192,15 @@ void Ablation::load_all_scores() {
 
 void Ablation::make_conditions() {
   const Checkpoint& checkpoint = reader_.session().checkpoint();
+  std::vector<Source> sources;
+  for (std::size_t i = 0; i < scores_.size(); ++i) {
+    sources.push_back({options_.scores[i], scores_[i].info, ranking_of(options_, scores_[i])});
+  }
   for (const std::string& top : options_.tops) {
     for (const std::string& scope : options_.scopes) {
       auto sets = std::make_unique<std::vector<TaskSets>>();
-      for (std::size_t i = 0; i < scores_.size(); ++i) {
-        sets->push_back(
-            make_sets(options_, checkpoint, options_.scores[i], scores_[i], {top, scope}));
+      for (const Source& source : sources) {
+        sets->push_back(make_sets(options_, checkpoint, source, {top, scope}));
       }
       for (const std::string& mode : options_.modes) {
         found_.conditions.push_back({top, scope, mode, parse_mode(mode), sets.get()});

@@ -22,7 +22,7 @@ void AblatePredictions::write(const EvaluatedRow& row, const TaskResult& result)
         json["draw"] = row.draw;
       }
     }
-    json.update(prediction_json(prediction));
+    json.update(prediction_json(prediction, result.metric));
     file_.write(json.dump(-1, ' ', false, OutputJson::error_handler_t::replace) + "\n");
   }
 }

@@ -81,13 +81,12 @@ LossInterval loss_of(const TaskResult& result) {
   return loss_interval(losses);
 }
 
-// Rows {"index", "prediction", "reference", "correct"|"score", "scores"?, "loss"}, and which task
-// and set they are of.
+// Rows of prediction_json(), and which task and set they are of.
 void write_predictions(AtomicFile& file, const TaskResult& result, const std::string& set) {
   for (const Prediction& prediction : result.predictions) {
     OutputJson row = {{"task", result.task}};
     if (!set.empty()) row["set"] = set;
-    row.update(prediction_json(prediction));
+    row.update(prediction_json(prediction, result.metric));
     file.write(row.dump(-1, ' ', false, OutputJson::error_handler_t::replace) + "\n");
   }
 }

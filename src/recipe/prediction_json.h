@@ -5,8 +5,8 @@
 
 namespace taskneuron {
 
-// {"index", "prediction", "reference", "correct" | "score", "scores"?, "loss"}
-inline OutputJson prediction_json(const Prediction& prediction) {
+// {"index", "prediction", "reference", "correct" | "score", "scores"?, "loss", "metric"}
+inline OutputJson prediction_json(const Prediction& prediction, const Metric& metric) {
   OutputJson row = {{"index", prediction.index},
                     {"prediction", prediction.prediction},
                     {"reference", prediction.reference}};
@@ -18,6 +18,7 @@ inline OutputJson prediction_json(const Prediction& prediction) {
     row["label"] = prediction.gold;
   }
   row["loss"] = prediction.loss;
+  row["metric"] = metric.name;
   return row;
 }
 

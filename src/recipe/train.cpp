@@ -200,10 +200,10 @@ TrainingRunResult run_with_progress(const Session& session, TrainableModel& mode
   TrainingRunResult result;
   blame_weights(session.checkpoint(), [&] {
     const DeferredSignals signals;
-    options.interrupted = [&] { return signals.requested(); };
     Progress bar("train", trainer.steps());
     result = run_training(session.checkpoint(), model, trainer, options,
                           [&](const TrainingProgress& done) {
+                            if (signals.requested()) throw Interrupted("");
                             bar.describe(fmt::format("loss {:.4f}", done.loss));
                             if (done.resumed) return bar.skip(done.steps);
                             bar.advance(done.steps, done.tokens);
@@ -259,12 +259,15 @@ TrainResult train(const Session& session, const TrainOptions& given) {
   run.validation = validation.empty() ? nullptr : &validation;
   run.validation_limits = options.data.limits();
   const TrainingFolder folder(run);
+  say_when_interrupted(fmt::format(
+      "interrupted: {} holds a run that has begun; `resume` goes on with it", options.out));
   Trainer trainer(model, train_tasks(std::move(tasks), trained), how);
   trainer.set_limits(folder.batch_plan([&] { return reader.fit(trainer.demand()); }));
   run.evaluate_every = evaluate_every(options, trainer.steps_per_epoch());
 
   TrainResult result;
   result.run = run_with_progress(session, model, trainer, run);
+  say_when_interrupted(fmt::format("interrupted: the run in {} is complete", options.out));
   for (const ParameterPtr& parameter : model.parameters) {
     result.trained_values += parameter->numel();
   }

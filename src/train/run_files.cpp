@@ -57,7 +57,7 @@ void StepLog::add(const OutputJson& row) {
 
 OutputJson evaluation_row(std::int64_t step, const TaskResult& result) {
   return {{"step", step},          {"task", result.task},
-          {"split", result.split}, {"metric", result.metric},
+          {"split", result.split}, {"metric", result.metric.name},
           {"value", result.value}, {"stderr", result.standard_error},
           {"loss", result.loss},   {"examples", result.examples}};
 }
@@ -72,7 +72,7 @@ std::vector<TaskResult> read_evaluation(const fs::path& path, std::int64_t step)
     TaskResult& result = results.emplace_back();
     result.task = row.at("task").string();
     result.split = row.at("split").string();
-    result.metric = row.at("metric").string();
+    result.metric = find_metric(row.at("metric").string());
     result.value = row.at("value").number();
     result.standard_error = row.at("stderr").number();
     result.loss = row.at("loss").number();

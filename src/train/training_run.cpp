@@ -43,15 +43,18 @@ class Run {
  private:
   void resume();
   void train();
+  void train_to_checkpoint();
+  void use_best_weights();
   void take_step(std::int64_t number, StepLog& log);
   bool evaluation_due() const;
   std::vector<TaskResult> evaluate(StepLog& log);
   // Of an evaluation; sets whether to stop.
   void judge(std::vector<TaskResult> results);
-  bool interrupted() const { return options_.interrupted && options_.interrupted(); }
+  // Gives the caller a chance to end the work where it lasts.
+  void report_still_working() const { progress_({0, 0, state_.last_loss, false}); }
   void save_checkpoint();
   void save_trained(TrainingRunResult& result) const;
-  void save_result(TrainingRunResult& result) const;
+  TrainingRunResult save_result() const;
   void save_certificate(const Certificate& certificate) const;
   double seconds() const { return state_.seconds + seconds_since(start_); }
 
@@ -94,9 +97,7 @@ std::vector<TaskResult> Run::evaluate(StepLog& log) {
   std::vector<TaskResult> results;
   for (const TaskEvaluation& evaluation : *options_.validation) {
     results.push_back(evaluation.run(model_.decoder, none, options_.validation_limits,
-                                     [&](std::int64_t, std::int64_t) {
-                                       if (interrupted()) throw Interrupted("");
-                                     }));
+                                     [&](std::int64_t, std::int64_t) { report_still_working(); }));
     results.back().predictions.clear();
   }
   for (const TaskResult& result : results) log.add(evaluation_row(state_.step, result));
@@ -158,13 +159,11 @@ void Run::train() {
       save_checkpoint();
     }
     if (done) return;
-    if (interrupted()) throw Interrupted("");
     take_step(state_.step + 1, steps);
   }
 }
 
-TrainingRunResult Run::run() {
-  resume();
+void Run::train_to_checkpoint() {
   try {
     train();
   } catch (const NonFiniteError&) {
@@ -173,15 +172,32 @@ TrainingRunResult Run::run() {
     throw;
   } catch (const Interrupted&) {
     if (state_.step > 0) save_checkpoint();
+    throw;
+  }
+}
+
+void Run::use_best_weights() {
+  if (state_.best_masters.empty()) return;
+  for (std::size_t p = 0; p < model_.parameters.size(); ++p) {
+    model_.parameters[p]->master.copy_(state_.best_masters[p]);
+    model_.parameters[p]->store();
+  }
+}
+
+TrainingRunResult Run::run() {
+  try {
+    resume();
+    train_to_checkpoint();
+    // What follows needs no other checkpoint than the one of the last step.
+    use_best_weights();
+    return save_result();
+  } catch (const Interrupted&) {
     throw Interrupted(fmt::format("interrupted at step {} of {}; `resume` goes on", state_.step,
                                   trainer_.steps()));
   }
-  if (!state_.best_masters.empty()) {
-    for (std::size_t p = 0; p < model_.parameters.size(); ++p) {
-      model_.parameters[p]->master.copy_(state_.best_masters[p]);
-      model_.parameters[p]->store();
-    }
-  }
+}
+
+TrainingRunResult Run::save_result() const {
   TrainingRunResult result;
   result.steps = state_.step;
   result.best_step = options_.patience > 0 ? state_.best_step : state_.step;
@@ -192,7 +208,16 @@ TrainingRunResult Run::run() {
   result.seconds = seconds();
   result.validation = validation_;
   result.validation_before = validation_before_;
-  save_result(result);
+  save_trained(result);
+  save_certificate(result.certificate);
+  if (!result.certificate.holds()) {
+    throw Error(
+        fmt::format("{}: something outside of what was trained has changed; see "
+                    "certificate.json. This is a bug; please report it",
+                    options_.out.string()));
+  }
+  finish_run(options_.out, result);
+  remove_training_state(options_.out);
   return result;
 }
 
@@ -223,6 +248,7 @@ void Run::save_trained(TrainingRunResult& result) const {
   const auto weights = named_weights(model_.decoder);
   const std::map<std::string, TrainedTensor> trained = trained_tensors(base_, model_);
   result.certificate = certify(base_, trained, [&](const std::string& name) {
+    report_still_working();
     const auto found = weights.find(name);
     return found == weights.end() ? at::Tensor() : found->second;
   });
@@ -240,29 +266,19 @@ void Run::save_trained(TrainingRunResult& result) const {
     merged.index_copy_(tensor.axis, tensor.units, tensor.value.to(stored.scalar_type()));
     save.replaced[name] = merged;
   }
+  save.progress = [&](std::int64_t) { report_still_working(); };
   save.readme = model_card({options_.inputs.model.path, base_.hash(), options_.inputs.deltas,
                             "trained by `taskneuron train`; run.json holds its settings"});
   save_model_into(base_, options_.out, save);
   result.file = (options_.out / kModelFile).string();
   // What counts is what was written.
   const Checkpoint written(options_.out);
-  const Certificate in_file =
-      certify(base_, trained, [&](const std::string& name) { return written.tensor(name); });
+  const Certificate in_file = certify(base_, trained, [&](const std::string& name) {
+    report_still_working();
+    return written.tensor(name);
+  });
   TN_CHECK(in_file.holds() || !result.certificate.holds());
   result.certificate = in_file;
-}
-
-void Run::save_result(TrainingRunResult& result) const {
-  save_trained(result);
-  save_certificate(result.certificate);
-  if (!result.certificate.holds()) {
-    throw Error(
-        fmt::format("{}: something outside of what was trained has changed; see "
-                    "certificate.json. This is a bug; please report it",
-                    options_.out.string()));
-  }
-  finish_run(options_.out, result);
-  remove_training_state(options_.out);
 }
 
 }  // namespace

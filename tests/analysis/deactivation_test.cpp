@@ -160,7 +160,7 @@ TEST_F(Deactivation, MeansAreAFamilyOverMetricsAndKinds) {
   conditions_ = {{"33%", "layer", "activation", parse_mode("activation"), &sets}};
   std::vector<DeactivatedTask> tasks = {run("a", OtherTasks::kLeaveOut),
                                         run("b", OtherTasks::kLeaveOut)};
-  tasks[1].metric = "another";
+  tasks[1].metric.name = "another";
   std::vector<double> p, adjusted;
   for (const AverageRows& row : average_rows(tasks, 0, 7)) {
     for (const auto& item : row.random) {

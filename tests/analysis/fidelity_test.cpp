@@ -24,7 +24,7 @@ FidelityOptions small_options() {
 
 TEST(StratifiedSample, TakesAsManyFromEveryTenth) {
   const at::Tensor values = at::arange(200, at::kDouble).view({4, 50});
-  const auto sample = stratified_sample({{Site::kAct, values}}, 40, 1);
+  const auto sample = stratified_sample(Ranking({{Site::kAct, values}}), 40, 1);
   ASSERT_EQ(sample.size(), 40);
   std::map<std::int64_t, int> by_tenth;
   std::set<std::int64_t> different;
@@ -36,7 +36,7 @@ TEST(StratifiedSample, TakesAsManyFromEveryTenth) {
   EXPECT_EQ(different.size(), 40);
   for (std::int64_t tenth = 0; tenth < 10; ++tenth) EXPECT_EQ(by_tenth[tenth], 4) << tenth;
   for (std::size_t i = 1; i < sample.size(); ++i) EXPECT_GE(sample[i].layer, sample[i - 1].layer);
-  EXPECT_EQ(stratified_sample({{Site::kAct, values}}, 1000, 1).size(), 200);
+  EXPECT_EQ(stratified_sample(Ranking({{Site::kAct, values}}), 1000, 1).size(), 200);
 }
 
 TEST(LossAudit, ReportsTheTrueChangeOfTheAuditedUnits) {

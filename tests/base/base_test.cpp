@@ -60,8 +60,9 @@ TEST(Statistics, MatchWorkedExamples) {
 }
 
 // In a process of its own: a signal while a file and a folder are half-written.
-void be_killed_while_writing(const std::filesystem::path& folder) {
+[[noreturn]] void be_killed_while_writing(const std::filesystem::path& folder) {
   clean_up_on_signals();
+  const AtomicFile nested(folder / "new" / "deep" / "file");
   AtomicFile file(folder / "file");
   file.write("half");
   AtomicFolder made(folder / "made");
@@ -70,11 +71,55 @@ void be_killed_while_writing(const std::filesystem::path& folder) {
   for (;;) std::this_thread::sleep_for(std::chrono::seconds(1));
 }
 
+// What is complete, a file and a whole folder, stays and is named.
+[[noreturn]] void be_killed_between_files(const std::filesystem::path& folder) {
+  clean_up_on_signals();
+  write_file(folder / "new" / "first", "text");
+  AtomicFolder made(folder / "made");
+  write_file(made.temporary() / "inside", "text");
+  made.commit();
+  const AtomicFile file(folder / "other" / "second");
+  ::raise(SIGINT);
+  for (;;) std::this_thread::sleep_for(std::chrono::seconds(1));
+}
+
+// A command that knows better how to go on, and a signal that is put off until work has ended.
+[[noreturn]] void end_when_asked(bool with_line) {
+  clean_up_on_signals();
+  say_when_interrupted("interrupted: told before");
+  const DeferredSignals signals;
+  ::raise(SIGHUP);
+  while (!signals.requested()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  if (with_line) end_by_deferred_signal("interrupted at step 3");
+  ::raise(SIGINT);
+  for (;;) std::this_thread::sleep_for(std::chrono::seconds(1));
+}
+
 TEST(Temporaries, AreRemovedBySignals) {
   GTEST_FLAG_SET(death_test_style, "fast");
   const test::TemporaryFolder folder;
-  EXPECT_EXIT(be_killed_while_writing(folder.path()), ::testing::KilledBySignal(SIGTERM), "");
+  EXPECT_EXIT(be_killed_while_writing(folder.path()), ::testing::KilledBySignal(SIGTERM),
+              "^interrupted: no file was written; run the command again\n$");
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(Temporaries, WhatIsCompleteIsNamed) {
+  GTEST_FLAG_SET(death_test_style, "fast");
+  const test::TemporaryFolder folder;
+  EXPECT_EXIT(be_killed_between_files(folder.path()), ::testing::KilledBySignal(SIGINT),
+              "^interrupted: [^ ]*/made, [^ ]*/new/first are complete; run the command again");
+  EXPECT_TRUE(std::filesystem::exists(folder / "new" / "first"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "made" / "inside"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "other"));
+}
+
+TEST(Interruption, IsPutOffOnceAndSaysWhatItWasTold) {
+  GTEST_FLAG_SET(death_test_style, "fast");
+  const char* const put_off = "^will end after this step; a second signal ends at once\n";
+  EXPECT_EXIT(end_when_asked(true), ::testing::KilledBySignal(SIGHUP),
+              std::string(put_off) + "interrupted at step 3\n$");
+  EXPECT_EXIT(end_when_asked(false), ::testing::KilledBySignal(SIGINT),
+              std::string(put_off) + "interrupted: told before\n$");
 }
 
 TEST(Progress, TellsTheTimeLeft) {

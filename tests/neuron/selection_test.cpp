@@ -46,6 +46,48 @@ TEST(Selection, TopUnitsByScopeWithTiesToTheFirst) {
             (Units{{0, 1, 2}, {1, 2, 3}}));
 }
 
+// Every dose is a prefix of one order, ties by layer, then site, then unit.
+TEST(Ranking, IsOneOrderOfAllUnits) {
+  at::manual_seed(4);
+  const SiteRelevance relevance = {
+      {Site::kAct, at::randint(0, 4, {3, 5}, at::kDouble)},  // many ties
+      {Site::kOut, at::randint(0, 4, {3, 2}, at::kDouble)}};
+  const Ranking ranking(relevance);
+  ASSERT_EQ(ranking.size(), 21);
+  const auto key = [&](const SiteUnit& unit) {
+    const double value = relevance.at(unit.site)[unit.layer][unit.unit].item<double>();
+    return std::tuple(-value, unit.layer, unit.site, unit.unit);
+  };
+  for (std::size_t i = 1; i < ranking.units().size(); ++i) {
+    EXPECT_LT(key(ranking.units()[i - 1]), key(ranking.units()[i]));
+  }
+  for (const double percent : {1.0, 10.0, 33.0, 60.0, 100.0}) {
+    const NeuronSet top = ranking.top(percent, Scope::kGlobal);
+    ASSERT_EQ(top.size(), units_of_percent(percent, 21));
+    for (std::int64_t i = 0; i < top.size(); ++i) {
+      const SiteUnit& unit = ranking.units()[static_cast<std::size_t>(i)];
+      const auto& units = top.sites.at(unit.site).units[static_cast<std::size_t>(unit.layer)];
+      EXPECT_TRUE(std::binary_search(units.begin(), units.end(), unit.unit));
+    }
+    // Within a layer: as the top of that layer alone.
+    const NeuronSet by_layer = ranking.top(percent, Scope::kLayer);
+    for (std::int64_t l = 0; l < 3; ++l) {
+      SiteRelevance alone;
+      for (const auto& [site, values] : relevance) alone[site] = values.narrow(0, l, 1);
+      const NeuronSet expected = Ranking(alone).top(percent, Scope::kGlobal);
+      for (const auto& [site, units] : by_layer.sites) {
+        EXPECT_EQ(units.units[static_cast<std::size_t>(l)], expected.sites.at(site).units[0]);
+      }
+    }
+  }
+}
+
+TEST(Ranking, RefusesWhatIsNotFinite) {
+  const SiteRelevance relevance = {{Site::kAct, at::tensor({1.0, NAN}, at::kDouble).view({2, 1})}};
+  EXPECT_EQ(test::error_of([&] { Ranking ranking(relevance); }),
+            "relevance of unit 0 in layer 1 at site act is not finite");
+}
+
 TEST(Selection, PaperPresetRanksSitesTogether) {
   const SiteRelevance relevance = {
       {Site::kAct, kRelevance},

@@ -69,7 +69,7 @@ struct DeactivatedTask {
   std::string task;
   std::string split;
   std::string type;  // classification or generation
-  std::string metric;
+  Metric metric;
   std::int64_t examples = 0;
   std::int64_t truncated = 0;
   Measurement original;
@@ -124,7 +124,7 @@ struct AverageRows {
     double loss = 0, loss_deviation = 0;
     MeasureContrasts own_minus_random;
   };
-  std::string metric;
+  Metric metric;
   std::int64_t tasks = 0;
   double original = 0, original_loss = 0;
   double own = 0, own_loss = 0;

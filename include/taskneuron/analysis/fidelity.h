@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,12 +57,12 @@ struct LossAudit {
   std::vector<SetAudit> sets;
 };
 
-// Units drawn evenly from tenths of the relevance ranking, so that the sample is not all noise
-// around zero. shapes and relevance as select_top ranks them. In order of layers.
-std::vector<SiteUnit> stratified_sample(const SiteRelevance& relevance, std::int64_t count,
+// Units drawn evenly from tenths of the ranking, so that the sample is not all noise around zero.
+// In order of layers.
+std::vector<SiteUnit> stratified_sample(const Ranking& ranking, std::int64_t count,
                                         std::uint64_t seed);
 
-// progress: share of the audit, tokens.
+// progress: share of the audit, tokens; as ScoreProgress says.
 LossAudit audit_loss(const Checkpoint& checkpoint, const Decoder& decoder,
                      const std::vector<AnswerExample>& examples, const FidelityOptions& options,
                      const ScoreProgress& progress);
@@ -94,8 +95,11 @@ struct Stability {
   std::optional<std::int64_t> stable_from;
 };
 
-// From scores of disjoint parts of the examples (shards), at least two.
-Stability stability_of(const std::vector<Scores>& shards, const FidelityOptions& options);
+// From scores of disjoint parts of the examples (shards), at least two. after_order is called after
+// each order of the shards, and may throw to end the work.
+Stability stability_of(
+    const std::vector<Scores>& shards, const FidelityOptions& options,
+    const std::function<void()>& after_order = [] {});
 
 Stability audit_stability(const Checkpoint& checkpoint, const Decoder& decoder,
                           const std::vector<AnswerExample>& examples,

@@ -15,7 +15,7 @@ namespace taskneuron {
 // One task's evaluations.
 struct SetTestTask {
   std::string task;
-  std::string metric;
+  Metric metric;
   std::vector<Measurement> own;                  // by training seed
   std::vector<std::vector<Measurement>> random;  // by set, then seed; empty: none to compare with
   std::optional<Measurement> original;           // the model that all were trained from
@@ -23,7 +23,7 @@ struct SetTestTask {
 
 struct SetTestRow {
   std::string task;  // empty: the mean over tasks
-  std::string metric;
+  Metric metric;
   std::int64_t tasks = 1;
   std::optional<double> original, original_loss;
   std::vector<double> random, random_loss;  // by set, means over seeds
@@ -42,10 +42,16 @@ struct SetTest {
 // examples in all.
 SetTest test_sets(const std::vector<SetTestTask>& tasks, std::uint64_t seed);
 
+// A task that models trained on others are evaluated on.
+struct MatrixTask {
+  std::string type;  // rows are permuted within one
+  Metric metric;
+  Measurement original;
+};
+
 // Entry (i, j): change of task j in model i from the original. models[i] is of task i and holds
-// every task, in the order of `original`. Tests the gain of the metric and the fall of the loss.
+// every task, in the order of `tasks`. Tests the gain of the metric and the fall of the loss.
 CrossMatrix training_matrix(const std::vector<std::vector<Measurement>>& models,
-                            const std::vector<Measurement>& original,
-                            const std::vector<std::string>& types, std::uint64_t seed);
+                            const std::vector<MatrixTask>& tasks, std::uint64_t seed);
 
 }  // namespace taskneuron

@@ -60,8 +60,8 @@ class Checkpoint {
 struct SaveOptions {
   std::map<std::string, at::Tensor> replaced;  // by name, of the same shape
   std::optional<at::ScalarType> dtype;  // of all floating point tensors; default: as they are
-  std::function<void(std::int64_t bytes)> progress =
-      {};                   // after each tensor: bytes of the base done
+  // After each tensor: bytes of the base done. May throw (base/interruption.h, "Cancelling").
+  std::function<void(std::int64_t bytes)> progress = {};
   std::string readme = {};  // README.md in place of the base's; "": that one is copied
 };
 
@@ -72,6 +72,7 @@ struct SaveOptions {
 void save_model(const Checkpoint& base, const std::filesystem::path& out,
                 const SaveOptions& options);
 // The same into a folder that exists: every file appears complete or not at all, the weights last.
+// Cancelled, files that were complete stay.
 void save_model_into(const Checkpoint& base, const std::filesystem::path& folder,
                      const SaveOptions& options);
 

@@ -9,24 +9,16 @@
 #include "taskneuron/data/batch_memory.h"
 #include "taskneuron/data/batching.h"
 #include "taskneuron/data/examples.h"
+#include "taskneuron/evaluate/metric.h"
 #include "taskneuron/model/decoder.h"
 
 namespace taskneuron {
-
-enum class Scoring {
-  kRank,      // argmax over labels of Σ log p(label tokens | prompt)
-  kRankNorm,  // the same divided by the label's characters
-  kGenerate,  // greedy text: exact match for classification, ROUGE-L for generation
-  kLoss,      // mean example loss alone
-};
 
 // How generated text ends, beside end-of-sequence and the longest length.
 enum class StopRule {
   kBlankLine,
   kNewline,
 };
-
-const char* scoring_name(Scoring scoring);
 
 struct Prediction {
   std::int64_t index = 0;  // row of the split, from 0
@@ -42,9 +34,7 @@ struct Prediction {
 struct TaskResult {
   std::string task;
   std::string split;
-  // With its variant: "accuracy", "accuracy (rank-norm)", "exact match", "rougeL", "rougeL-stem",
-  // "loss".
-  std::string metric;
+  Metric metric;
   double value = 0;
   double standard_error = 0;
   double loss = 0;  // mean example loss
@@ -53,7 +43,8 @@ struct TaskResult {
   std::vector<Prediction> predictions;
 };
 
-// Called with examples done and tokens run since the last call.
+// Called with examples done and tokens run since the last call, one call at a time, on any thread.
+// May throw to end the work (base/interruption.h, "Cancelling").
 using EvaluationProgress = std::function<void(std::int64_t examples, std::int64_t tokens)>;
 
 struct EvaluationOptions {
@@ -83,24 +74,25 @@ class TaskEvaluation {
                  const EvaluationProgress& progress) const;
 
  private:
+  // What run() is given, and where its predictions go: each member fills its own row.
+  struct Pass;
+  using Members = std::vector<std::int64_t>;
   std::vector<std::int64_t> lengths() const;
-  void run_ranking(const Decoder& decoder, NeuronHook& hook,
-                   const std::vector<std::int64_t>& members, TaskResult& result) const;
-  void run_loss(const Decoder& decoder, NeuronHook& hook, const std::vector<std::int64_t>& members,
-                TaskResult& result) const;
-  void run_generation(const Decoder& decoder, NeuronHook& hook, const BatchLimits& limits,
-                      const std::vector<std::int64_t>& members, TaskResult& result) const;
+  void score_members(const Pass& pass) const;
+  void run_ranking(const Pass& pass, const Members& members) const;
+  void run_loss(const Pass& pass, const Members& members) const;
+  void generate_members(const Pass& pass) const;
+  void run_generation(const Pass& pass, const Members& members) const;
   void encode_rows(const Task& task);
   void encode_prompts(const Task& task);
-  std::string metric_name() const;
 
   const ExampleEncoder& encoder_;
   TaskType type_;
-  std::string task_metric_;
   std::string task_;
   std::string split_;
   std::string folder_;
   Scoring scoring_;
+  const Metric& metric_;
   StopRule stop_;
   std::int64_t max_new_tokens_;
   std::int64_t truncated_ = 0;

@@ -14,6 +14,8 @@ struct GenerationOptions {
   std::int64_t prompt_tokens = 0;  // of prompts that run in one pass, at least one; 0: all
   // Whether to stop after these generated ids (a blank line, say); may be empty.
   std::function<bool(const std::vector<std::int64_t>&)> stop;
+  // Called after each pass with the tokens that it ran; may be empty, may throw (Interrupted).
+  std::function<void(std::int64_t tokens)> progress = {};
 };
 
 // Greedy continuations of prompts, all decoded side by side with keys and values kept; what

@@ -10,6 +10,14 @@
 
 namespace taskneuron {
 
+// One unit of one site.
+struct SiteUnit {
+  Site site = Site::kAct;
+  std::int64_t layer = 0;
+  std::int64_t unit = 0;
+  bool operator==(const SiteUnit&) const = default;
+};
+
 // Which units of a model, per site and layer (format: docs/formats/set.md).
 struct NeuronSet {
   // units[l]: sorted ids of layer l.

@@ -23,7 +23,8 @@ struct ReferenceOptions {
 // What units do on reference texts: ω's mean over all positions, and ω itself at some of them.
 class ReferenceActivations {
  public:
-  // Runs the texts (ids, none empty) through the model. progress: tokens since the last call.
+  // Runs the texts (ids, none empty) through the model. progress: tokens since the last call;
+  // may throw to end the work (base/interruption.h, "Cancelling").
   // Throws Error for no texts, or if an activation is not finite.
   ReferenceActivations(const Decoder& decoder, const std::vector<std::vector<std::int64_t>>& texts,
                        const ReferenceOptions& options,

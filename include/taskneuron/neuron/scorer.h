@@ -32,7 +32,8 @@ struct ScoreOptions {
   std::uint64_t seed = 0;      // random
 };
 
-// Called after each step with its share of the whole (0..1 in sum) and the tokens that it ran.
+// Called after each step with its share of the whole (0..1 in sum) and the tokens that it ran, one
+// call at a time, on any thread. May throw to end the work (base/interruption.h, "Cancelling").
 using ScoreProgress = std::function<void(double share, std::int64_t tokens)>;
 
 // Scores every unit of the wanted sites on these examples (method, "Relevance"):

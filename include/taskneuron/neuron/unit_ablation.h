@@ -6,15 +6,9 @@
 #include <vector>
 
 #include "taskneuron/model/decoder.h"
+#include "taskneuron/neuron/neuron_set.h"
 
 namespace taskneuron {
-
-// One unit of one site.
-struct SiteUnit {
-  Site site = Site::kAct;
-  std::int64_t layer = 0;
-  std::int64_t unit = 0;
-};
 
 // What a batch loses when single units are off: the exact answer that relevance approximates.
 struct LossChanges {
@@ -32,7 +26,8 @@ enum class OffAt {
 
 // One pass per unit over the layers from the unit's on; kEachPositionToo: one more for each
 // position of the longest example. REQUIRES units in ascending order of layers and a batch of one
-// segment per example that uses no cache. after_unit is called after each.
+// segment per example that uses no cache. after_unit is called after each,
+// and may throw to end the work (base/interruption.h, "Cancelling").
 LossChanges unit_loss_changes(const Decoder& decoder, const Batch& batch,
                               const std::vector<SiteUnit>& units,
                               const std::function<void()>& after_unit,

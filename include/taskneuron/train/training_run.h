@@ -43,11 +43,10 @@ struct TrainingRunOptions {
   std::int64_t patience = 0;        // evaluations without a better loss until it stops; 0: off
   const std::vector<TaskEvaluation>* validation = nullptr;
   BatchLimits validation_limits;
-  // Asked between steps and between batches of an evaluation; true ends the run with a checkpoint.
-  std::function<bool()> interrupted;
 };
 
-// What a session has done since it last reported.
+// What a session has done since it last reported: after each step, after each batch of an
+// evaluation and each tensor of the result (steps and tokens are 0 then), and on going on.
 struct TrainingProgress {
   std::int64_t steps = 0;
   std::int64_t tokens = 0;
@@ -82,7 +81,9 @@ class TrainingFolder {
   std::filesystem::path run_json_;
 };
 
-// Throws Interrupted, with a checkpoint written, when options.interrupted says so; NonFiniteError
+// progress may throw Interrupted (base/interruption.h, "Cancelling"): the run ends with a
+// checkpoint and an Interrupted that says how far it came. Called again with `resume`, whether with
+// the same model and trainer or with new ones, it goes on to the same result. Throws NonFiniteError
 // when training diverges, with a checkpoint of weights that are finite; Error, with nothing of the
 // kind written, when the result would hold numbers that are not.
 TrainingRunResult run_training(const Checkpoint& base, TrainableModel& model, Trainer& trainer,
