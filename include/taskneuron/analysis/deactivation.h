@@ -100,8 +100,8 @@ struct DeactivationOptions {
   std::uint64_t seed = 0;  // of the randomisation
   References references;   // as far as the conditions' modes need them
   BatchLimits limits;
-  EvaluationProgress progress;
-  // Called with every evaluation when it is done; may be left out.
+  EvaluationProgress progress;  // as it is told there, may throw
+  // Called with every evaluation when it is done; may be left out, may throw as progress may.
   std::function<void(const EvaluatedRow&, const TaskResult&)> evaluated;
 };
 
