@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
 #include "cli/command.h"
-#include "cli/prediction_json.h"
 #include "cli/provenance.h"
 #include "cli/references.h"
 #include "cli/warnings.h"
+#include "evaluate/result_rows.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/evaluate/variant.h"
@@ -102,21 +102,11 @@ std::string units_changed(const Options& options, const Variant& variant) {
   return variant.name.empty() && !options.sets.empty() ? "none" : variant.name;
 }
 
-OutputJson result_json(const TaskResult& result) {
-  return {{"task", result.task},   {"split", result.split},           {"metric", result.metric},
-          {"value", result.value}, {"stderr", result.standard_error}, {"examples", result.examples},
-          {"loss", result.loss},   {"truncated", result.truncated}};
-}
-
-// Rows {"index", "prediction", "reference", "correct"|"score", "scores"?, "loss"}, and which task
-// and set they are of.
-void write_predictions(AtomicFile& file, const TaskResult& result, const std::string& set) {
-  for (const Prediction& prediction : result.predictions) {
-    OutputJson row = {{"task", result.task}};
-    if (!set.empty()) row["set"] = set;
-    row.update(prediction_json(prediction));
-    file.write(row.dump(-1, ' ', false, OutputJson::error_handler_t::replace) + "\n");
-  }
+// What tells a prediction of this result from others in the file.
+OutputJson prediction_key(const TaskResult& result, const std::string& set) {
+  OutputJson key = {{"task", result.task}};
+  if (!set.empty()) key["set"] = set;
+  return key;
 }
 
 // What is evaluated, and where rows of results go.
@@ -175,11 +165,14 @@ OutputJson run_task(const Run& run, const std::string& folder, AtomicFile* predi
     const TaskResult result = evaluation.run(
         *variant.decoder, *variant.hook, limits,
         [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); });
-    OutputJson entry = result_json(result);
+    OutputJson entry = result_row(result);
+    entry["truncated"] = result.truncated;
     loss_of(result).add_to(entry);
     name_set(entry, options, variant);
     results.push_back(entry);
-    if (predictions != nullptr) write_predictions(*predictions, result, variant.name);
+    if (predictions != nullptr) {
+      write_predictions(*predictions, prediction_key(result, variant.name), result);
+    }
     table.add({result.task, result.split, result.metric, fmt::format("{:.4f}", result.value),
                fmt::format("{:.4f}", result.standard_error), loss_of(result).text(),
                std::to_string(result.examples), units_changed(options, variant)});

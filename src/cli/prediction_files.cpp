@@ -7,32 +7,13 @@
 #include <set>
 
 #include "base/json.h"
+#include "evaluate/result_rows.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/statistics.h"
 
 namespace taskneuron::cli {
 
 namespace {
-
-Prediction read_prediction(const JsonView& row) {
-  Prediction prediction;
-  prediction.index = row.at("index").integer();
-  prediction.loss = row.at("loss").number();
-  if (const auto correct = row.find("correct")) {
-    prediction.score = correct->boolean() ? 1 : 0;
-    for (const JsonView& score : row.at("scores").array()) {
-      prediction.scores.push_back(score.number());
-    }
-    prediction.gold = row.at("label").integer();
-    const auto labels = static_cast<std::int64_t>(prediction.scores.size());
-    if (prediction.gold < 0 || prediction.gold >= labels) {
-      row.fail(fmt::format("label {} is none of {}", prediction.gold, labels));
-    }
-  } else {
-    prediction.score = row.at("score").number();
-  }
-  return prediction;
-}
 
 void finish(TaskResult& result) {
   std::vector<double> scores, losses;
@@ -61,7 +42,7 @@ std::vector<PredictedTask> read_predictions(const std::string& path) {
     const std::string task = row.at("task").string();
     if (results.count(task) == 0) order.push_back(task);
     TaskResult& result = results[task];
-    result.predictions.push_back(read_prediction(row));
+    result.predictions.push_back(read_prediction_row(row));
     const Prediction& last = result.predictions.back();
     if (last.scores.empty() != result.predictions.front().scores.empty()) {
       row.fail(fmt::format("{} has rows that rank labels and rows that don't", task));
