@@ -5,6 +5,7 @@
 #include <map>
 
 #include "analysis/contrasts.h"
+#include "base/check.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/statistics.h"
 
@@ -114,11 +115,12 @@ SetTest test_sets(const std::vector<SetTestTask>& tasks, std::uint64_t seed) {
 CrossMatrix training_matrix(const std::vector<std::vector<Measurement>>& models,
                             const std::vector<Measurement>& original,
                             const std::vector<std::string>& types, std::uint64_t seed) {
-  TN_CHECK(models.size() > 1 && original.size() == models.size());
+  TN_CHECK_GT(models.size(), 1);
+  TN_CHECK_EQ(original.size(), models.size());
   CrossMatrix matrix;
   std::vector<std::vector<double>> fall;
   for (const auto& model : models) {
-    TN_CHECK(model.size() == original.size());
+    TN_CHECK_EQ(model.size(), original.size());
     std::vector<double> value, loss, fallen;
     for (std::size_t j = 0; j < model.size(); ++j) {
       value.push_back(model[j].value - original[j].value);

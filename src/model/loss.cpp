@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/torch_compat.h"
 #include "model/kernels/dispatch.h"
 #include "model/matrix_product.h"
 #include "model/operations.h"
-#include "taskneuron/base/error.h"
 
 namespace taskneuron {
 
@@ -53,7 +53,7 @@ TargetTable make_table(const Batch& batch, at::Device device, at::ScalarType wid
   std::vector<double> weights;
   for (const std::int64_t i : table.order) {
     const Target& target = batch.targets[static_cast<std::size_t>(i)];
-    TN_CHECK(row_of(i) >= 0);
+    TN_CHECK_GE(row_of(i), 0);
     table.feature_rows.push_back(row_of(i));
     tokens.push_back(target.token);
     weights.push_back(target.weight);

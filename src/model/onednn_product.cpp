@@ -3,6 +3,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "base/check.h"
 #include "base/torch_compat.h"
 #include "model/matrix_product.h"
 #include "model/onednn_compat.h"
@@ -174,7 +175,7 @@ void onednn_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor
 void onednn_add_transposed_product(const at::Tensor& out, const at::Tensor& a,
                                    const at::Tensor& b) {
   TN_CHECK(a.is_contiguous() && b.is_contiguous() && out.is_contiguous());
-  TN_CHECK(out.scalar_type() == at::kFloat);
+  TN_CHECK_EQ(out.scalar_type(), at::kFloat);
   const at::Tensor left_matrix = a.t();
   const Key key{a.size(1), a.size(0), b.size(1), b.stride(0), type_of(a), false, true, 0, true};
   const memory::desc left = describe(left_matrix), right = describe(b), result = describe(out);
