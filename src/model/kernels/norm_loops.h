@@ -10,6 +10,31 @@
 namespace taskneuron::kernels {
 namespace {
 
+template <typename T>
+Accumulator<T> mean_of(const T* row, std::int64_t width) {
+  using A = Accumulator<T>;
+  Lanes<A> sums{};
+  for_lanes<A>(width, [&](auto lanes, std::int64_t i, std::int64_t part) {
+    sums += lanes.get(row + i, part);
+  });
+  return sum_of<A>(sums) / static_cast<A>(width);
+}
+
+// The variance from the deviations: cancellation-free, and the row is in the cache.
+template <typename T>
+Accumulator<T> variance_about(Accumulator<T> mean, const T* row, std::int64_t width) {
+  using A = Accumulator<T>;
+  Lanes<A> squares{};
+  for_lanes<A>(width, [&](auto lanes, std::int64_t i, std::int64_t part) {
+    Lanes<A> deviation = lanes.get(row + i, part) - mean;
+    if (part < kLanes<A>) {
+      for (std::int64_t l = part; l < kLanes<A>; ++l) deviation[l] = 0;
+    }
+    squares += deviation * deviation;
+  });
+  return sum_of<A>(squares) / static_cast<A>(width);
+}
+
 // Rows x, y [width]; weight w and bias b [width]; ε as given:
 //   s = x + addend
 //   μ = Σ s / width                      (0 for rms)
@@ -20,11 +45,9 @@ template <typename T>
 void norm(const Norm<T>& n, std::int64_t begin, std::int64_t end) {
   using A = Accumulator<T>;
   using V = Lanes<A>;
-  const A count = static_cast<A>(n.width);
   for (std::int64_t row = begin; row < end; ++row) {
     const T* x = n.x + row * n.width;
     const T* source = x;
-    V sums{}, squares{};
     if (n.addend != nullptr) {
       const T* addend = n.addend + row * n.width;
       T* sum = n.sum + row * n.width;
@@ -34,22 +57,9 @@ void norm(const Norm<T>& n, std::int64_t begin, std::int64_t end) {
       source = sum;
     }
     A mean = 0;
-    if (!n.rms) {
-      for_lanes<A>(n.width, [&](auto lanes, std::int64_t i, std::int64_t part) {
-        sums += lanes.get(source + i, part);
-      });
-      mean = sum_of<A>(sums) / count;
-      n.mean[row] = mean;
-    }
-    // The variance from the deviations: cancellation-free, and the row is in the cache.
-    for_lanes<A>(n.width, [&](auto lanes, std::int64_t i, std::int64_t part) {
-      V deviation = lanes.get(source + i, part) - mean;
-      if (part < kLanes<A>) {
-        for (std::int64_t l = part; l < kLanes<A>; ++l) deviation[l] = 0;
-      }
-      squares += deviation * deviation;
-    });
-    const A inverse = 1 / std::sqrt(sum_of<A>(squares) / count + static_cast<A>(n.epsilon));
+    if (!n.rms) n.mean[row] = mean = mean_of(source, n.width);
+    const A inverse =
+        1 / std::sqrt(variance_about<T>(mean, source, n.width) + static_cast<A>(n.epsilon));
     n.inverse[row] = inverse;
     T* out = n.normalized + row * n.width;
     for_lanes<A>(n.width, [&](auto lanes, std::int64_t i, std::int64_t part) {
