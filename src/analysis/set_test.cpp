@@ -5,6 +5,7 @@
 #include <map>
 
 #include "analysis/contrasts.h"
+#include "base/check.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/statistics.h"
 
@@ -113,11 +114,12 @@ SetTest test_sets(const std::vector<SetTestTask>& tasks, std::uint64_t seed) {
 
 CrossMatrix training_matrix(const std::vector<std::vector<Measurement>>& models,
                             const std::vector<MatrixTask>& tasks, std::uint64_t seed) {
-  TN_CHECK(models.size() > 1 && tasks.size() == models.size());
+  TN_CHECK_GT(models.size(), 1);
+  TN_CHECK_EQ(tasks.size(), models.size());
   CrossMatrix matrix;
   std::vector<std::vector<double>> gained, fallen;
   for (const auto& model : models) {
-    TN_CHECK(model.size() == tasks.size());
+    TN_CHECK_EQ(model.size(), tasks.size());
     std::vector<double> value, loss, gain, fall;
     for (std::size_t j = 0; j < model.size(); ++j) {
       value.push_back(model[j].value - tasks[j].original.value);

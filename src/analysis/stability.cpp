@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "analysis/fidelity_parts.h"
+#include "base/check.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/statistics.h"
 #include "taskneuron/neuron/comparison.h"
@@ -159,7 +160,7 @@ void suggest_stop(Stability& stability, double stable) {
 Stability stability_of(const std::vector<Scores>& shards, const FidelityOptions& options,
                        const std::function<void()>& after_order) {
   const std::size_t count = shards.size();
-  TN_CHECK(count >= 2);
+  TN_CHECK_GE(count, 2);
   Stability stability;
   for (const Scores& shard : shards) stability.examples += shard.examples;
   stability.curve.resize(count);

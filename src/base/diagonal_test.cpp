@@ -6,8 +6,8 @@
 #include <map>
 #include <numeric>
 
+#include "base/check.h"
 #include "base/variance.h"
-#include "taskneuron/base/error.h"
 #include "taskneuron/base/random.h"
 #include "taskneuron/base/statistics.h"
 
@@ -77,8 +77,9 @@ void shuffle_within(const std::vector<std::size_t>& places, std::vector<std::siz
 DiagonalTest diagonal_test(const std::vector<std::vector<double>>& matrix,
                            const std::vector<std::string>& types, std::uint64_t seed,
                            std::int64_t draws) {
-  TN_CHECK(matrix.size() >= 2 && types.size() == matrix.size());
-  for (const auto& row : matrix) TN_CHECK(row.size() == matrix.size());
+  TN_CHECK_GE(matrix.size(), 2);
+  TN_CHECK_EQ(types.size(), matrix.size());
+  for (const auto& row : matrix) TN_CHECK_EQ(row.size(), matrix.size());
   const auto standardised = standardised_columns(matrix);
   double total = 0;
   for (const auto& row : standardised) total += std::accumulate(row.begin(), row.end(), 0.0);

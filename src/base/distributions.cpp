@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "taskneuron/base/error.h"
+#include "base/check.h"
 
 namespace taskneuron {
 
@@ -45,7 +45,7 @@ double normal_cdf(double z) { return 0.5 * std::erfc(-z / std::sqrt(2.0)); }
 }  // namespace
 
 double student_t_two_sided(double t, double df) {
-  TN_CHECK(df > 0);
+  TN_CHECK_GT(df, 0);
   if (std::isinf(t)) return 0;
   const double square = t * t;
   return incomplete_beta(df / 2, 0.5, df / (df + square), square / (df + square));
@@ -57,7 +57,8 @@ double student_t_cdf(double t, double df) {
 }
 
 double student_t_quantile(double p, double df) {
-  TN_CHECK(p > 0 && p < 1);
+  TN_CHECK_GT(p, 0);
+  TN_CHECK_LT(p, 1);
   if (p == 0.5) return 0;
   const double tails = 2 * std::min(p, 1 - p);
   double low = 0, high = 1;
@@ -71,7 +72,7 @@ double student_t_quantile(double p, double df) {
 }
 
 double t_test_power(double effect, double df, double alpha) {
-  TN_CHECK(df >= 1);
+  TN_CHECK_GE(df, 1);
   const double critical = student_t_quantile(1 - alpha / 2, df);
   // Over s = estimated / true standard error, whose density is ∝ s^(df−1) exp(−df s²/2); given s,
   // the test rejects where a normal number around `effect` lies beyond ±critical·s. Simpson's rule.
@@ -93,7 +94,9 @@ double t_test_power(double effect, double df, double alpha) {
 }
 
 double detectable_effect(double df, double alpha, double power) {
-  TN_CHECK(alpha > 0 && alpha < power && power < 1);
+  TN_CHECK_GT(alpha, 0);
+  TN_CHECK_LT(alpha, power);
+  TN_CHECK_LT(power, 1);
   double low = 0, high = 1;
   while (t_test_power(high, df, alpha) < power) high *= 2;
   while (high - low > 1e-7 * high) {

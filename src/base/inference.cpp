@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/check.h"
 #include "base/variance.h"
 #include "taskneuron/base/distributions.h"
 #include "taskneuron/base/error.h"
@@ -94,7 +95,7 @@ Contrast own_minus_random(const std::vector<SetScores>& tasks, std::uint64_t see
   std::vector<SetMeans> means;
   for (const SetScores& task : tasks) {
     TN_CHECK(!task.own.empty() && !task.random.empty());
-    for (const auto& scores : task.random) TN_CHECK(scores.size() == task.own.size());
+    for (const auto& scores : task.random) TN_CHECK_EQ(scores.size(), task.own.size());
     means.push_back({mean(task.own), set_means(task)});
     contrast.difference +=
         (means.back().own - mean(means.back().random)) / static_cast<double>(tasks.size());
@@ -137,7 +138,7 @@ std::vector<double> mean_over_seeds(const std::vector<std::vector<double>>& scor
   const auto seeds = static_cast<double>(scores.size());
   std::vector<double> means(scores.front().size(), 0);
   for (const auto& examples : scores) {
-    TN_CHECK(examples.size() == means.size());
+    TN_CHECK_EQ(examples.size(), means.size());
     for (std::size_t i = 0; i < means.size(); ++i) means[i] += examples[i] / seeds;
   }
   return means;
@@ -150,7 +151,7 @@ SetScores over_seeds(const std::vector<std::vector<double>>& own,
   SetScores scores;
   scores.own = mean_over_seeds(own);
   for (const auto& by_seed : random) {
-    TN_CHECK(by_seed.size() == own.size());
+    TN_CHECK_EQ(by_seed.size(), own.size());
     scores.random.push_back(mean_over_seeds(by_seed));
   }
   const auto variance_of = [](const std::vector<std::vector<double>>& by_seed) {

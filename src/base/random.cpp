@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "taskneuron/base/error.h"
+#include "base/check.h"
 
 namespace taskneuron {
 
@@ -23,7 +23,7 @@ std::uint64_t Random::next() {
 }
 
 std::uint64_t Random::below(std::uint64_t bound) {
-  TN_CHECK(bound > 0);
+  TN_CHECK_GT(bound, 0);
   const std::uint64_t excess = (0 - bound) % bound;  // 2^64 mod bound
   std::uint64_t value = next();
   while (value < excess) value = next();
@@ -33,7 +33,8 @@ std::uint64_t Random::below(std::uint64_t bound) {
 double Random::uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
 
 std::vector<std::int64_t> Random::sample(std::int64_t population, std::int64_t count) {
-  TN_CHECK(count >= 0 && count <= population);
+  TN_CHECK_GE(count, 0);
+  TN_CHECK_LE(count, population);
   std::vector<std::int64_t> values(static_cast<std::size_t>(population));
   std::iota(values.begin(), values.end(), 0);
   for (std::int64_t i = 0; i < count; ++i) {

@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "taskneuron/base/error.h"
+#include "base/check.h"
 
 namespace taskneuron {
 
@@ -28,7 +28,7 @@ double standard_error(const std::vector<double>& values) {
 }
 
 double pearson(const std::vector<double>& x, const std::vector<double>& y) {
-  TN_CHECK(x.size() == y.size());
+  TN_CHECK_EQ(x.size(), y.size());
   const double mean_x = mean(x), mean_y = mean(y);
   double xy = 0, xx = 0, yy = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {

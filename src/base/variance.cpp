@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/check.h"
 #include "taskneuron/base/distributions.h"
-#include "taskneuron/base/error.h"
 
 namespace taskneuron {
 
@@ -13,7 +13,7 @@ Variance sum_variance(const std::vector<Variance>& parts) {
   double uncertainty = 0;
   for (const Variance& part : parts) {
     if (!(part.value > 0)) continue;
-    TN_CHECK(part.df > 0);
+    TN_CHECK_GT(part.df, 0);
     sum.value += part.value;
     uncertainty += part.value * part.value / part.df;
   }
@@ -31,7 +31,8 @@ Variance mean_variance(const std::vector<Variance>& parts) {
 // Analysis of variance of D[k][e] = own[e] − random[k][e], two ways without replication.
 Variance crossed_variance(const SetScores& task) {
   const std::size_t sets = task.random.size(), examples = task.own.size();
-  TN_CHECK(sets > 1 && examples > 1);
+  TN_CHECK_GT(sets, 1);
+  TN_CHECK_GT(examples, 1);
   const auto m = static_cast<double>(sets), n = static_cast<double>(examples);
   std::vector<double> by_set(sets, 0), by_example(examples, 0);
   double center = 0, largest = 0;

@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "base/check.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/sha256.h"
@@ -84,7 +85,7 @@ Checkpoint Checkpoint::with_replaced(std::map<std::string, at::Tensor> tensors) 
   Sha256 hash;
   hash.update(hash_);
   for (auto& [name, tensor] : tensors) {
-    TN_CHECK(tensor.sizes() == this->tensor(name).sizes());
+    TN_CHECK_EQ(tensor.sizes(), this->tensor(name).sizes());
     const at::Tensor bytes = tensor.contiguous();
     hash.update(name);
     hash.update(bytes.data_ptr(), bytes.nbytes());

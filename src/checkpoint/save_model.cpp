@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/check.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/torch_compat.h"
@@ -48,7 +49,7 @@ TensorSource source_of(const Checkpoint& base, const std::string& name,
   const at::Tensor stored = base.tensor(name);
   const auto found = options.replaced.find(name);
   const at::Tensor source = found == options.replaced.end() ? stored : found->second;
-  TN_CHECK(source.sizes() == stored.sizes());
+  TN_CHECK_EQ(source.sizes(), stored.sizes());
   const bool converts = options.dtype && source.is_floating_point();
   const at::ScalarType dtype = converts ? *options.dtype : source.scalar_type();
   const bool changes = converts || found != options.replaced.end();

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/provenance.h"
+#include "evaluate/result_rows.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron::cli {
@@ -25,11 +26,8 @@ void name_set(OutputJson& entry, const Options& options, const std::string& set)
 }
 
 OutputJson task_json(const EvaluatedTask& task, const Options& options) {
-  const TaskResult& result = task.result;
-  OutputJson json = {
-      {"task", result.task},   {"split", result.split},           {"metric", result.metric.name},
-      {"value", result.value}, {"stderr", result.standard_error}, {"examples", result.examples},
-      {"loss", result.loss},   {"truncated", result.truncated}};
+  OutputJson json = result_row(task.result);
+  json["truncated"] = task.result.truncated;
   add_loss(json, task.loss);
   name_set(json, options, task.set);
   return json;

@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "taskneuron/base/error.h"
+#include "base/check.h"
 #include "taskneuron/base/statistics.h"
 
 namespace taskneuron {
@@ -13,8 +13,8 @@ namespace taskneuron {
 namespace {
 
 double label_loss(const Prediction& prediction) {
-  TN_CHECK(prediction.gold >= 0 &&
-           prediction.gold < static_cast<std::int64_t>(prediction.scores.size()));
+  TN_CHECK_GE(prediction.gold, 0);
+  TN_CHECK_LT(prediction.gold, prediction.scores.size());
   const double highest = *std::max_element(prediction.scores.begin(), prediction.scores.end());
   double sum = 0;
   for (const double score : prediction.scores) sum += std::exp(score - highest);

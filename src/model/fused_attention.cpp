@@ -1,10 +1,12 @@
 #include "model/fused_attention.h"
 
+#include <algorithm>
+
 #include "base/torch_compat.h"
+#include "model/attention_call.h"
 #include "model/held.h"
 #include "model/kernels/dispatch.h"
 #include "model/matrix_product.h"
-#include "taskneuron/base/error.h"
 
 namespace taskneuron {
 
@@ -37,249 +39,151 @@ QueryRows query_rows(const Segment& segment, const SegmentPlan& plan, bool logit
 
 namespace {
 
-// One call of fused_attention, as both directions need it.
-struct Call {
-  const ModelConfig* config;
-  HeadViews views;
-  BatchPlanPtr plan;
-  bool logit_rows_only;
-  bool rotates;
-  tensor_list projections;
-  tensor_list cached_keys, cached_values;  // by segment; undefined where there are none
-
-  bool fused() const { return projections.size() == 1; }
-  std::int64_t query_count() const {
-    return logit_rows_only ? plan->logit_rows.size(0) : plan->ids.size(0);
-  }
-  // Whether segments see keys of other segments, so that gradients of keys meet.
-  bool segments_meet() const {
-    for (const Segment& segment : plan->batch->segments) {
-      if (segment.prefix >= 0) return true;
-    }
-    return false;
-  }
+// What one thread does at a time: a key head over segments [first, last).
+struct HeadTask {
+  std::int64_t key_head;
+  std::size_t first, last;
 };
 
-// One segment of a call in the loops' terms. Borrows `runs`.
-template <typename T>
-kernels::Attention<T> arguments_of(const Call& call, std::size_t s,
-                                   std::vector<kernels::KeyRun<T>>& runs) {
-  const Segment& segment = call.plan->batch->segments[s];
-  const SegmentPlan& plan = call.plan->segments[s];
-  const ModelConfig& config = *call.config;
-  const QueryRows rows = query_rows(segment, plan, call.logit_rows_only);
-  const std::int64_t pairs = call.rotates ? call.plan->cosine.size(-1) : 0;
-  const T* cosine = call.rotates ? kernels::data<T>(call.plan->cosine) : nullptr;
-  const T* sine = call.rotates ? kernels::data<T>(call.plan->sine) : nullptr;
-  runs.clear();
-  if (call.cached_keys[s].defined()) {
-    kernels::KeyRun<T> run;
-    run.keys = kernels::data<T>(call.cached_keys[s]);
-    run.values = kernels::data<T>(call.cached_values[s]);
-    run.rows = call.cached_keys[s].size(0);
-    run.key_row = call.cached_keys[s].stride(0);
-    run.key_head = call.cached_keys[s].stride(1);
-    run.value_row = call.cached_values[s].stride(0);
-    run.value_head = call.cached_values[s].stride(1);
-    runs.push_back(run);
-  }
-  // A segment that joins its cached sequence is in the cache already.
-  for (const KeyRange& range : segment.append_to_cache ? std::vector<KeyRange>{} : plan.keys) {
-    const HeadView &keys = call.views.keys, &values = call.views.values;
-    kernels::KeyRun<T> run;
-    run.keys =
-        kernels::data<T>(call.projections[keys.projection]) + keys.offset + range.begin * keys.row;
-    run.values = kernels::data<T>(call.projections[values.projection]) + values.offset +
-                 range.begin * values.row;
-    run.rows = range.end - range.begin;
-    run.key_row = keys.row;
-    run.key_head = keys.head;
-    run.value_row = values.row;
-    run.value_head = values.head;
-    if (call.rotates) {
-      run.cosine = cosine + range.begin * pairs;
-      run.sine = sine + range.begin * pairs;
-    }
-    run.accumulator_row = range.begin;
-    runs.push_back(run);
-  }
-  kernels::Attention<T> a;
-  a.head_dim = config.head_dim;
-  a.pairs = pairs;
-  a.group = config.heads / config.kv_heads;
-  a.scale = config.attention_scale;
-  a.queries = rows.count;
-  a.visible = plan.past + rows.first_in_segment + 1;
-  const HeadView& queries = call.views.queries;
-  const std::int64_t in_segment = segment.begin + rows.first_in_segment;
-  a.q = kernels::data<T>(call.projections[queries.projection]) + queries.offset +
-        (call.fused() ? in_segment : rows.begin) * queries.row;
-  a.q_row = queries.row;
-  a.q_head = queries.head;
-  if (call.rotates) {
-    a.cosine = cosine + in_segment * pairs;
-    a.sine = sine + in_segment * pairs;
-  }
-  a.runs = runs.data();
-  a.run_count = static_cast<std::int64_t>(runs.size());
-  if (plan.score_bias.defined()) {
-    const at::Tensor& bias = plan.score_bias;
-    a.bias_row = bias.size(-1);
-    a.bias_head = bias.dim() == 3 ? bias.stride(0) : 0;
-    a.bias = bias.data_ptr<float>() + rows.first_in_segment * a.bias_row;
-  }
-  return a;
-}
+enum class Segments { kApart, kTogether };
 
-std::int64_t key_count(const Call& call, std::size_t s) {
-  std::int64_t count = call.cached_keys[s].defined() ? call.cached_keys[s].size(0) : 0;
-  for (const KeyRange& range : call.plan->segments[s].keys) count += range.end - range.begin;
-  return count;
-}
-
-std::int64_t most_keys(const Call& call) {
-  std::int64_t most = 0;
-  for (std::size_t s = 0; s < call.plan->segments.size(); ++s) {
-    most = std::max(most, key_count(call, s));
-  }
-  return most;
-}
-
-// output [query rows, heads·head_dim], log_sums [heads, query rows]. Tasks go segment by segment
-// within a head: segments get longer within a batch, heads do not, so threads get equal shares.
-template <typename T>
-void run_forward(const Call& call, const at::Tensor& output, const at::Tensor& log_sums) {
+// Calls body(task, scratch, sums) in threads; sums: room for sum_count accumulators. Tasks go
+// segment by segment within a head: segments get longer within a batch, heads do not, so threads
+// get equal shares.
+template <typename T, typename Body>
+void for_each_task(const AttentionCall& call, Segments segments, std::int64_t sum_count,
+                   const Body& body) {
   using A = kernels::Accumulator<T>;
-  const ModelConfig& config = *call.config;
-  const auto segments = static_cast<std::int64_t>(call.plan->segments.size());
-  const std::int64_t scratch_size = kernels::attention_scratch(most_keys(call), config.head_dim);
-  at::parallel_for(0, segments * config.kv_heads, 1, [&](std::int64_t begin, std::int64_t end) {
-    const std::unique_ptr<A[]> scratch(new A[static_cast<std::size_t>(scratch_size)]);
-    std::vector<kernels::KeyRun<T>> runs;
-    for (std::int64_t task = begin; task < end; ++task) {
-      const auto s = static_cast<std::size_t>(task % segments);
-      const QueryRows rows =
-          query_rows(call.plan->batch->segments[s], call.plan->segments[s], call.logit_rows_only);
-      if (rows.count == 0) continue;
-      kernels::Attention<T> a = arguments_of(call, s, runs);
-      a.key_head = task / segments;
-      a.scratch = scratch.get();
-      a.output_row = config.heads * config.head_dim;
-      a.output_head = config.head_dim;
-      a.output = kernels::data<T>(output) + rows.begin * a.output_row;
-      if (log_sums.defined()) {
-        a.log_sum_head = log_sums.size(1);
-        a.log_sum = kernels::data<A>(log_sums) + rows.begin;
-      }
-      kernels::table<T>().attention(a);
+  const std::int64_t kv_heads = call.config->kv_heads;
+  const auto count = static_cast<std::int64_t>(call.segments());
+  const std::int64_t scratch_size =
+      kernels::attention_scratch(call.most_keys(), call.config->head_dim);
+  const bool together = segments == Segments::kTogether;
+  at::parallel_for(0, together ? kv_heads : count * kv_heads, 1, [&](auto begin, auto end) {
+    const std::unique_ptr<A[]> space(new A[static_cast<std::size_t>(scratch_size + sum_count)]);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const auto s = static_cast<std::size_t>(i % count);
+      const HeadTask task =
+          together ? HeadTask{i, 0, call.segments()} : HeadTask{i / count, s, s + 1};
+      body(task, space.get(), space.get() + scratch_size);
     }
   });
 }
 
-// Gradients of one segment's and one key head's task, or of all segments of a key head where
-// segments share keys: then their sums must meet in one thread.
+// output [query rows, heads·head_dim], log_sums [heads, query rows].
 template <typename T>
-void run_backward(const Call& call, const at::Tensor& doutput, const at::Tensor& log_sums,
-                  const tensor_list& gradients) {
+void run_forward(const AttentionCall& call, const at::Tensor& output, const at::Tensor& log_sums) {
   using A = kernels::Accumulator<T>;
-  const ModelConfig& config = *call.config;
-  const std::int64_t kv_heads = config.kv_heads, width = kernels::padded(config.head_dim);
-  const auto segments = static_cast<std::int64_t>(call.plan->segments.size());
-  const bool together = call.segments_meet();
-  std::int64_t longest = 0;
-  for (const Segment& segment : call.plan->batch->segments) {
-    longest = std::max(longest, segment.tokens());
-  }
-  const std::int64_t sums = (together ? call.plan->ids.size(0) : longest) * width;
-  const std::int64_t scratch_size = kernels::attention_scratch(most_keys(call), config.head_dim);
-  const HeadView &queries = call.views.queries, &keys = call.views.keys,
-                 &values = call.views.values;
-
-  const auto add_segment = [&](std::size_t s, std::int64_t head, std::int64_t first_row, A* scratch,
-                               A* dkeys, A* dvalues, std::vector<kernels::KeyRun<T>>& runs) {
-    const Segment& segment = call.plan->batch->segments[s];
-    const QueryRows rows = query_rows(segment, call.plan->segments[s], call.logit_rows_only);
+  for_each_task<T>(call, Segments::kApart, 0, [&](const HeadTask& task, A* scratch, A*) {
+    const QueryRows rows = call.rows(task.first);
     if (rows.count == 0) return;
-    kernels::Attention<T> a = arguments_of(call, s, runs);
-    for (kernels::KeyRun<T>& run : runs) {
-      if (run.accumulator_row >= 0) run.accumulator_row -= first_row;
-    }
-    a.key_head = head;
+    SegmentArguments<T> arguments(call, task.first);
+    kernels::Attention<T>& a = arguments.attention;
+    a.key_head = task.key_head;
     a.scratch = scratch;
-    a.output_row = config.heads * config.head_dim;
-    a.output_head = config.head_dim;
-    a.doutput = kernels::data<T>(doutput) + rows.begin * a.output_row;
-    a.log_sum_head = log_sums.size(1);
-    a.log_sum = kernels::data<A>(log_sums) + rows.begin;
-    const std::int64_t query_row =
-        call.fused() ? segment.begin + rows.first_in_segment : rows.begin;
-    a.dq =
-        kernels::data<T>(gradients[queries.projection]) + queries.offset + query_row * queries.row;
-    a.dkeys = dkeys;
-    a.dvalues = dvalues;
-    kernels::table<T>().attention_backward(a);
-  };
-  const auto write_keys = [&](std::int64_t head, std::int64_t first, std::int64_t count,
-                              const A* dkeys, const A* dvalues) {
-    kernels::KeyGradients<T> g;
-    g.head_dim = config.head_dim;
-    g.rows = count;
-    g.dkeys_sum = dkeys;
-    g.dvalues_sum = dvalues;
-    if (call.rotates) {
-      g.pairs = call.plan->cosine.size(-1);
-      g.cosine = kernels::data<T>(call.plan->cosine) + first * g.pairs;
-      g.sine = kernels::data<T>(call.plan->sine) + first * g.pairs;
+    a.output = kernels::data<T>(output) + rows.begin * a.output_row;
+    if (log_sums.defined()) {
+      a.log_sum_head = log_sums.size(1);
+      a.log_sum = kernels::data<A>(log_sums) + rows.begin;
     }
+    kernels::table<T>().attention(a);
+  });
+}
+
+// The backward pass of a call: doutput as output, log_sums as run_forward left them, gradients as
+// the call's projections.
+template <typename T>
+class Backward {
+  using A = kernels::Accumulator<T>;
+
+ public:
+  Backward(const AttentionCall& call, at::Tensor doutput, at::Tensor log_sums,
+           const tensor_list& gradients)
+      : call_(call),
+        doutput_(std::move(doutput)),
+        log_sums_(std::move(log_sums)),
+        gradients_(gradients) {}
+
+  // One segment and one key head at a time, or all segments of a key head where segments share
+  // keys: then their sums must meet in one thread.
+  void run() const {
+    const bool together = call_.segments_meet();
+    const std::int64_t rows = together ? call_.plan->ids.size(0) : call_.longest();
+    const std::int64_t count = rows * kernels::padded(call_.config->head_dim);
+    for_each_task<T>(call_, together ? Segments::kTogether : Segments::kApart, 2 * count,
+                     [&](const HeadTask& task, A* scratch, A* sums) {
+                       std::fill(sums, sums + 2 * count, A(0));
+                       const KeySums keys{sums, sums + count};
+                       for (std::size_t s = task.first; s < task.last; ++s) {
+                         add_segment(task, s, keys, scratch);
+                       }
+                       write_keys(task, keys);
+                     });
+  }
+
+ private:
+  // What a task's queries add to its keys and values, rows from its first segment's on.
+  struct KeySums {
+    A *dkeys, *dvalues;
+  };
+
+  T* gradient_of(const HeadView& view, std::int64_t row) const {
+    return kernels::data<T>(gradients_[view.projection]) + view.offset + row * view.row;
+  }
+
+  void add_segment(const HeadTask& task, std::size_t s, const KeySums& sums, A* scratch) const {
+    const QueryRows rows = call_.rows(s);
+    if (rows.count == 0) return;
+    SegmentArguments<T> arguments(call_, s);
+    for (kernels::KeyRun<T>& run : arguments.runs) {
+      if (run.accumulator_row >= 0) run.accumulator_row -= call_.segment(task.first).begin;
+    }
+    kernels::Attention<T>& a = arguments.attention;
+    a.key_head = task.key_head;
+    a.scratch = scratch;
+    a.doutput = kernels::data<T>(doutput_) + rows.begin * a.output_row;
+    a.log_sum_head = log_sums_.size(1);
+    a.log_sum = kernels::data<A>(log_sums_) + rows.begin;
+    a.dq = gradient_of(call_.views.queries, call_.query_row(s));
+    a.dkeys = sums.dkeys;
+    a.dvalues = sums.dvalues;
+    kernels::table<T>().attention_backward(a);
+  }
+
+  void write_keys(const HeadTask& task, const KeySums& sums) const {
+    const HeadView &keys = call_.views.keys, &values = call_.views.values;
+    const std::int64_t first = call_.segment(task.first).begin;
+    kernels::KeyGradients<T> g;
+    g.head_dim = call_.config->head_dim;
+    g.rows = call_.segment(task.last - 1).end - first;
+    g.dkeys_sum = sums.dkeys;
+    g.dvalues_sum = sums.dvalues;
+    g.rotation = rotation_of<T>(call_, first);
     g.key_row = keys.row;
     g.value_row = values.row;
-    g.dkeys = kernels::data<T>(gradients[keys.projection]) + keys.offset + first * keys.row +
-              head * keys.head;
-    g.dvalues = kernels::data<T>(gradients[values.projection]) + values.offset +
-                first * values.row + head * values.head;
+    g.dkeys = gradient_of(keys, first) + task.key_head * keys.head;
+    g.dvalues = gradient_of(values, first) + task.key_head * values.head;
     kernels::table<T>().key_gradients(g);
-  };
+  }
 
-  const std::int64_t tasks = together ? kv_heads : segments * kv_heads;
-  at::parallel_for(0, tasks, 1, [&](std::int64_t begin, std::int64_t end) {
-    const std::unique_ptr<A[]> space(new A[static_cast<std::size_t>(scratch_size + 2 * sums)]);
-    A* dkeys = space.get() + scratch_size;
-    A* dvalues = dkeys + sums;
-    std::vector<kernels::KeyRun<T>> runs;
-    for (std::int64_t task = begin; task < end; ++task) {
-      std::fill(dkeys, dkeys + 2 * sums, A(0));
-      if (together) {
-        for (std::int64_t s = 0; s < segments; ++s) {
-          add_segment(static_cast<std::size_t>(s), task, 0, space.get(), dkeys, dvalues, runs);
-        }
-        write_keys(task, 0, call.plan->ids.size(0), dkeys, dvalues);
-      } else {
-        const auto s = static_cast<std::size_t>(task % segments);
-        const Segment& segment = call.plan->batch->segments[s];
-        add_segment(s, task / segments, segment.begin, space.get(), dkeys, dvalues, runs);
-        write_keys(task / segments, segment.begin, segment.tokens(), dkeys, dvalues);
-      }
-    }
-  });
-}
+  const AttentionCall& call_;
+  at::Tensor doutput_, log_sums_;
+  const tensor_list& gradients_;
+};
 
-struct FusedAttention : Function<FusedAttention> {
+class FusedAttention : public Function<FusedAttention> {
+ public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& first,
                             const OptionalTensor& second, const OptionalTensor& third,
                             const AttentionInput* input, const BatchPlanPtr& plan, bool rotated) {
-    Call call;
+    AttentionCall call;
     call.config = input->config;
-    call.views = head_views(*input->config);
-    if (second.has_value()) {
-      ModelConfig apart = *input->config;
-      apart.qkv = QkvLayout::kSeparate;
-      call.views = head_views(apart);
-    }
     call.plan = plan;
     call.logit_rows_only = input->logit_rows_only;
     call.rotates = !rotated && input->config->position == PositionKind::kRotary;
     call.projections = {first};
     if (second.has_value()) call.projections = {first, *second, *third};
+    call.views = views_of(call);
     for (const Segment& segment : plan->batch->segments) {
       const bool cached = segment.cached >= 0;
       call.cached_keys.push_back(cached ? input->cache->keys(segment.cached, input->layer)
@@ -287,11 +191,10 @@ struct FusedAttention : Function<FusedAttention> {
       call.cached_values.push_back(cached ? input->cache->values(segment.cached, input->layer)
                                           : at::Tensor());
     }
-    bool differentiated = false;
-    for (const at::Tensor& projection : call.projections) {
-      differentiated = differentiated || projection.requires_grad();
-    }
-    const ModelConfig& config = *input->config;
+    const bool differentiated =
+        std::any_of(call.projections.begin(), call.projections.end(),
+                    [](const at::Tensor& projection) { return projection.requires_grad(); });
+    const ModelConfig& config = *call.config;
     const at::Tensor output =
         empty_rows(call.query_count(), config.heads * config.head_dim, first.options());
     at::Tensor log_sums;
@@ -301,52 +204,68 @@ struct FusedAttention : Function<FusedAttention> {
     }
     kernels::for_type_of(first,
                          [&](auto zero) { run_forward<decltype(zero)>(call, output, log_sums); });
-    if (!differentiated) return output;
-    tensor_list saved = call.projections;
-    saved.push_back(log_sums);
-    saved.insert(saved.end(), call.cached_keys.begin(), call.cached_keys.end());
-    saved.insert(saved.end(), call.cached_values.begin(), call.cached_values.end());
-    context->save_for_backward(std::move(saved));
-    context->saved_data["plan"] = hold(plan);
-    context->saved_data["logit_rows_only"] = call.logit_rows_only;
-    context->saved_data["rotates"] = call.rotates;
-    context->saved_data["fused"] = call.fused();
+    if (differentiated) save(*context, call, log_sums);
     return output;
   }
 
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
-    const tensor_list saved = context->get_saved_variables();
-    Call call;
-    call.plan = held<BatchPlan>(context->saved_data["plan"]);
-    call.config = call.plan->config.get();
-    const bool fused = context->saved_data["fused"].toBool();
-    ModelConfig layout = *call.config;
-    if (!fused) layout.qkv = QkvLayout::kSeparate;
-    call.views = head_views(layout);
-    call.logit_rows_only = context->saved_data["logit_rows_only"].toBool();
-    call.rotates = context->saved_data["rotates"].toBool();
-    const auto projections = static_cast<std::ptrdiff_t>(fused ? 1 : 3);
-    const auto segments = static_cast<std::ptrdiff_t>(call.plan->segments.size());
-    call.projections.assign(saved.begin(), saved.begin() + projections);
-    const auto cached = saved.begin() + projections + 1;
-    call.cached_keys.assign(cached, cached + segments);
-    call.cached_values.assign(cached + segments, cached + 2 * segments);
-
+    at::Tensor log_sums;
+    const AttentionCall call = restored(*context, log_sums);
     tensor_list results;
     for (const at::Tensor& projection : call.projections) {
       // Only where queries and keys share rows are there rows that no query writes.
-      const bool gaps = fused && call.logit_rows_only;
+      const bool gaps = call.fused() && call.logit_rows_only;
       results.push_back(
           gaps ? at::zeros_like(projection)
                : empty_rows(projection.size(0), projection.size(1), projection.options()));
     }
     const at::Tensor doutput = gradients[0].contiguous();
     kernels::for_type_of(doutput, [&](auto zero) {
-      run_backward<decltype(zero)>(call, doutput, saved[static_cast<std::size_t>(projections)],
-                                   results);
+      Backward<decltype(zero)>(call, doutput, log_sums, results).run();
     });
     results.resize(3);
     return {results[0], results[1], results[2], at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+
+ private:
+  static HeadViews views_of(const AttentionCall& call) {
+    if (call.fused()) return head_views(*call.config);
+    ModelConfig apart = *call.config;
+    apart.qkv = QkvLayout::kSeparate;
+    return head_views(apart);
+  }
+
+  // The call goes into the context: projections, log_sums and caches as tensors, the rest as data.
+  static void save(AutogradContext& context, const AttentionCall& call,
+                   const at::Tensor& log_sums) {
+    tensor_list saved = call.projections;
+    saved.push_back(log_sums);
+    saved.insert(saved.end(), call.cached_keys.begin(), call.cached_keys.end());
+    saved.insert(saved.end(), call.cached_values.begin(), call.cached_values.end());
+    context.save_for_backward(std::move(saved));
+    context.saved_data["plan"] = hold(call.plan);
+    context.saved_data["logit_rows_only"] = call.logit_rows_only;
+    context.saved_data["rotates"] = call.rotates;
+    context.saved_data["fused"] = call.fused();
+  }
+
+  static AttentionCall restored(AutogradContext& context, at::Tensor& log_sums) {
+    const tensor_list saved = context.get_saved_variables();
+    AttentionCall call;
+    call.plan = held<BatchPlan>(context.saved_data["plan"]);
+    call.config = call.plan->config.get();
+    call.logit_rows_only = context.saved_data["logit_rows_only"].toBool();
+    call.rotates = context.saved_data["rotates"].toBool();
+    const auto projections =
+        static_cast<std::ptrdiff_t>(context.saved_data["fused"].toBool() ? 1 : 3);
+    const auto segments = static_cast<std::ptrdiff_t>(call.segments());
+    call.projections.assign(saved.begin(), saved.begin() + projections);
+    log_sums = saved[static_cast<std::size_t>(projections)];
+    const auto cached = saved.begin() + projections + 1;
+    call.cached_keys.assign(cached, cached + segments);
+    call.cached_values.assign(cached + segments, cached + 2 * segments);
+    call.views = views_of(call);
+    return call;
   }
 };
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/torch_compat.h"
-#include "taskneuron/base/error.h"
 
 namespace taskneuron {
 
@@ -37,7 +37,7 @@ void KeyValueCache::append(std::int64_t sequence, std::int64_t layer, const at::
 
 void KeyValueCache::copy(std::int64_t from, std::int64_t to) {
   for (std::int64_t l = 0; l < layers_; ++l) {
-    TN_CHECK(entry(to, l).tokens == 0);
+    TN_CHECK_EQ(entry(to, l).tokens, 0);
     append(to, l, keys(from, l), values(from, l));
   }
 }

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/torch_compat.h"
 #include "model/kernels/dispatch.h"
 #include "model/matrix_product.h"
 #include "model/operations.h"
-#include "taskneuron/base/error.h"
 
 namespace taskneuron {
 
@@ -53,7 +53,7 @@ TargetTable make_table(const Batch& batch, at::Device device, at::ScalarType wid
   std::vector<double> weights;
   for (const std::int64_t i : table.order) {
     const Target& target = batch.targets[static_cast<std::size_t>(i)];
-    TN_CHECK(row_of(i) >= 0);
+    TN_CHECK_GE(row_of(i), 0);
     table.feature_rows.push_back(row_of(i));
     tokens.push_back(target.token);
     weights.push_back(target.weight);
@@ -113,33 +113,34 @@ void train_head(const Linear& head, const at::Tensor& dlogits, const at::Tensor&
   }
 }
 
-// nll of the targets of feature rows [begin, end), and the gradient of those rows if wanted.
+// nll of the targets of feature rows from `begin` on, and the gradient of those rows where it is
+// defined.
 at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const TargetTable& table,
-                     std::int64_t begin, std::int64_t end, at::Tensor* gradient) {
-  at::Tensor logits = product(features.narrow(0, begin, end - begin), head);
+                     std::int64_t begin, at::Tensor gradient) {
+  at::Tensor logits = product(features, head);
   if (kernels::covers(logits)) {
-    const at::Tensor nll = nll_on_loops(logits, table, begin, gradient != nullptr);
-    if (gradient != nullptr) {
-      gradient->narrow(0, begin, end - begin).copy_(transposed_product(logits, head));
-      train_head(head, logits, features.narrow(0, begin, end - begin));
+    const at::Tensor nll = nll_on_loops(logits, table, begin, gradient.defined());
+    if (gradient.defined()) {
+      gradient.copy_(transposed_product(logits, head));
+      train_head(head, logits, features);
     }
     return nll;
   }
-  const TargetRange own = targets_of_rows(table, begin, end);
+  const TargetRange own = targets_of_rows(table, begin, begin + features.size(0));
   const at::Tensor rows = table.rows.narrow(0, own.first, own.count) - begin;
   const at::Tensor tokens = table.tokens.narrow(0, own.first, own.count);
-  const at::Tensor log_chances = at::log_softmax(logits.to(wide_type(features)), -1);
-  const at::Tensor nll = -log_chances.index({rows, tokens});
-  if (gradient != nullptr) {
+  const at::Tensor log_probabilities = at::log_softmax(logits.to(wide_type(features)), -1);
+  const at::Tensor nll = -log_probabilities.index({rows, tokens});
+  if (gradient.defined()) {
     // d(w·nll)/dlogits = w·(softmax − onehot), added up where rows have several targets.
     const at::Tensor weights = table.weights.narrow(0, own.first, own.count);
     const at::Tensor row_weight =
-        at::zeros({end - begin}, weights.options()).index_add_(0, rows, weights);
-    at::Tensor dlogits = log_chances.exp().mul_(row_weight.unsqueeze(1));
+        at::zeros({features.size(0)}, weights.options()).index_add_(0, rows, weights);
+    at::Tensor dlogits = log_probabilities.exp().mul_(row_weight.unsqueeze(1));
     dlogits.index_put_({rows, tokens}, -weights, /*accumulate=*/true);
     dlogits = dlogits.to(features.scalar_type());
-    gradient->narrow(0, begin, end - begin).copy_(transposed_product(dlogits, head));
-    train_head(head, dlogits, features.narrow(0, begin, end - begin));
+    gradient.copy_(transposed_product(dlogits, head));
+    train_head(head, dlogits, features);
   }
   return nll;
 }
@@ -153,9 +154,10 @@ struct LossFunction : Function<LossFunction> {
     const std::int64_t slice = std::max<std::int64_t>(1, kMaxLogits / head->weight.size(0));
     std::vector<at::Tensor> parts;
     for (std::int64_t begin = 0; begin < features.size(0); begin += slice) {
-      parts.push_back(slice_nll(features, *head, table, begin,
-                                std::min(begin + slice, features.size(0)),
-                                gradient.defined() ? &gradient : nullptr));
+      const std::int64_t rows = std::min(slice, features.size(0) - begin);
+      parts.push_back(
+          slice_nll(features.narrow(0, begin, rows), *head, table, begin,
+                    gradient.defined() ? gradient.narrow(0, begin, rows) : at::Tensor()));
     }
     const at::Tensor sorted = parts.empty()
                                   ? at::zeros({0}, features.options().dtype(wide_type(features)))

@@ -38,20 +38,27 @@ at::Tensor libtorch_product(const at::Tensor& a, const at::Tensor& b, const at::
   return out;
 }
 
-// packed: b in oneDNN's layout, or null; used for operands that oneDNN takes.
-at::Tensor any_product(const at::Tensor& a, const at::Tensor& weight, bool transposed,
-                       const at::Tensor& bias, const at::Tensor& add_to, PackedMatrix* packed) {
+// What a is multiplied with: a weight matrix as it lies in the checkpoint.
+struct Weight {
+  const at::Tensor& matrix;
+  bool transposed;
+  at::Tensor bias;       // or undefined
+  PackedMatrix* packed;  // in oneDNN's layout, or null; used for operands that oneDNN takes
+};
+
+at::Tensor any_product(const at::Tensor& a, const Weight& weight, const at::Tensor& add_to) {
   const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  const bool converted = weight.scalar_type() != a.scalar_type();
-  const at::Tensor same_type = converted ? weight.to(a.scalar_type()) : weight;
-  const at::Tensor b = transposed ? same_type.t() : same_type;
+  const bool converted = weight.matrix.scalar_type() != a.scalar_type();
+  const at::Tensor same_type = converted ? weight.matrix.to(a.scalar_type()) : weight.matrix;
+  const at::Tensor b = weight.transposed ? same_type.t() : same_type;
   if (onednn_multiplies(a, b) && (b.stride(0) == 1 || b.stride(1) == 1)) {
     const at::Tensor out =
         add_to.defined() ? add_to : empty_rows(a.size(0), b.size(1), a.options());
-    onednn_product(out, a.contiguous(), b, bias, add_to.defined(), converted ? nullptr : packed);
+    onednn_product(out, a.contiguous(), {b, weight.bias, converted ? nullptr : weight.packed},
+                   add_to.defined() ? Output::kAdd : Output::kSet);
     return out;
   }
-  const at::Tensor result = libtorch_product(a, b, bias);
+  const at::Tensor result = libtorch_product(a, b, weight.bias);
   return add_to.defined() ? at::Tensor(add_to).add_(result) : result;
 }
 
@@ -63,14 +70,22 @@ at::Tensor empty_rows(std::int64_t rows, std::int64_t width, const at::TensorOpt
 }
 
 at::Tensor product(const at::Tensor& x, const Linear& weights) {
-  return any_product(x, weights.weight, true, weights.bias, {},
-                     weights.packed ? &weights.packed->forward : nullptr);
+  return any_product(x,
+                     {.matrix = weights.weight,
+                      .transposed = true,
+                      .bias = weights.bias,
+                      .packed = weights.packed ? &weights.packed->forward : nullptr},
+                     {});
 }
 
 at::Tensor transposed_product(const at::Tensor& y, const Linear& weights,
                               const at::Tensor& add_to) {
-  return any_product(y, weights.weight, false, {}, add_to,
-                     weights.packed ? &weights.packed->backward : nullptr);
+  return any_product(y,
+                     {.matrix = weights.weight,
+                      .transposed = false,
+                      .bias = {},
+                      .packed = weights.packed ? &weights.packed->backward : nullptr},
+                     add_to);
 }
 
 void add_gradient_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b) {

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "base/check.h"
 #include "base/torch_compat.h"
 #include "model/matrix_product.h"
 #include "model/onednn_compat.h"
@@ -149,8 +150,9 @@ bool onednn_multiplies(const at::Tensor& a, const at::Tensor& b) {
          b.device().is_cpu() && a.numel() > 0 && b.numel() > 0;
 }
 
-void onednn_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
-                    const at::Tensor& bias, bool accumulate, PackedMatrix* packed) {
+void onednn_product(const at::Tensor& out, const at::Tensor& a, const RightMatrix& right_matrix,
+                    Output output) {
+  const auto& [b, bias, packed] = right_matrix;
   TN_CHECK(a.is_contiguous() && out.is_contiguous());
   TN_CHECK(!bias.defined() || (bias.is_contiguous() && bias.scalar_type() == a.scalar_type()));
   const memory right = packed != nullptr ? packed_matrix(b, *packed) : wrap(describe(b), b);
@@ -158,7 +160,9 @@ void onednn_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor
   const std::int64_t stride = packed != nullptr ? 0 : b.stride(layout);
   const std::int64_t padded = padded_rows(a.size(0));
   const std::int64_t rows = has_space(a, padded) && has_space(out, padded) ? padded : a.size(0);
-  const Key key{rows, a.size(1), b.size(1), stride, type_of(a), bias.defined(), accumulate, layout};
+  const Key key{
+      rows,  a.size(1), b.size(1), stride, type_of(a), bias.defined(), output == Output::kAdd,
+      layout};
   const memory::desc left = describe(a, rows), result = describe(out, rows);
   Product& product = find_product(key, left, right.get_desc(), result);
   std::unordered_map<int, memory> arguments = {
@@ -174,7 +178,7 @@ void onednn_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor
 void onednn_add_transposed_product(const at::Tensor& out, const at::Tensor& a,
                                    const at::Tensor& b) {
   TN_CHECK(a.is_contiguous() && b.is_contiguous() && out.is_contiguous());
-  TN_CHECK(out.scalar_type() == at::kFloat);
+  TN_CHECK_EQ(out.scalar_type(), at::kFloat);
   const at::Tensor left_matrix = a.t();
   const Key key{a.size(1), a.size(0), b.size(1), b.stride(0), type_of(a), false, true, 0, true};
   const memory::desc left = describe(left_matrix), right = describe(b), result = describe(out);

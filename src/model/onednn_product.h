@@ -21,12 +21,18 @@ class PackedMatrix {
 // Whether onednn_product takes operands of this type here.
 bool onednn_multiplies(const at::Tensor& a, const at::Tensor& b);
 
-// out := a b + bias, or out += a b where `accumulate`. a [r, k], out [r, c] contiguous; b [k, c]
-// contiguous or transposed; bias [c] or undefined. packed: where b is kept in oneDNN's layout, or
-// null. Where a and out have space for padded_rows(r) (matrix_product.h), what lies behind out's
-// rows is overwritten.
-void onednn_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
-                    const at::Tensor& bias, bool accumulate, PackedMatrix* packed);
+struct RightMatrix {
+  at::Tensor b;                    // [k, c], contiguous or transposed
+  at::Tensor bias;                 // [c], or undefined
+  PackedMatrix* packed = nullptr;  // where b is kept in oneDNN's layout, or null
+};
+
+enum class Output { kSet, kAdd };
+
+// out := a b + bias, or out += a b + bias for kAdd. a [r, k], out [r, c] contiguous. Where a and
+// out have space for padded_rows(r) (matrix_product.h), what lies behind out's rows is overwritten.
+void onednn_product(const at::Tensor& out, const at::Tensor& a, const RightMatrix& right,
+                    Output output);
 
 // out += aᵀ b. a [k, r], b [k, c], out [r, c] float32, all contiguous.
 void onednn_add_transposed_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b);

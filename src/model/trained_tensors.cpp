@@ -1,8 +1,8 @@
 // What training made of a model, tensor by tensor of the checkpoint.
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/torch_compat.h"
-#include "taskneuron/base/error.h"
 #include "taskneuron/model/trainable.h"
 
 namespace taskneuron {
@@ -14,7 +14,7 @@ void join(std::map<std::string, TrainedTensor>& all, TrainedTensor part) {
   const auto [place, is_new] = all.emplace(part.tensor, part);
   if (is_new) return;
   TrainedTensor& known = place->second;
-  TN_CHECK(known.axis == part.axis);
+  TN_CHECK_EQ(known.axis, part.axis);
   const at::Tensor units = at::cat({known.units, part.units});
   const at::Tensor value = at::cat({known.value, part.value}, known.axis);
   const at::Tensor order = units.argsort();

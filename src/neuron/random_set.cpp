@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/check.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/random.h"
 #include "taskneuron/neuron/selection.h"
@@ -136,7 +137,7 @@ std::int64_t units_in_common(const NeuronSet& a, const NeuronSet& b) {
   for (const auto& [site, units] : a.sites) {
     const auto other = b.sites.find(site);
     if (other == b.sites.end()) continue;
-    TN_CHECK(units.units.size() == other->second.units.size());
+    TN_CHECK_EQ(units.units.size(), other->second.units.size());
     for (std::size_t l = 0; l < units.units.size(); ++l) {
       std::vector<std::int64_t> shared;
       std::set_intersection(units.units[l].begin(), units.units[l].end(),

@@ -1,8 +1,8 @@
 #include "taskneuron/neuron/relevance.h"
 
+#include "base/check.h"
 #include "base/torch_compat.h"
 #include "model/kernels/dispatch.h"
-#include "taskneuron/base/error.h"
 
 namespace taskneuron {
 
@@ -15,7 +15,7 @@ at::Tensor zeros(const SiteShape& shape) {
 // Sums by example need an example's rows in one span.
 void require_apart(const std::vector<RowSpan>& spans) {
   for (std::size_t s = 1; s < spans.size(); ++s) {
-    TN_CHECK(spans[s].example > spans[s - 1].example);
+    TN_CHECK_GT(spans[s].example, spans[s - 1].example);
   }
 }
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/torch_compat.h"
-#include "taskneuron/base/error.h"
 
 namespace taskneuron {
 
@@ -40,12 +40,12 @@ std::vector<std::vector<std::int64_t>> example_rows(const Batch& batch, std::int
   std::vector<std::vector<std::int64_t>> result;
   std::int64_t next = 0;
   for (const Segment& segment : batch.segments) {
-    TN_CHECK(segment.prefix < 0);
+    TN_CHECK_LT(segment.prefix, 0);
     std::vector<std::int64_t>& of_example = result.emplace_back();
     const std::int64_t count = all ? segment.tokens() : segment.logit_rows;
     for (std::int64_t i = 0; i < count; ++i) of_example.push_back(next++);
   }
-  TN_CHECK(next == rows);
+  TN_CHECK_EQ(next, rows);
   return result;
 }
 
@@ -103,7 +103,7 @@ LossChanges unit_loss_changes(const Decoder& decoder, const Batch& batch,
   for (std::size_t i = 0; i < units.size(); ++i) {
     const SiteUnit& unit = units[i];
     const auto column = static_cast<std::int64_t>(i);
-    TN_CHECK(unit.layer >= reached);
+    TN_CHECK_GE(unit.layer, reached);
     for (; reached < unit.layer; ++reached) {
       below = decoder.layer(reached, below, plan, none);
       intact_layer = at::Tensor();

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "base/file.h"
+#include "evaluate/result_rows.h"
 #include "recipe/blame.h"
-#include "recipe/prediction_json.h"
 #include "recipe/references.h"
 #include "recipe/warnings.h"
 #include "taskneuron/base/error.h"
@@ -81,16 +81,6 @@ LossInterval loss_of(const TaskResult& result) {
   return loss_interval(losses);
 }
 
-// Rows of prediction_json(), and which task and set they are of.
-void write_predictions(AtomicFile& file, const TaskResult& result, const std::string& set) {
-  for (const Prediction& prediction : result.predictions) {
-    OutputJson row = {{"task", result.task}};
-    if (!set.empty()) row["set"] = set;
-    row.update(prediction_json(prediction, result.metric));
-    file.write(row.dump(-1, ' ', false, OutputJson::error_handler_t::replace) + "\n");
-  }
-}
-
 // Everything that is evaluated, and what was found so far.
 class Evaluator {
  public:
@@ -142,7 +132,11 @@ void Evaluator::run_task(const std::string& folder, AtomicFile* predictions) {
     TaskResult result = evaluation.run(
         *variant.decoder, *variant.hook, limits,
         [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); });
-    if (predictions != nullptr) write_predictions(*predictions, result, variant.name);
+    if (predictions != nullptr) {
+      OutputJson key = {{"task", result.task}};
+      if (!variant.name.empty()) key["set"] = variant.name;
+      write_predictions(*predictions, key, result);
+    }
     const LossInterval loss = loss_of(result);
     result.predictions.clear();
     found_.tasks.push_back({variant.name, std::move(result), loss});

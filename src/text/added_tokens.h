@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "text/token_model.h"
+#include "text/vocabulary.h"
 
 namespace taskneuron {
 

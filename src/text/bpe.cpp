@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <queue>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "taskneuron/base/error.h"
@@ -15,6 +16,21 @@ namespace {
 
 constexpr std::size_t kCacheWords = 1 << 16;
 constexpr std::size_t kCacheWordBytes = 64;  // longer words are not worth remembering
+
+// Options of byte-pair encoding as tokenizer.json names them.
+struct BpeOptions {
+  std::optional<std::string> unknown_token;
+  std::string continuing_subword_prefix;
+  std::string end_of_word_suffix;
+  bool fuse_unknown = false;
+  bool byte_fallback = false;
+  bool ignore_merges = false;  // a word that is a token needs no merges
+};
+
+struct Merge {
+  std::string left;
+  std::string right;
+};
 
 struct MergeRule {
   std::uint32_t rank;
@@ -285,6 +301,16 @@ void BytePairModel::encode_short(std::string_view word, std::vector<TokenId>& id
   ids.insert(ids.end(), found->second.begin(), found->second.end());
 }
 
+// "a b" of a merges list. Throws Error (naming where) unless it is two parts.
+Merge parse_merge(const std::string& text, const std::string& where) {
+  const std::size_t space = text.find(' ');
+  if (space == std::string::npos || space == 0 || space + 1 == text.size() ||
+      text.find(' ', space + 1) != std::string::npos) {
+    throw Error(fmt::format("{}: merge '{}' must be two tokens with a space between", where, text));
+  }
+  return {text.substr(0, space), text.substr(space + 1)};
+}
+
 std::vector<Merge> read_merges(const JsonView& json) {
   std::vector<Merge> merges;
   for (const JsonView& item : json.array()) {
@@ -301,20 +327,6 @@ std::vector<Merge> read_merges(const JsonView& json) {
 
 }  // namespace
 
-Merge parse_merge(const std::string& text, const std::string& where) {
-  const std::size_t space = text.find(' ');
-  if (space == std::string::npos || space == 0 || space + 1 == text.size() ||
-      text.find(' ', space + 1) != std::string::npos) {
-    throw Error(fmt::format("{}: merge '{}' must be two tokens with a space between", where, text));
-  }
-  return {text.substr(0, space), text.substr(space + 1)};
-}
-
-std::unique_ptr<TokenModel> make_bpe(Vocabulary vocabulary, const std::vector<Merge>& merges,
-                                     BpeOptions options, const std::string& where) {
-  return std::make_unique<BytePairModel>(std::move(vocabulary), merges, std::move(options), where);
-}
-
 std::unique_ptr<TokenModel> make_bpe(const JsonView& json) {
   BpeOptions options;
   if (json.number_or("dropout", 0) != 0) json.fail("'dropout' above 0 is not supported");
@@ -324,8 +336,9 @@ std::unique_ptr<TokenModel> make_bpe(const JsonView& json) {
   options.fuse_unknown = json.boolean_or("fuse_unk", false);
   options.byte_fallback = json.boolean_or("byte_fallback", false);
   options.ignore_merges = json.boolean_or("ignore_merges", false);
-  return make_bpe(Vocabulary(json.at("vocab")), read_merges(json.at("merges")), options,
-                  json.where());
+  return std::make_unique<BytePairModel>(Vocabulary(json.at("vocab")),
+                                         read_merges(json.at("merges")), std::move(options),
+                                         json.where());
 }
 
 }  // namespace taskneuron

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "text/byte_level.h"
@@ -66,47 +67,50 @@ std::vector<Part> character_parts(const std::string& text, bool (*matches)(char3
   return parts;
 }
 
-std::vector<Part> apply_behavior(const std::vector<Part>& parts, Behavior behavior) {
+// Each part that joins the one before it is added to what is kept last.
+template <typename Joins>
+std::vector<Part> joined(const std::vector<Part>& parts, const Joins& joins) {
   std::vector<Part> kept;
-  bool previous_match = false;
-  switch (behavior) {
-    case Behavior::kIsolated: return parts;
-    case Behavior::kRemoved:
-      for (const Part& part : parts) {
-        if (!part.match) kept.push_back(part);
-      }
-      return kept;
-    case Behavior::kContiguous:
-      for (const Part& part : parts) {
-        if (!kept.empty() && kept.back().match == part.match) {
-          kept.back().end = part.end;
-        } else {
-          kept.push_back(part);
-        }
-      }
-      return kept;
-    case Behavior::kMergedWithPrevious:
-      for (const Part& part : parts) {
-        if (part.match && !previous_match && !kept.empty()) {
-          kept.back().end = part.end;
-        } else {
-          kept.push_back(part);
-        }
-        previous_match = part.match;
-      }
-      return kept;
-    case Behavior::kMergedWithNext:
-      for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-        if (part->match && !previous_match && !kept.empty()) {
-          kept.back().begin = part->begin;
-        } else {
-          kept.push_back(*part);
-        }
-        previous_match = part->match;
-      }
-      return {kept.rbegin(), kept.rend()};
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i > 0 && joins(parts[i - 1], parts[i])) {
+      kept.back().end = parts[i].end;
+    } else {
+      kept.push_back(parts[i]);
+    }
   }
   return kept;
+}
+
+// A match goes to the part that follows it; of several in a row, the last one.
+std::vector<Part> merged_with_next(const std::vector<Part>& parts) {
+  std::vector<Part> kept;
+  bool previous_match = false;
+  for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
+    if (part->match && !previous_match && !kept.empty()) {
+      kept.back().begin = part->begin;
+    } else {
+      kept.push_back(*part);
+    }
+    previous_match = part->match;
+  }
+  return {kept.rbegin(), kept.rend()};
+}
+
+std::vector<Part> apply_behavior(std::vector<Part> parts, Behavior behavior) {
+  switch (behavior) {
+    case Behavior::kIsolated: break;
+    case Behavior::kRemoved:
+      parts.erase(
+          std::remove_if(parts.begin(), parts.end(), [](const Part& part) { return part.match; }),
+          parts.end());
+      break;
+    case Behavior::kContiguous:
+      return joined(parts, [](const Part& a, const Part& b) { return a.match == b.match; });
+    case Behavior::kMergedWithPrevious:
+      return joined(parts, [](const Part& a, const Part& b) { return !a.match && b.match; });
+    case Behavior::kMergedWithNext: return merged_with_next(parts);
+  }
+  return parts;
 }
 
 using CutFunction = std::function<std::vector<Part>(const std::string&)>;

@@ -15,7 +15,7 @@
 #include "text/pre_tokenizer.h"
 #include "text/slow_tokenizer.h"
 #include "text/token_decoder.h"
-#include "text/token_model.h"
+#include "text/token_model_types.h"
 #include "text/unicode.h"
 
 namespace taskneuron {

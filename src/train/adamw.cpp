@@ -15,10 +15,21 @@ struct Step {
   AdamWOptions options;
 };
 
+// Of a parameter, or of one unit of it.
+template <typename T>
+struct Numbers {
+  T *master, *first, *second, *gradient;
+
+  Numbers from(std::int64_t offset) const {
+    return {master + offset, first + offset, second + offset, gradient + offset};
+  }
+};
+
 // One unit's `width` numbers; `updates` is this step's number, from 1.
 template <typename T>
-void update_unit(T* master, T* first, T* second, T* gradient, std::int64_t width,
-                 std::int64_t updates, const Step& step) {
+void update_unit(const Numbers<T>& unit, std::int64_t width, std::int64_t updates,
+                 const Step& step) {
+  const auto [master, first, second, gradient] = unit;
   const auto count = static_cast<double>(updates);
   const T beta1 = static_cast<T>(step.options.beta1), beta2 = static_cast<T>(step.options.beta2);
   const T rate = static_cast<T>(step.learning_rate / (1 - std::pow(step.options.beta1, count)));
@@ -40,10 +51,8 @@ constexpr std::int64_t kPiece = 16384;
 
 template <typename T>
 void update_on_cpu(Parameter& parameter, AdamW::State& state, const Step& step) {
-  T* master = parameter.master.data_ptr<T>();
-  T* first = state.first.template data_ptr<T>();
-  T* second = state.second.template data_ptr<T>();
-  T* gradient = parameter.gradient.data_ptr<T>();
+  const Numbers<T> all = {parameter.master.data_ptr<T>(), state.first.template data_ptr<T>(),
+                          state.second.template data_ptr<T>(), parameter.gradient.data_ptr<T>()};
   auto* updates = state.updates.template data_ptr<std::int64_t>();
   const std::int64_t total = parameter.master.numel();
   if (!parameter.units.defined()) {
@@ -51,8 +60,7 @@ void update_on_cpu(Parameter& parameter, AdamW::State& state, const Step& step) 
     at::parallel_for(0, (total + kPiece - 1) / kPiece, 1,
                      [&](std::int64_t begin, std::int64_t end) {
                        const std::int64_t from = begin * kPiece, to = std::min(end * kPiece, total);
-                       update_unit(master + from, first + from, second + from, gradient + from,
-                                   to - from, updates[0], step);
+                       update_unit(all.from(from), to - from, updates[0], step);
                      });
     return;
   }
@@ -64,8 +72,7 @@ void update_on_cpu(Parameter& parameter, AdamW::State& state, const Step& step) 
                    [&](std::int64_t begin, std::int64_t end) {
                      for (std::int64_t i = begin; i < end; ++i) {
                        const std::int64_t u = active != nullptr ? active[i] : i;
-                       update_unit(master + u * width, first + u * width, second + u * width,
-                                   gradient + u * width, width, ++updates[u], step);
+                       update_unit(all.from(u * width), width, ++updates[u], step);
                      }
                    });
 }

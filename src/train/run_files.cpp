@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "evaluate/result_rows.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -56,10 +57,9 @@ void StepLog::add(const OutputJson& row) {
 }
 
 OutputJson evaluation_row(std::int64_t step, const TaskResult& result) {
-  return {{"step", step},          {"task", result.task},
-          {"split", result.split}, {"metric", result.metric.name},
-          {"value", result.value}, {"stderr", result.standard_error},
-          {"loss", result.loss},   {"examples", result.examples}};
+  OutputJson row = {{"step", step}};
+  row.update(result_row(result));
+  return row;
 }
 
 std::vector<TaskResult> read_evaluation(const fs::path& path, std::int64_t step) {
@@ -68,15 +68,7 @@ std::vector<TaskResult> read_evaluation(const fs::path& path, std::int64_t step)
   for (std::string line; std::getline(stream, line);) {
     const Json document = parse_line(line);
     if (step_of(document) != step) continue;
-    const JsonView row(document, path.string());
-    TaskResult& result = results.emplace_back();
-    result.task = row.at("task").string();
-    result.split = row.at("split").string();
-    result.metric = find_metric(row.at("metric").string());
-    result.value = row.at("value").number();
-    result.standard_error = row.at("stderr").number();
-    result.loss = row.at("loss").number();
-    result.examples = row.at("examples").integer();
+    results.push_back(read_result_row(JsonView(document, path.string())));
   }
   return results;
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/check.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/random.h"
 
@@ -102,7 +103,7 @@ Sampler::Sampler(std::vector<std::int64_t> rows, const SamplingOptions& options)
   TN_CHECK(options_.batch > 0 && !rows_.empty());
   std::int64_t total = 0, pieces = 0;
   for (const std::int64_t count : rows_) {
-    TN_CHECK(count > 0);
+    TN_CHECK_GT(count, 0);
     total += count;
     pieces += pieces_of(count, options_.batch);
   }

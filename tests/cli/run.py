@@ -9,6 +9,7 @@ A case file holds commands and what they must do, as data:
     err: text                 the same for standard error
     absent: path              nothing may exist there afterwards
     exists: path              a file must
+    let NAME = text           {NAME} in the lines below stands for the text, which may hold names itself
 
 Commands run in an empty folder of the case's own ({out}), one after another. Case files know nothing of
 each other and run side by side, one for each processor, every command on one thread.
@@ -26,11 +27,31 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+def fill(text, names):
+    for name, value in names.items():
+        text = text.replace("{" + name + "}", str(value))
+    return text
+
+
+def bind(line, bound, where):
+    """Adds the name of a `let` line to those that the case has bound."""
+    name, equals, text = line[4:].partition(" = ")
+    if not equals or not name.isidentifier():
+        raise SystemExit(f"{where}: not understood: {line}; write: let NAME = text")
+    if name in bound or name in names_of("", ""):
+        raise SystemExit(f"{where}: {name} has a value already")
+    bound[name] = fill(text, bound)
+
+
 def parse(path):
-    commands = []
+    commands, bound = [], {}
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
+        if line.startswith("let "):
+            bind(line, bound, f"{path}:{number}")
+            continue
+        line = fill(line, bound)
         if line.startswith("$ "):
             commands.append({"line": number, "command": line[2:], "exit": 0, "checks": []})
         elif line.startswith("exit "):
@@ -44,12 +65,7 @@ def parse(path):
 
 
 def failures_of(entry, names):
-    def fill(text):
-        for name, value in names.items():
-            text = text.replace("{" + name + "}", value)
-        return text
-
-    done = subprocess.run(fill(entry["command"]), shell=True, cwd=names["out"], text=True,
+    done = subprocess.run(fill(entry["command"], names), shell=True, cwd=names["out"], text=True,
                           capture_output=True, executable="/bin/bash")
     found = []
     if done.returncode != entry["exit"]:
@@ -57,7 +73,7 @@ def failures_of(entry, names):
     if entry["exit"] in (1, 2) and len(done.stderr.strip().splitlines()) != 1:
         found.append("an error must be one line on standard error")
     for kind, text in entry["checks"]:
-        text = fill(text)
+        text = fill(text, names)
         if kind in ("out", "err"):
             stream = done.stdout if kind == "out" else done.stderr
             if not re.search(text, stream, re.M):
@@ -70,12 +86,16 @@ def failures_of(entry, names):
     return found
 
 
+def names_of(program, out):
+    """What {model} and its like stand for, in every case."""
+    return {"program": program, "out": out, "model": ROOT / "examples/models/mini", "tasks": ROOT / "examples/tasks",
+            "fixtures": ROOT / "tests/fixtures", "taskneuron": program}
+
+
 def run_case(case, program):
     """(commands passed, commands failed, report) of one case file."""
     out = tempfile.mkdtemp(prefix="taskneuron_cli_")
-    names = {"program": program, "out": out, "model": str(ROOT / "examples/models/mini"),
-             "tasks": str(ROOT / "examples/tasks"), "fixtures": str(ROOT / "tests/fixtures"),
-             "taskneuron": program}
+    names = names_of(program, out)
     began, passed, report = time.monotonic(), 0, []
     entries = parse(case)
     for entry in entries:

@@ -62,56 +62,64 @@ std::vector<TokenExample> golden_examples(const SafetensorsFile& golden) {
   return examples;
 }
 
-void check_folder(const std::filesystem::path& folder) {
-  const Checkpoint checkpoint(folder);
-  const Decoder decoder(checkpoint, {});
-  const SafetensorsFile golden(folder / "golden.safetensors");
-  const std::vector<TokenExample> examples = golden_examples(golden);
-  ASSERT_FALSE(examples.empty());
+struct Golden {
+  const Checkpoint& checkpoint;
+  const Decoder& decoder;
+  const SafetensorsFile& file;
+  std::vector<TokenExample> examples;
+};
 
-  {
-    const at::NoGradGuard no_gradients;
-    NeuronHook none;
-    const Batch batch = test::answer_batch(examples, /*all_logits=*/true);
-    const at::Tensor logits = decoder.logits(decoder.features(batch, none));
-    for (std::size_t e = 0; e < examples.size(); ++e) {
-      const Segment& segment = batch.segments[e];
-      EXPECT_CLOSE(logits.narrow(0, segment.begin, segment.tokens()),
-                   golden.tensor("logits_" + std::to_string(e)), kTolerance);
-    }
+void check_logits(const Golden& golden) {
+  const at::NoGradGuard no_gradients;
+  NeuronHook none;
+  const Batch batch = test::answer_batch(golden.examples, /*all_logits=*/true);
+  const at::Tensor logits = golden.decoder.logits(golden.decoder.features(batch, none));
+  for (std::size_t e = 0; e < golden.examples.size(); ++e) {
+    const Segment& segment = batch.segments[e];
+    EXPECT_CLOSE(logits.narrow(0, segment.begin, segment.tokens()),
+                 golden.file.tensor("logits_" + std::to_string(e)), kTolerance);
   }
+}
 
-  const Batch batch = test::answer_batch(examples);
-  SumHook hook(checkpoint.config(), batch.examples);
+void check_losses_and_relevance(const Golden& golden) {
+  const Batch batch = test::answer_batch(golden.examples);
+  SumHook hook(golden.checkpoint.config(), batch.examples);
   at::Tensor nll;
-  const at::Tensor loss = decoder.target_loss(decoder.features(batch, hook), batch, &nll);
+  const at::Tensor loss =
+      golden.decoder.target_loss(golden.decoder.features(batch, hook), batch, &nll);
   loss.backward();
   std::int64_t first = 0;
-  for (std::size_t e = 0; e < examples.size(); ++e) {
+  for (std::size_t e = 0; e < golden.examples.size(); ++e) {
     const std::string suffix = "_" + std::to_string(e);
-    const std::int64_t count = examples[e].answer_tokens;
-    EXPECT_CLOSE(nll.narrow(0, first, count).mean(), golden.tensor("loss" + suffix)[0], kTolerance);
+    const std::int64_t count = golden.examples[e].answer_tokens;
+    EXPECT_CLOSE(nll.narrow(0, first, count).mean(), golden.file.tensor("loss" + suffix)[0],
+                 kTolerance);
     first += count;
     const auto example = static_cast<std::int64_t>(e);
-    EXPECT_CLOSE(hook.signed_sum(Site::kAct)[example], golden.tensor("signed_act" + suffix),
+    EXPECT_CLOSE(hook.signed_sum(Site::kAct)[example], golden.file.tensor("signed_act" + suffix),
                  kTolerance);
-    if (!golden.contains("tokenabs_act" + suffix)) continue;
-    EXPECT_CLOSE(hook.absolute_sum(Site::kAct)[example], golden.tensor("tokenabs_act" + suffix),
-                 kTolerance);
-    EXPECT_CLOSE(hook.signed_sum(Site::kOut)[example], golden.tensor("signed_down" + suffix),
+    if (!golden.file.contains("tokenabs_act" + suffix)) continue;
+    EXPECT_CLOSE(hook.absolute_sum(Site::kAct)[example],
+                 golden.file.tensor("tokenabs_act" + suffix), kTolerance);
+    EXPECT_CLOSE(hook.signed_sum(Site::kOut)[example], golden.file.tensor("signed_down" + suffix),
                  kTolerance);
   }
-  EXPECT_CLOSE(hook.signed_sum(Site::kAct).abs().mean(0), golden.tensor("relevance_act"),
+  EXPECT_CLOSE(hook.signed_sum(Site::kAct).abs().mean(0), golden.file.tensor("relevance_act"),
                kTolerance);
+}
 
-  if (!golden.contains("ablated_unit")) return;
+// The loss of the first example with one unit off, by a mask and by its weights.
+void check_ablation(const Golden& golden) {
+  if (!golden.file.contains("ablated_unit")) return;
   const at::NoGradGuard no_gradients;
-  const at::Tensor units = golden.tensor("ablated_unit"), losses = golden.tensor("ablated_loss_0");
-  const Batch single = test::answer_batch({examples[0]});
+  const Decoder& decoder = golden.decoder;
+  const at::Tensor units = golden.file.tensor("ablated_unit");
+  const at::Tensor losses = golden.file.tensor("ablated_loss_0");
+  const Batch single = test::answer_batch({golden.examples[0]});
   for (std::int64_t l = 0; l < units.size(0); ++l) {
     for (std::int64_t i = 0; i < units.size(1); ++i) {
       const std::int64_t unit = units[l][i].item<int>();
-      at::Tensor factors = at::ones({checkpoint.config().ffn_width});
+      at::Tensor factors = at::ones({golden.checkpoint.config().ffn_width});
       factors[unit] = 0;
       ScaleHook off(l, factors);
       const at::Tensor masked = decoder.target_nll(decoder.features(single, off), single).mean();
@@ -123,6 +131,17 @@ void check_folder(const std::filesystem::path& folder) {
       EXPECT_CLOSE(without.target_nll(without.features(single, none), single).mean(), masked, 1e-5);
     }
   }
+}
+
+void check_folder(const std::filesystem::path& folder) {
+  const Checkpoint checkpoint(folder);
+  const Decoder decoder(checkpoint, {});
+  const SafetensorsFile file(folder / "golden.safetensors");
+  const Golden golden{checkpoint, decoder, file, golden_examples(file)};
+  ASSERT_FALSE(golden.examples.empty());
+  check_logits(golden);
+  check_losses_and_relevance(golden);
+  check_ablation(golden);
 }
 
 class FamilyGoldens : public ::testing::TestWithParam<std::string> {};

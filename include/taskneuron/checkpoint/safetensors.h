@@ -24,9 +24,9 @@ struct TensorEntry {
   std::uint64_t end = 0;
 };
 
-// A safetensors file (format: docs/formats/safetensors.md), mapped. Opening reads the header alone
-// and checks every offset against the file: overlaps are refused, gaps tolerated. Immutable and
-// thread-safe. Throws Error naming file and tensor.
+// A safetensors file (the format of the library of that name), mapped. Opening reads the header
+// alone and checks every offset against the file: overlaps are refused, gaps tolerated. Immutable
+// and thread-safe. Throws Error naming file and tensor.
 class SafetensorsFile {
  public:
   // expected: what the error for a text file says it should have been.

@@ -16,36 +16,43 @@ constexpr std::int64_t round_up(std::int64_t count) {
 
 // ---- rows of heads ----
 
-// One head of one row as values of the workspace, rotated (in the accumulators' type) where there
-// are angles. Lanes behind it within its last vector are zeros.
+// The angles of the rows from `row` on.
 template <typename T>
-inline void read_head(const T* source, std::int64_t width, std::int64_t pairs, const T* cosine,
-                      const T* sine, Stored<T>* target) {
+inline Rotation<T> rotation_from(const Rotation<T>& rotation, std::int64_t row) {
+  if (rotation.cosine == nullptr) return {};
+  return {rotation.pairs, rotation.cosine + row * rotation.pairs,
+          rotation.sine + row * rotation.pairs};
+}
+
+// One head of one row as values of the workspace, rotated (in the accumulators' type) where there
+// are angles: with pair (x, y), target = (x cos − y sin, y cos + x sin). Lanes behind it within its
+// last vector are zeros.
+template <typename T>
+inline void read_head(const T* source, std::int64_t width, const Rotation<T>& rotation,
+                      Stored<T>* target) {
   using A = Accumulator<T>;
   for_lanes<A>(width, [&](auto lanes, std::int64_t i, std::int64_t part) {
     store(target + i, lanes.get(source + i, part));
   });
-  if (cosine == nullptr) return;
+  if (rotation.cosine == nullptr) return;
+  const std::int64_t pairs = rotation.pairs;
   for_lanes<A>(pairs, [&](auto lanes, std::int64_t i, std::int64_t part) {
-    const auto c = lanes.get(cosine + i, part), s = lanes.get(sine + i, part);
+    const auto c = lanes.get(rotation.cosine + i, part), s = lanes.get(rotation.sine + i, part);
     const auto first = lanes.get(source + i, part), second = lanes.get(source + pairs + i, part);
     lanes.put(target + i, first * c - second * s, part);
     lanes.put(target + pairs + i, second * c + first * s, part);
   });
 }
-template <typename T>
-inline void read_head(const T* source, std::int64_t width, Stored<T>* target) {
-  read_head<T>(source, width, 0, nullptr, nullptr, target);
-}
 
 // The inverse rotation in place, then stored as T.
 template <typename T>
-inline void write_head(Accumulator<T>* source, std::int64_t width, std::int64_t pairs,
-                       const T* cosine, const T* sine, T* target) {
+inline void write_head(Accumulator<T>* source, std::int64_t width, const Rotation<T>& rotation,
+                       T* target) {
   using A = Accumulator<T>;
-  if (cosine != nullptr) {
+  const std::int64_t pairs = rotation.pairs;
+  if (rotation.cosine != nullptr) {
     for_lanes<A>(pairs, [&](auto lanes, std::int64_t i, std::int64_t part) {
-      const auto c = lanes.get(cosine + i, part), s = lanes.get(sine + i, part);
+      const auto c = lanes.get(rotation.cosine + i, part), s = lanes.get(rotation.sine + i, part);
       const auto first = lanes.get(source + i, part), second = lanes.get(source + pairs + i, part);
       lanes.put(source + i, first * c + second * s, part);
       lanes.put(source + pairs + i, second * c - first * s, part);
@@ -61,18 +68,18 @@ inline void write_head(Accumulator<T>* source, std::int64_t width, std::int64_t 
 #ifdef __AVX512BF16__
 // Rows of bfloat16 as operands that are summed over the rows: value i of rows 2r and 2r + 1 side by
 // side in target[r·target_row + i]. A last odd row is paired with zeros. width: whole lanes.
-inline void pair_rows(const Pair* rows, std::int64_t row_stride, std::int64_t count,
-                      std::int64_t width, Pair* target, std::int64_t target_row) {
+inline void pair_rows(OperandView<Pair> rows, std::int64_t count, std::int64_t width, Pair* target,
+                      std::int64_t target_row) {
   const auto words_of = [](const Pair* row, std::int64_t i) {
     HalfLanes halves;
     std::memcpy(&halves, reinterpret_cast<const Bfloat16*>(row) + i, sizeof(halves));
     return __builtin_convertvector(halves, WordLanes);
   };
   for (std::int64_t r = 0; r < count; r += 2) {
-    const Pair* first = rows + r * row_stride;
+    const Pair* first = rows.data + r * rows.row;
     for (std::int64_t i = 0; i < width; i += kLanes<float>) {
       WordLanes words = words_of(first, i);
-      if (r + 1 < count) words |= words_of(first + row_stride, i) << 16;
+      if (r + 1 < count) words |= words_of(first + rows.row, i) << 16;
       std::memcpy(target + r / 2 * target_row + i, &words, sizeof(words));
     }
   }
@@ -87,6 +94,9 @@ struct OperandMatrix {
 
   // The values of a row whose operands lie along it.
   Stored<T>* values(std::int64_t r) const { return reinterpret_cast<Stored<T>*>(data + r * row); }
+  OperandView<Operand<T>> view() const { return {data, row}; }
+  // Its columns from `column` on as rows.
+  OperandView<Operand<T>> transposed(std::int64_t column) const { return {data + column, 1, row}; }
 };
 
 // Scratch space of one call, cut up. For pairs, `rows` are operands along a row and `down` operands
@@ -144,7 +154,7 @@ struct Workspace {
   // Fills a matrix's `down` form from its rows.
   void pair_down(const OperandMatrix<T>& rows, std::int64_t count, std::int64_t columns,
                  const OperandMatrix<T>& down) const {
-    if constexpr (kPairs) pair_rows(rows.data, rows.row, count, columns, down.data, down.row);
+    if constexpr (kPairs) pair_rows(rows.view(), count, columns, down.data, down.row);
   }
   // Operands that `count` values of the summed dimension make up.
   static std::int64_t operands(std::int64_t count) { return (count + kDepth<T> - 1) / kDepth<T>; }

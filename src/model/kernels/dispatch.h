@@ -17,10 +17,6 @@ template <typename T>
 T* data(const at::Tensor& tensor) {
   return tensor.defined() ? reinterpret_cast<T*>(tensor.data_ptr()) : nullptr;
 }
-template <typename T>
-constexpr at::ScalarType accumulator_type() {
-  return std::is_same_v<T, double> ? at::kDouble : at::kFloat;
-}
 
 // action(T{}) with the loops' type for x's.
 template <typename Action>

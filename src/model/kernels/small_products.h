@@ -63,79 +63,85 @@ inline void multiply_add(FloatLanes& sum, Pair left, __m512bh right) {
 }
 #endif
 
-// c[rows, lanes] (+)= a b over `depth` operands; a(r, k) = a[r·a_row + k·a_column]; b, c row-major.
+// A matrix of operands: its element (r, k) lies at data[r · row + k · column].
+template <typename Element>
+struct OperandView {
+  const Element* data = nullptr;
+  std::int64_t row = 0;
+  std::int64_t column = 1;
+};
+
+// C = A B, or C += A B: A [rows, depth], B [depth, columns], C [rows, columns], where depth counts
+// operands. columns: a multiple of the lanes, to which B and C are padded. B's column is 1.
+template <typename Element>
+struct SmallProduct {
+  std::int64_t rows, columns, depth;
+  OperandView<Element> a, b;
+  Sum<Element>* c = nullptr;
+  std::int64_t c_row = 0;
+  bool add = false;
+};
+
+// Of a product, `rows` rows from row `r` and `lanes` vectors from column `j`: a tile whose sums
+// stay in registers.
 template <typename Element, int rows, int lanes>
-inline void tile(const Element* a, std::int64_t a_row, std::int64_t a_column, const Element* b,
-                 std::int64_t b_row, Sum<Element>* c, std::int64_t c_row, std::int64_t depth,
-                 bool add) {
+inline void tile(const SmallProduct<Element>& p, std::int64_t r, std::int64_t j) {
   using A = Sum<Element>;
   using V = Lanes<A>;
+  const OperandView<Element> left = p.a, right = p.b;
+  const std::int64_t depth = p.depth, c_row = p.c_row;
+  const Element* a = left.data + r * left.row;
+  const Element* b = right.data + j;
+  A* c = p.c + r * c_row + j;
   V sums[rows][lanes];
-  for (int r = 0; r < rows; ++r) {
+  for (int i = 0; i < rows; ++i) {
     for (int l = 0; l < lanes; ++l) {
-      sums[r][l] = add ? load(c + r * c_row + l * kLanes<A>) : V{};
+      sums[i][l] = p.add ? load(c + i * c_row + l * kLanes<A>) : V{};
     }
   }
   for (std::int64_t k = 0; k < depth; ++k) {
-    decltype(load_operands(b)) right[lanes];
-    for (int l = 0; l < lanes; ++l) right[l] = load_operands(b + k * b_row + l * kLanes<A>);
-    for (int r = 0; r < rows; ++r) {
-      const Element left = a[r * a_row + k * a_column];
-      for (int l = 0; l < lanes; ++l) multiply_add(sums[r][l], left, right[l]);
+    decltype(load_operands(b)) operands[lanes];
+    for (int l = 0; l < lanes; ++l) operands[l] = load_operands(b + k * right.row + l * kLanes<A>);
+    for (int i = 0; i < rows; ++i) {
+      const Element one = a[i * left.row + k * left.column];
+      for (int l = 0; l < lanes; ++l) multiply_add(sums[i][l], one, operands[l]);
     }
   }
-  for (int r = 0; r < rows; ++r) {
-    for (int l = 0; l < lanes; ++l) store(c + r * c_row + l * kLanes<A>, sums[r][l]);
+  for (int i = 0; i < rows; ++i) {
+    for (int l = 0; l < lanes; ++l) store(c + i * c_row + l * kLanes<A>, sums[i][l]);
   }
 }
 
 template <typename Element, int rows>
-inline void strip(const Element* a, std::int64_t a_row, std::int64_t a_column, const Element* b,
-                  std::int64_t b_row, Sum<Element>* c, std::int64_t c_row, std::int64_t columns,
-                  std::int64_t depth, bool add) {
+inline void strip(const SmallProduct<Element>& p, std::int64_t r) {
   constexpr int kTile = TASKNEURON_TILE_LANES;
   constexpr std::int64_t kWidth = kLanes<Sum<Element>>;
   std::int64_t j = 0;
-  for (; j + kTile * kWidth <= columns; j += kTile * kWidth) {
-    tile<Element, rows, kTile>(a, a_row, a_column, b + j, b_row, c + j, c_row, depth, add);
-  }
+  for (; j + kTile * kWidth <= p.columns; j += kTile * kWidth) tile<Element, rows, kTile>(p, r, j);
   if constexpr (kTile > 2) {
-    for (; j + 2 * kWidth <= columns; j += 2 * kWidth) {
-      tile<Element, rows, 2>(a, a_row, a_column, b + j, b_row, c + j, c_row, depth, add);
-    }
+    for (; j + 2 * kWidth <= p.columns; j += 2 * kWidth) tile<Element, rows, 2>(p, r, j);
   }
-  for (; j < columns; j += kWidth) {
-    tile<Element, rows, 1>(a, a_row, a_column, b + j, b_row, c + j, c_row, depth, add);
-  }
+  for (; j < p.columns; j += kWidth) tile<Element, rows, 1>(p, r, j);
 }
 
+// The rows from r on, of which there are `rows` or fewer.
 template <typename Element, int rows>
-inline void last_rows(std::int64_t left, const Element* a, std::int64_t a_row,
-                      std::int64_t a_column, const Element* b, std::int64_t b_row, Sum<Element>* c,
-                      std::int64_t c_row, std::int64_t columns, std::int64_t depth, bool add) {
+inline void last_rows(const SmallProduct<Element>& p, std::int64_t r) {
   if constexpr (rows > 0) {
-    if (left == rows) {
-      strip<Element, rows>(a, a_row, a_column, b, b_row, c, c_row, columns, depth, add);
+    if (p.rows - r == rows) {
+      strip<Element, rows>(p, r);
     } else {
-      last_rows<Element, rows - 1>(left, a, a_row, a_column, b, b_row, c, c_row, columns, depth,
-                                   add);
+      last_rows<Element, rows - 1>(p, r);
     }
   }
 }
 
-// columns: a multiple of the lanes; b and c are padded to it.
 template <typename Element>
-void product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const Element* a,
-             std::int64_t a_row, std::int64_t a_column, const Element* b, std::int64_t b_row,
-             Sum<Element>* c, std::int64_t c_row, bool add) {
+void multiply(const SmallProduct<Element>& p) {
   constexpr int kTile = TASKNEURON_TILE_ROWS;
   std::int64_t r = 0;
-  for (; r + kTile <= rows; r += kTile) {
-    strip<Element, kTile>(a + r * a_row, a_row, a_column, b, b_row, c + r * c_row, c_row, columns,
-                          depth, add);
-  }
-  last_rows<Element, kTile - 1>(rows - r, a + r * a_row, a_row, a_column, b, b_row, c + r * c_row,
-                                c_row, columns, depth, add);
+  for (; r + kTile <= p.rows; r += kTile) strip<Element, kTile>(p, r);
+  last_rows<Element, kTile - 1>(p, r);
 }
 
 #if TASKNEURON_TILE_LANES >= 4
@@ -170,23 +176,23 @@ inline void transpose_square(const float*, std::int64_t, float*, std::int64_t) {
 constexpr bool kSquares = false;
 #endif
 
-// Of operands: pairs stay together. rows, width: multiples of 16; both matrices have space up to
-// there.
+// target [width, rows] = source [rows, width] transposed. Of operands: pairs stay together. rows,
+// width: multiples of 16; both matrices have space up to there.
 template <typename Element>
-void transpose(const Element* source, std::int64_t rows, std::int64_t width,
-               std::int64_t source_row, Element* target, std::int64_t target_row) {
+void transpose(OperandView<Element> source, std::int64_t rows, std::int64_t width, Element* target,
+               std::int64_t target_row) {
   constexpr std::int64_t kBlock = 16;
   for (std::int64_t r = 0; r < rows; r += kBlock) {
     for (std::int64_t i = 0; i < width; i += kBlock) {
-      const Element* from = source + r * source_row + i;
+      const Element* from = source.data + r * source.row + i;
       Element* to = target + i * target_row + r;
       if constexpr (kSquares && sizeof(Element) == sizeof(float)) {
-        transpose_square(reinterpret_cast<const float*>(from), source_row,
+        transpose_square(reinterpret_cast<const float*>(from), source.row,
                          reinterpret_cast<float*>(to), target_row);
       } else {
         for (std::int64_t c = 0; c < kBlock; ++c) {
           for (std::int64_t k = 0; k < kBlock; ++k)
-            to[c * target_row + k] = from[k * source_row + c];
+            to[c * target_row + k] = from[k * source.row + c];
         }
       }
     }

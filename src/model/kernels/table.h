@@ -83,6 +83,15 @@ struct ColumnSums {
   float* magnitude = nullptr;  // [width]
 };
 
+// Angles of rotary positions, by row: element i is turned with element pairs + i. None are turned
+// where cosine is null.
+template <typename T>
+struct Rotation {
+  std::int64_t pairs = 0;
+  const T* cosine = nullptr;  // [rows, pairs]
+  const T* sine = nullptr;
+};
+
 // Consecutive keys with their values. Head h of row r starts at keys + r·row + h·head.
 template <typename T>
 struct KeyRun {
@@ -91,8 +100,7 @@ struct KeyRun {
   std::int64_t rows = 0;
   std::int64_t key_row = 0, key_head = 0;
   std::int64_t value_row = 0, value_head = 0;
-  const T* cosine = nullptr;  // [rows, pairs] when the keys are still to be rotated
-  const T* sine = nullptr;
+  Rotation<T> rotation;               // when the keys are still to be rotated
   std::int64_t accumulator_row = -1;  // where the gradient of its first row goes; -1: nowhere
 };
 
@@ -100,7 +108,6 @@ struct KeyRun {
 template <typename T>
 struct Attention {
   std::int64_t head_dim = 0;
-  std::int64_t pairs = 0;  // rotated pairs of a head
   std::int64_t key_head = 0;
   std::int64_t group = 1;  // query heads key_head·group ...
   double scale = 1;
@@ -108,8 +115,7 @@ struct Attention {
   std::int64_t visible = 0;  // keys that the first query may see; each next one sees one more
   const T* q = nullptr;      // first query, head 0
   std::int64_t q_row = 0, q_head = 0;
-  const T* cosine = nullptr;  // [queries, pairs] when the queries are still to be rotated
-  const T* sine = nullptr;
+  Rotation<T> rotation;  // when the queries are still to be rotated
   const KeyRun<T>* runs = nullptr;
   std::int64_t run_count = 0;
   const float* bias = nullptr;  // of the first query, head 0: [.., keys]; or null
@@ -130,12 +136,10 @@ struct Attention {
 template <typename T>
 struct KeyGradients {
   std::int64_t head_dim = 0;
-  std::int64_t pairs = 0;
   std::int64_t rows = 0;
   const Accumulator<T>* dkeys_sum = nullptr;
   const Accumulator<T>* dvalues_sum = nullptr;
-  const T* cosine = nullptr;
-  const T* sine = nullptr;
+  Rotation<T> rotation;
   T* dkeys = nullptr;
   T* dvalues = nullptr;
   std::int64_t key_row = 0, value_row = 0;

@@ -5,15 +5,15 @@
 
 #include "taskneuron/analysis/deactivation.h"
 
-namespace taskneuron::cli {
+namespace taskneuron {
 
 // One task's rows of a file that `evaluate --predictions` wrote.
 struct PredictedTask {
   std::string task;
   bool ranked = false;
   Metric metric;
-  bool metric_named =
-      true;  // not by files of earlier versions: accuracy of ranked labels, else score
+  // Files of earlier versions do not name it: accuracy where labels are ranked, else score.
+  bool metric_named = true;
   std::vector<std::int64_t> rows;  // their numbers in the split
   Measurement measured;
 };
@@ -22,4 +22,4 @@ struct PredictedTask {
 // and for a row that is there twice (evaluations with several sets are told apart by no key here).
 std::vector<PredictedTask> read_predictions(const std::string& path);
 
-}  // namespace taskneuron::cli
+}  // namespace taskneuron

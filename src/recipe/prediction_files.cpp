@@ -1,4 +1,4 @@
-#include "cli/prediction_files.h"
+#include "recipe/prediction_files.h"
 
 #include <fmt/format.h>
 
@@ -7,32 +7,13 @@
 #include <set>
 
 #include "base/json.h"
+#include "evaluate/result_rows.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/statistics.h"
 
-namespace taskneuron::cli {
+namespace taskneuron {
 
 namespace {
-
-Prediction read_prediction(const JsonView& row) {
-  Prediction prediction;
-  prediction.index = row.at("index").integer();
-  prediction.loss = row.at("loss").number();
-  if (const auto correct = row.find("correct")) {
-    prediction.score = correct->boolean() ? 1 : 0;
-    for (const JsonView& score : row.at("scores").array()) {
-      prediction.scores.push_back(score.number());
-    }
-    prediction.gold = row.at("label").integer();
-    const auto labels = static_cast<std::int64_t>(prediction.scores.size());
-    if (prediction.gold < 0 || prediction.gold >= labels) {
-      row.fail(fmt::format("label {} is none of {}", prediction.gold, labels));
-    }
-  } else {
-    prediction.score = row.at("score").number();
-  }
-  return prediction;
-}
 
 Metric metric_in(const JsonView& row, const Prediction& prediction) {
   if (const auto named = row.find("metric")) {
@@ -74,7 +55,7 @@ std::vector<PredictedTask> read_predictions(const std::string& path) {
     const std::string task = row.at("task").string();
     if (results.count(task) == 0) order.push_back(task);
     TaskResult& result = results[task];
-    result.predictions.push_back(read_prediction(row));
+    result.predictions.push_back(read_prediction_row(row));
     named = named && row.find("metric");
     const Metric metric = metric_in(row, result.predictions.back());
     if (result.predictions.size() == 1) result.metric = metric;
@@ -110,4 +91,4 @@ std::vector<PredictedTask> read_predictions(const std::string& path) {
   return tasks;
 }
 
-}  // namespace taskneuron::cli
+}  // namespace taskneuron

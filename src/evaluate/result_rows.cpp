@@ -1,0 +1,71 @@
+#include "evaluate/result_rows.h"
+
+#include <fmt/format.h>
+
+namespace taskneuron {
+
+OutputJson result_row(const TaskResult& result) {
+  return {
+      {"task", result.task},   {"split", result.split},           {"metric", result.metric.name},
+      {"value", result.value}, {"stderr", result.standard_error}, {"examples", result.examples},
+      {"loss", result.loss}};
+}
+
+TaskResult read_result_row(const JsonView& row) {
+  TaskResult result;
+  result.task = row.at("task").string();
+  result.split = row.at("split").string();
+  result.metric = find_metric(row.at("metric").string());
+  result.value = row.at("value").number();
+  result.standard_error = row.at("stderr").number();
+  result.examples = row.at("examples").integer();
+  result.loss = row.at("loss").number();
+  return result;
+}
+
+OutputJson prediction_row(const Prediction& prediction, const Metric& metric) {
+  OutputJson row = {{"index", prediction.index},
+                    {"prediction", prediction.prediction},
+                    {"reference", prediction.reference}};
+  if (prediction.scores.empty()) {
+    row["score"] = prediction.score;
+  } else {
+    row["correct"] = prediction.score == 1;
+    row["scores"] = prediction.scores;
+    row["label"] = prediction.gold;
+  }
+  row["loss"] = prediction.loss;
+  row["metric"] = metric.name;
+  return row;
+}
+
+Prediction read_prediction_row(const JsonView& row) {
+  Prediction prediction;
+  prediction.index = row.at("index").integer();
+  prediction.loss = row.at("loss").number();
+  const auto correct = row.find("correct");
+  if (!correct) {
+    prediction.score = row.at("score").number();
+    return prediction;
+  }
+  prediction.score = correct->boolean() ? 1 : 0;
+  for (const JsonView& score : row.at("scores").array()) {
+    prediction.scores.push_back(score.number());
+  }
+  prediction.gold = row.at("label").integer();
+  const auto labels = static_cast<std::int64_t>(prediction.scores.size());
+  if (prediction.gold < 0 || prediction.gold >= labels) {
+    row.fail(fmt::format("label {} is none of {}", prediction.gold, labels));
+  }
+  return prediction;
+}
+
+void write_predictions(AtomicFile& file, const OutputJson& key, const TaskResult& result) {
+  for (const Prediction& prediction : result.predictions) {
+    OutputJson row = key;
+    row.update(prediction_row(prediction, result.metric));
+    file.write(row.dump(-1, ' ', false, OutputJson::error_handler_t::replace) + "\n");
+  }
+}
+
+}  // namespace taskneuron
