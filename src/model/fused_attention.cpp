@@ -12,24 +12,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::tensor_list;
 
-HeadViews head_views(const ModelConfig& config) {
-  const std::int64_t heads = config.heads, kv_heads = config.kv_heads, width = config.head_dim;
-  const std::int64_t total = (heads + 2 * kv_heads) * width;
-  switch (config.qkv) {
-    case QkvLayout::kStacked:
-      return {{0, 0, total, width},
-              {0, heads * width, total, width},
-              {0, (heads + kv_heads) * width, total, width}};
-    case QkvLayout::kInterleaved:
-      return {
-          {0, 0, total, 3 * width}, {0, width, total, 3 * width}, {0, 2 * width, total, 3 * width}};
-    case QkvLayout::kSeparate: break;
-  }
-  return {{0, 0, heads * width, width},
-          {1, 0, kv_heads * width, width},
-          {2, 0, kv_heads * width, width}};
-}
-
 QueryRows query_rows(const Segment& segment, const SegmentPlan& plan, bool logit_rows_only) {
   if (!logit_rows_only) return {segment.begin, segment.tokens(), 0};
   return {plan.logit_begin, segment.logit_rows, segment.tokens() - segment.logit_rows};
@@ -40,14 +22,16 @@ namespace {
 // One call of fused_attention, as both directions need it.
 struct Call {
   const ModelConfig* config;
-  HeadViews views;
-  BatchPlanPtr plan;
-  bool logit_rows_only;
-  bool rotates;
-  tensor_list projections;
-  tensor_list cached_keys, cached_values;  // by segment; undefined where there are none
+  QkvLayout views;
+  BatchPlanPtr plan = {};
+  std::int64_t layer = 0;
+  bool logit_rows_only = false;
+  bool rotates = false;
+  tensor_list projections = {};
+  tensor_list cached_keys = {}, cached_values = {};  // by segment; undefined where there are none
 
-  bool fused() const { return projections.size() == 1; }
+  bool fused() const { return views.fused(); }
+  const Rotation& rotation() const { return plan->rotation(layer); }
   std::int64_t query_count() const {
     return logit_rows_only ? plan->logit_rows.size(0) : plan->ids.size(0);
   }
@@ -68,9 +52,9 @@ kernels::Attention<T> arguments_of(const Call& call, std::size_t s,
   const SegmentPlan& plan = call.plan->segments[s];
   const ModelConfig& config = *call.config;
   const QueryRows rows = query_rows(segment, plan, call.logit_rows_only);
-  const std::int64_t pairs = call.rotates ? call.plan->cosine.size(-1) : 0;
-  const T* cosine = call.rotates ? kernels::data<T>(call.plan->cosine) : nullptr;
-  const T* sine = call.rotates ? kernels::data<T>(call.plan->sine) : nullptr;
+  const std::int64_t pairs = call.rotates ? call.rotation().cosine.size(-1) : 0;
+  const T* cosine = call.rotates ? kernels::data<T>(call.rotation().cosine) : nullptr;
+  const T* sine = call.rotates ? kernels::data<T>(call.rotation().sine) : nullptr;
   runs.clear();
   if (call.cached_keys[s].defined()) {
     kernels::KeyRun<T> run;
@@ -122,8 +106,8 @@ kernels::Attention<T> arguments_of(const Call& call, std::size_t s,
   }
   a.runs = runs.data();
   a.run_count = static_cast<std::int64_t>(runs.size());
-  if (plan.score_bias.defined()) {
-    const at::Tensor& bias = plan.score_bias;
+  const at::Tensor& bias = call.plan->score_bias(plan, call.layer);
+  if (bias.defined()) {
     a.bias_row = bias.size(-1);
     a.bias_head = bias.dim() == 3 ? bias.stride(0) : 0;
     a.bias = bias.data_ptr<float>() + rows.first_in_segment * a.bias_row;
@@ -227,9 +211,9 @@ void run_backward(const Call& call, const at::Tensor& doutput, const at::Tensor&
     g.dkeys_sum = dkeys;
     g.dvalues_sum = dvalues;
     if (call.rotates) {
-      g.pairs = call.plan->cosine.size(-1);
-      g.cosine = kernels::data<T>(call.plan->cosine) + first * g.pairs;
-      g.sine = kernels::data<T>(call.plan->sine) + first * g.pairs;
+      g.pairs = call.rotation().cosine.size(-1);
+      g.cosine = kernels::data<T>(call.rotation().cosine) + first * g.pairs;
+      g.sine = kernels::data<T>(call.rotation().sine) + first * g.pairs;
     }
     g.key_row = keys.row;
     g.value_row = values.row;
@@ -267,17 +251,8 @@ struct FusedAttention : Function<FusedAttention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& first,
                             const OptionalTensor& second, const OptionalTensor& third,
                             const AttentionInput* input, const BatchPlanPtr& plan, bool rotated) {
-    Call call;
-    call.config = input->config;
-    call.views = head_views(*input->config);
-    if (second.has_value()) {
-      ModelConfig apart = *input->config;
-      apart.qkv = QkvLayout::kSeparate;
-      call.views = head_views(apart);
-    }
-    call.plan = plan;
-    call.logit_rows_only = input->logit_rows_only;
-    call.rotates = !rotated && input->config->position == PositionKind::kRotary;
+    Call call{input->config, input->layout, plan, input->layer, input->logit_rows_only};
+    call.rotates = !rotated && call.rotation().cosine.defined();
     call.projections = {first};
     if (second.has_value()) call.projections = {first, *second, *third};
     for (const Segment& segment : plan->batch->segments) {
@@ -308,6 +283,7 @@ struct FusedAttention : Function<FusedAttention> {
     saved.insert(saved.end(), call.cached_values.begin(), call.cached_values.end());
     context->save_for_backward(std::move(saved));
     context->saved_data["plan"] = hold(plan);
+    context->saved_data["layer"] = call.layer;
     context->saved_data["logit_rows_only"] = call.logit_rows_only;
     context->saved_data["rotates"] = call.rotates;
     context->saved_data["fused"] = call.fused();
@@ -316,14 +292,12 @@ struct FusedAttention : Function<FusedAttention> {
 
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
     const tensor_list saved = context->get_saved_variables();
-    Call call;
-    call.plan = held<BatchPlan>(context->saved_data["plan"]);
-    call.config = call.plan->config.get();
+    const BatchPlanPtr plan = held<BatchPlan>(context->saved_data["plan"]);
+    const ModelConfig& config = *plan->config;
     const bool fused = context->saved_data["fused"].toBool();
-    ModelConfig layout = *call.config;
-    if (!fused) layout.qkv = QkvLayout::kSeparate;
-    call.views = head_views(layout);
-    call.logit_rows_only = context->saved_data["logit_rows_only"].toBool();
+    Call call{&config, fused ? QkvLayout(config) : QkvLayout::separate(config), plan,
+              context->saved_data["layer"].toInt(),
+              context->saved_data["logit_rows_only"].toBool()};
     call.rotates = context->saved_data["rotates"].toBool();
     const auto projections = static_cast<std::ptrdiff_t>(fused ? 1 : 3);
     const auto segments = static_cast<std::ptrdiff_t>(call.plan->segments.size());
