@@ -33,7 +33,7 @@ struct Matrix {
 std::vector<Matrix> matrices(const ModelConfig& c) {
   const std::int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   std::vector<Matrix> result;
-  if (c.qkv == QkvLayout::kSeparate) {
+  if (c.qkv == QkvOrder::kSeparate) {
     result = {{q, c.hidden, false, true, false},
               {kv, c.hidden, true, true, false},
               {kv, c.hidden, true, true, false}};

@@ -84,13 +84,14 @@ void relevance(benchmark::State& state) {
 void attention(benchmark::State& state) {
   ModelConfig config;
   config.layers = 1;
+  config.each_layer.resize(1);
   config.hidden = kHidden;
   config.heads = config.kv_heads = kHeads;
   config.head_dim = kHidden / kHeads;
   config.attention_scale = 0.125;
   config.vocabulary = 8;
   config.max_positions = kTokens;
-  config.qkv = QkvLayout::kStacked;
+  config.qkv = QkvOrder::kStacked;
   config.position = PositionKind::kLearned;
   Batch batch;
   for (std::int64_t t = 0; t < kTexts; ++t) {
@@ -107,9 +108,8 @@ void attention(benchmark::State& state) {
       make_plan(batch, std::make_shared<const ModelConfig>(config), {type_of(state), at::kCPU});
   const at::Tensor qkv = random(state, kRows, 3 * kHidden), g = random(state, kRows, kHidden);
   run(state, [&] {
-    AttentionInput input;
+    AttentionInput input(config);
     const at::Tensor leaf = qkv.detach().requires_grad_();
-    input.config = &config;
     input.projections = {leaf};
     packed_attention(input, plan).backward(g);
     return leaf.grad();

@@ -80,6 +80,12 @@ const SafetensorsFile& Checkpoint::file_of(const std::string& name) const {
   return files_[found->second];
 }
 
+Checkpoint Checkpoint::with_config(ModelConfig config) const {
+  Checkpoint result = *this;
+  result.config_ = std::move(config);
+  return result;
+}
+
 Checkpoint Checkpoint::with_replaced(std::map<std::string, at::Tensor> tensors) const {
   Checkpoint result = *this;
   Sha256 hash;

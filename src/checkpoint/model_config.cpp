@@ -84,9 +84,10 @@ void scale_llama3(std::vector<double>& frequency, const JsonView& scaling) {
   }
 }
 
-// Reads theta and scaling from rope_theta/rope_scaling or from the newer rope_parameters.
-void set_rotary(ModelConfig& config, const JsonView& json, double share, const char* theta_key) {
-  config.position = PositionKind::kRotary;
+// LayerConfig::rotary_frequency over a share of each head's dimensions. Reads theta and scaling
+// from rope_theta/rope_scaling or from the newer rope_parameters.
+std::vector<double> read_rotation(const JsonView& json, std::int64_t head_dim, double share,
+                                  const char* theta_key) {
   const auto parameters = json.find("rope_parameters");
   const double theta = parameters && parameters->find("rope_theta")
                            ? parameters->at("rope_theta").number()
@@ -94,24 +95,25 @@ void set_rotary(ModelConfig& config, const JsonView& json, double share, const c
   if (!(theta > 0)) json.fail(fmt::format("rope theta must be positive, found {}", theta));
   if (!(share > 0 && share <= 1))
     json.fail(fmt::format("rotary share must be in (0, 1], found {}", share));
-  const auto dims = static_cast<std::int64_t>(static_cast<double>(config.head_dim) * share);
+  const auto dims = static_cast<std::int64_t>(static_cast<double>(head_dim) * share);
   if (dims <= 0 || dims % 2 != 0) {
     json.fail(fmt::format("rotary embedding over {} dimensions is not supported", dims));
   }
+  std::vector<double> frequency;
   for (std::int64_t i = 0; i < dims / 2; ++i) {
-    config.rotary_frequency.push_back(
-        std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(dims)));
+    frequency.push_back(std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(dims)));
   }
   const auto scaling = parameters ? parameters : json.find("rope_scaling");
-  if (!scaling) return;
+  if (!scaling) return frequency;
   const std::string kind = scaling->string_or("rope_type", scaling->string_or("type", "default"));
   if (kind == "llama3") {
-    scale_llama3(config.rotary_frequency, *scaling);
+    scale_llama3(frequency, *scaling);
   } else if (kind == "linear") {
-    for (double& f : config.rotary_frequency) f /= scaling->at("factor").number();
+    for (double& f : frequency) f /= scaling->at("factor").number();
   } else if (kind != "default") {
     unsupported(*scaling, fmt::format("rope type '{}'", kind));
   }
+  return frequency;
 }
 
 double rotary_share(const JsonView& json, const char* old_key, double fallback) {
@@ -122,8 +124,8 @@ double rotary_share(const JsonView& json, const char* old_key, double fallback) 
   return json.number_or("partial_rotary_factor", json.number_or(old_key, fallback));
 }
 
-void set_sliding_window(ModelConfig& config, const JsonView& json) {
-  if (json.find("sliding_window")) config.sliding_window = positive(json, "sliding_window");
+void set_sliding_window(LayerConfig& layer, const JsonView& json) {
+  if (json.find("sliding_window")) layer.sliding_window = positive(json, "sliding_window");
 }
 
 // Sizes under the names that Llama and its descendants use.
@@ -144,29 +146,29 @@ void set_llama_style(ModelConfig& config, const JsonView& json) {
   config.tied_head = json.boolean_or("tie_word_embeddings", false);
 }
 
-void read_llama(ModelConfig& config, const JsonView& json) {
+void read_llama(ModelConfig& config, LayerConfig& layer, const JsonView& json) {
   set_llama_style(config, json);
-  set_rotary(config, json, 1, "rope_theta");
+  layer.rotary_frequency = read_rotation(json, config.head_dim, 1, "rope_theta");
   config.qkv_bias = config.attention_output_bias = json.boolean_or("attention_bias", false);
   config.ffn_bias = json.boolean_or("mlp_bias", false);
 }
 
-void read_mistral(ModelConfig& config, const JsonView& json) {
+void read_mistral(ModelConfig& config, LayerConfig& layer, const JsonView& json) {
   set_llama_style(config, json);
-  set_rotary(config, json, 1, "rope_theta");
-  set_sliding_window(config, json);
+  layer.rotary_frequency = read_rotation(json, config.head_dim, 1, "rope_theta");
+  set_sliding_window(layer, json);
 }
 
-void read_qwen2(ModelConfig& config, const JsonView& json) {
+void read_qwen2(ModelConfig& config, LayerConfig& layer, const JsonView& json) {
   set_llama_style(config, json);
-  set_rotary(config, json, 1, "rope_theta");
+  layer.rotary_frequency = read_rotation(json, config.head_dim, 1, "rope_theta");
   config.qkv_bias = true;
   require_false(json, "use_sliding_window");
 }
 
-void read_gemma(ModelConfig& config, const JsonView& json) {
+void read_gemma(ModelConfig& config, LayerConfig& layer, const JsonView& json) {
   set_llama_style(config, json);
-  set_rotary(config, json, 1, "rope_theta");
+  layer.rotary_frequency = read_rotation(json, config.head_dim, 1, "rope_theta");
   config.norm = NormKind::kRmsNormOne;
   // Checkpoints that say "gelu" were trained with the tanh form; transformers does the same.
   config.activation =
@@ -176,39 +178,43 @@ void read_gemma(ModelConfig& config, const JsonView& json) {
   config.embedding_scale = std::sqrt(static_cast<double>(config.hidden));
 }
 
-void read_phi3(ModelConfig& config, const JsonView& json) {
+void read_phi3(ModelConfig& config, LayerConfig& layer, const JsonView& json) {
   set_llama_style(config, json);
-  set_rotary(config, json, rotary_share(json, "partial_rotary_factor", 1), "rope_theta");
-  set_sliding_window(config, json);
-  config.qkv = QkvLayout::kStacked;
+  layer.rotary_frequency = read_rotation(
+      json, config.head_dim, rotary_share(json, "partial_rotary_factor", 1), "rope_theta");
+  set_sliding_window(layer, json);
+  config.qkv = QkvOrder::kStacked;
   config.fused_gate_up = true;
 }
 
-void read_phi(ModelConfig& config, const JsonView& json) {
+void read_phi(ModelConfig& config, LayerConfig& layer, const JsonView& json) {
   set_llama_sizes(config, json);
-  set_rotary(config, json, rotary_share(json, "partial_rotary_factor", 0.5), "rope_theta");
+  layer.rotary_frequency = read_rotation(
+      json, config.head_dim, rotary_share(json, "partial_rotary_factor", 0.5), "rope_theta");
   require_false(json, "qk_layernorm");
   config.norm_epsilon = json.number_or("layer_norm_eps", 1e-5);
   config.activation = parse_activation(json, json.string_or("hidden_act", "gelu_new"));
-  config.block = BlockKind::kParallelShared;
+  layer.block = BlockKind::kParallel;
+  layer.ffn_norm = false;
   config.qkv_bias = config.attention_output_bias = config.ffn_bias = config.head_bias = true;
   config.tied_head = json.boolean_or("tie_word_embeddings", false);
 }
 
-void read_gpt_neox(ModelConfig& config, const JsonView& json) {
+void read_gpt_neox(ModelConfig& config, LayerConfig& layer, const JsonView& json) {
   set_llama_sizes(config, json);
-  set_rotary(config, json, rotary_share(json, "rotary_pct", 0.25), "rotary_emb_base");
+  layer.rotary_frequency = read_rotation(json, config.head_dim,
+                                         rotary_share(json, "rotary_pct", 0.25), "rotary_emb_base");
   config.norm_epsilon = json.number_or("layer_norm_eps", 1e-5);
   config.activation = parse_activation(json, json.string_or("hidden_act", "gelu"));
-  config.block = json.boolean_or("use_parallel_residual", true) ? BlockKind::kParallel
-                                                                : BlockKind::kSequential;
-  config.qkv = QkvLayout::kInterleaved;
+  layer.block = json.boolean_or("use_parallel_residual", true) ? BlockKind::kParallel
+                                                               : BlockKind::kSequential;
+  config.qkv = QkvOrder::kInterleaved;
   config.qkv_bias = config.attention_output_bias = json.boolean_or("attention_bias", true);
   config.ffn_bias = true;
   config.tied_head = json.boolean_or("tie_word_embeddings", false);
 }
 
-void read_gpt2(ModelConfig& config, const JsonView& json) {
+void read_gpt2(ModelConfig& config, LayerConfig&, const JsonView& json) {
   config.layers = positive(json, "n_layer");
   config.hidden = positive(json, "n_embd");
   config.ffn_width = positive_or(json, "n_inner", 4 * config.hidden);
@@ -220,13 +226,13 @@ void read_gpt2(ModelConfig& config, const JsonView& json) {
   config.norm_epsilon = json.number_or("layer_norm_epsilon", 1e-5);
   config.activation = parse_activation(json, json.string_or("activation_function", "gelu_new"));
   config.position = PositionKind::kLearned;
-  config.qkv = QkvLayout::kStacked;
+  config.qkv = QkvOrder::kStacked;
   config.qkv_bias = config.attention_output_bias = config.ffn_bias = true;
   config.transposed_linears = true;
   config.tied_head = json.boolean_or("tie_word_embeddings", true);
 }
 
-void read_bloom(ModelConfig& config, const JsonView& json) {
+void read_bloom(ModelConfig& config, LayerConfig&, const JsonView& json) {
   config.layers = positive(json, json.find("n_layer") ? "n_layer" : "num_hidden_layers");
   config.hidden = positive(json, json.find("hidden_size") ? "hidden_size" : "n_embed");
   config.ffn_width = 4 * config.hidden;
@@ -237,12 +243,12 @@ void read_bloom(ModelConfig& config, const JsonView& json) {
   config.activation = Activation::kGeluTanh;
   config.position = PositionKind::kAlibi;
   config.embedding_norm = true;
-  config.qkv = QkvLayout::kInterleaved;
+  config.qkv = QkvOrder::kInterleaved;
   config.qkv_bias = config.attention_output_bias = config.ffn_bias = true;
   config.tied_head = json.boolean_or("tie_word_embeddings", true);
 }
 
-void read_opt(ModelConfig& config, const JsonView& json) {
+void read_opt(ModelConfig& config, LayerConfig& layer, const JsonView& json) {
   config.layers = positive(json, "num_hidden_layers");
   config.hidden = positive(json, "hidden_size");
   config.ffn_width = positive(json, "ffn_dim");
@@ -250,7 +256,9 @@ void read_opt(ModelConfig& config, const JsonView& json) {
   set_heads(config, json, "num_attention_heads");
   require_true(json, "layer_norm_elementwise_affine");
   const bool pre_norm = json.boolean_or("do_layer_norm_before", true);
-  config.block = pre_norm ? BlockKind::kSequential : BlockKind::kPostNorm;
+  layer.attention_norm = layer.ffn_norm = pre_norm;
+  layer.attention_output_norm = layer.ffn_output_norm =
+      pre_norm ? OutputNorm::kNone : OutputNorm::kSum;
   config.final_norm = pre_norm && !json.boolean_or("_remove_final_layer_norm", false);
   config.activation = parse_activation(json, json.string_or("activation_function", "relu"));
   config.position = PositionKind::kLearned;
@@ -263,7 +271,8 @@ void read_opt(ModelConfig& config, const JsonView& json) {
 
 struct FamilyReader {
   const char* model_type;
-  void (*read)(ModelConfig&, const JsonView&);
+  // Fills in the config but for its layers, and the layer that all of them are like.
+  void (*read)(ModelConfig&, LayerConfig&, const JsonView&);
 };
 constexpr std::array kFamilies = {
     FamilyReader{"gpt2", read_gpt2},   FamilyReader{"gpt_neox", read_gpt_neox},
@@ -273,10 +282,18 @@ constexpr std::array kFamilies = {
     FamilyReader{"phi3", read_phi3},   FamilyReader{"gemma", read_gemma},
 };
 
-void read_layer_types(const JsonView& json, const ModelConfig& config) {
+// A file may claim any number, and each layer takes memory.
+void check_depth(const JsonView& json, const ModelConfig& config) {
+  constexpr std::int64_t kMost = 1 << 14;
+  if (config.layers > kMost) {
+    json.fail(fmt::format("expected at most {} layers, found {}", kMost, config.layers));
+  }
+}
+
+void check_layer_types(const JsonView& json, const LayerConfig& layer) {
   const auto types = json.find("layer_types");
   if (!types) return;
-  const char* expected = config.sliding_window ? "sliding_attention" : "full_attention";
+  const char* expected = layer.sliding_window ? "sliding_attention" : "full_attention";
   for (const JsonView& type : types->array()) {
     if (type.string() != expected) unsupported(type, fmt::format("'{}' here", type.string()));
   }
@@ -309,11 +326,14 @@ ModelConfig read_model_config(const std::filesystem::path& config_json) {
     if (config.model_type != family.model_type) continue;
     if (json.find("quantization_config")) unsupported(json, "a quantized checkpoint");
     config.vocabulary = positive(json, "vocab_size");
-    family.read(config, json);
+    LayerConfig layer;
+    family.read(config, layer, json);
+    check_depth(json, config);
+    config.each_layer.assign(static_cast<std::size_t>(config.layers), layer);
     if (config.embedding_width == 0) config.embedding_width = config.hidden;
     config.dtype = json.string_or("torch_dtype", json.string_or("dtype", ""));
     read_end_of_sequence(config, json);
-    read_layer_types(json, config);
+    check_layer_types(json, layer);
     return config;
   }
   json.fail(fmt::format("model_type '{}' is not supported; supported are {}", config.model_type,

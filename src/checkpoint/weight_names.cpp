@@ -1,5 +1,6 @@
 #include "taskneuron/checkpoint/weight_names.h"
 
+#include <algorithm>
 #include <map>
 
 #include "taskneuron/base/error.h"
@@ -7,6 +8,15 @@
 namespace taskneuron {
 
 namespace {
+
+const std::vector<std::string> kRotaryBuffers = {"rotary_emb.inv_freq", "rotary_emb.cos_cached",
+                                                 "rotary_emb.sin_cached"};
+
+std::vector<std::string> below(const std::string& module, const std::vector<std::string>& names) {
+  std::vector<std::string> result;
+  for (const std::string& name : names) result.push_back(module + "." + name);
+  return result;
+}
 
 WeightNames llama_names() {
   WeightNames names;
@@ -24,6 +34,31 @@ WeightNames llama_names() {
   names.gate = "mlp.gate_proj";
   names.up = "mlp.up_proj";
   names.down = "mlp.down_proj";
+  names.buffers = kRotaryBuffers;
+  names.layer_buffers = below("self_attn", kRotaryBuffers);
+  return names;
+}
+
+WeightNames qwen3_names() {
+  WeightNames names = llama_names();
+  names.query_norm = "self_attn.q_norm";
+  names.key_norm = "self_attn.k_norm";
+  return names;
+}
+
+WeightNames olmo2_names() {
+  WeightNames names = qwen3_names();
+  names.attention_norm = names.ffn_norm = "";
+  names.attention_output_norm = "post_attention_layernorm";
+  names.ffn_output_norm = "post_feedforward_layernorm";
+  return names;
+}
+
+// Gemma 2, whose blocks have no query and key norms, and Gemma 3.
+WeightNames gemma3_names() {
+  WeightNames names = olmo2_names();
+  names.attention_norm = "input_layernorm";
+  names.ffn_norm = "pre_feedforward_layernorm";
   return names;
 }
 
@@ -54,9 +89,10 @@ WeightNames opt_names() {
   names.project_in = "project_in";
   names.project_out = "project_out";
   names.final_norm = "final_layer_norm";
-  names.attention_norm = "self_attn_layer_norm";
+  names.attention_norm = names.attention_output_norm = "self_attn_layer_norm";
   names.attention_output = "self_attn.out_proj";
-  names.ffn_norm = "final_layer_norm";
+  names.ffn_norm = names.ffn_output_norm = "final_layer_norm";
+  names.buffers = names.layer_buffers = {};
   names.gate = "";
   names.up = "fc1";
   names.down = "fc2";
@@ -77,6 +113,7 @@ WeightNames gpt2_names() {
   names.ffn_norm = "ln_2";
   names.up = "mlp.c_fc";
   names.down = "mlp.c_proj";
+  names.layer_buffers = {"attn.bias", "attn.masked_bias"};
   return names;
 }
 
@@ -107,6 +144,10 @@ WeightNames gpt_neox_names() {
   names.layers = "layers";
   names.query_key_value = "attention.query_key_value";
   names.attention_output = "attention.dense";
+  names.buffers = kRotaryBuffers;
+  std::vector<std::string> in_attention = kRotaryBuffers;
+  in_attention.insert(in_attention.end(), {"bias", "masked_bias"});
+  names.layer_buffers = below("attention", in_attention);
   return names;
 }
 
@@ -114,14 +155,36 @@ WeightNames gpt_neox_names() {
 
 const WeightNames& weight_names(const std::string& model_type) {
   static const std::map<std::string, WeightNames> table = {
-      {"gpt2", gpt2_names()},     {"gpt_neox", gpt_neox_names()}, {"llama", llama_names()},
-      {"mistral", llama_names()}, {"qwen2", llama_names()},       {"gemma", llama_names()},
-      {"bloom", bloom_names()},   {"opt", opt_names()},           {"phi", phi_names()},
-      {"phi3", phi3_names()},
+      {"gpt2", gpt2_names()},     {"gpt_neox", gpt_neox_names()},
+      {"llama", llama_names()},   {"mistral", llama_names()},
+      {"qwen2", llama_names()},   {"gemma", llama_names()},
+      {"bloom", bloom_names()},   {"opt", opt_names()},
+      {"phi", phi_names()},       {"phi3", phi3_names()},
+      {"qwen3", qwen3_names()},   {"olmo2", olmo2_names()},
+      {"gemma2", gemma3_names()}, {"gemma3_text", gemma3_names()},
   };
   const auto found = table.find(model_type);
   TN_CHECK(found != table.end());
   return found->second;
+}
+
+bool is_buffer(const ModelConfig& config, const std::string& tensor) {
+  const WeightNames& names = weight_names(config.model_type);
+  if (config.tied_head && tensor == names.head + ".weight") return true;
+  const auto is_one_of = [](const std::vector<std::string>& all, const std::string& name) {
+    return std::find(all.begin(), all.end(), name) != all.end();
+  };
+  for (const std::string& prefix : names.prefixes) {
+    if (tensor.rfind(prefix, 0) != 0) continue;
+    const std::string name = tensor.substr(prefix.size());
+    if (is_one_of(names.buffers, name)) return true;
+    if (name.rfind(names.layers + ".", 0) != 0) continue;
+    const std::size_t number = names.layers.size() + 1;
+    const std::size_t end = name.find_first_not_of("0123456789", number);
+    if (end == std::string::npos || end == number || name[end] != '.') continue;
+    if (is_one_of(names.layer_buffers, name.substr(end + 1))) return true;
+  }
+  return false;
 }
 
 }  // namespace taskneuron

@@ -59,11 +59,8 @@ Variant set_variant(const Decoder& decoder, const NeuronSet& set, const Mode& mo
       variant.hook = std::make_unique<ResampleHook>(set, *reference, references.seed);
       break;
     case Mode::Change::kParameter:
-      for (const auto& [site, units] : set.sites) {
-        variant.changed =
-            std::make_unique<Decoder>(variant.decoder->with_zeroed(site, units.units));
-        variant.decoder = variant.changed.get();
-      }
+      variant.changed = std::make_unique<Decoder>(decoder.with_zeroed(set.units()));
+      variant.decoder = variant.changed.get();
   }
   return variant;
 }

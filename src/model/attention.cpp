@@ -107,7 +107,7 @@ at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& 
       const at::Tensor segment_queries =
           group_heads(queries.narrow(0, rows.begin, rows.count), segment_keys.size(0));
       probabilities = softmax_of(batched_product(segment_queries, segment_keys.transpose(1, 2)),
-                                 scale, segment_plan.score_bias, rows);
+                                 scale, plan->score_bias(segment_plan, input->layer), rows);
       result.narrow(0, rows.begin, rows.count)
           .copy_(ungroup_heads(batched_product(probabilities, segment_values), rows.count));
     }
@@ -159,36 +159,26 @@ tensor_list PackedAttention::backward(AutogradContext* context, tensor_list grad
   return {dqueries, dkeys, dvalues, at::Tensor(), at::Tensor()};
 }
 
+// Before any rotation.
 Heads heads_of(const AttentionInput& input, const BatchPlan& plan) {
-  const ModelConfig& config = *input.config;
-  const std::int64_t count = config.heads, kv_count = config.kv_heads, width = config.head_dim;
-  const at::Tensor& first = input.projections[0];
-  const auto rows = [&](const at::Tensor& t) {
-    return input.logit_rows_only ? t.index_select(0, plan.logit_rows) : t;
-  };
-  const auto part = [&](std::int64_t begin, std::int64_t heads) {
-    return first.narrow(1, begin * width, heads * width).view({-1, heads, width});
-  };
-  Heads heads;
-  switch (config.qkv) {
-    case QkvLayout::kSeparate:
-      heads = {first.view({-1, count, width}), input.projections[1].view({-1, kv_count, width}),
-               input.projections[2].view({-1, kv_count, width})};
-      break;
-    case QkvLayout::kStacked:
-      heads = {rows(part(0, count)), part(count, kv_count), part(count + kv_count, kv_count)};
-      break;
-    case QkvLayout::kInterleaved: {
-      const at::Tensor by_head = first.view({-1, count, 3, width});
-      heads = {rows(by_head.select(2, 0)), by_head.select(2, 1), by_head.select(2, 2)};
-      break;
-    }
-  }
-  if (config.position == PositionKind::kRotary) {
-    heads.queries = rotate(heads.queries, rows(plan.cosine), rows(plan.sine));
-    heads.keys = rotate(heads.keys, plan.cosine, plan.sine);
+  Heads heads = {input.layout.queries.of(input.projections),
+                 input.layout.keys.of(input.projections),
+                 input.layout.values.of(input.projections)};
+  // A fused projection holds the queries of every row.
+  if (input.layout.fused() && input.logit_rows_only) {
+    heads.queries = heads.queries.index_select(0, plan.logit_rows);
   }
   return heads;
+}
+
+void rotate_heads(Heads& heads, const AttentionInput& input, const BatchPlan& plan) {
+  const Rotation& rotation = plan.rotation(input.layer);
+  if (!rotation.cosine.defined()) return;
+  const auto query_rows = [&](const at::Tensor& t) {
+    return input.logit_rows_only ? t.index_select(0, plan.logit_rows) : t;
+  };
+  heads.queries = rotate(heads.queries, query_rows(rotation.cosine), query_rows(rotation.sine));
+  heads.keys = rotate(heads.keys, rotation.cosine, rotation.sine);
 }
 
 void append_to_cache(const AttentionInput& input, const BatchPlan& plan, const Heads& heads) {
@@ -226,7 +216,8 @@ at::Tensor decoding_step(const AttentionInput& input, const Heads& heads, const 
     const at::NoGradGuard no_gradients;
     for (std::int64_t s = begin; s < end; ++s) {
       const Segment& segment = plan.batch->segments[static_cast<std::size_t>(s)];
-      const at::Tensor& bias = plan.segments[static_cast<std::size_t>(s)].score_bias;
+      const at::Tensor& bias =
+          plan.score_bias(plan.segments[static_cast<std::size_t>(s)], input.layer);
       attend_single_query({queries[s], input.cache->keys(segment.cached, input.layer),
                            input.cache->values(segment.cached, input.layer), bias,
                            input.config->attention_scale, result[s]});
@@ -240,11 +231,13 @@ at::Tensor decoding_step(const AttentionInput& input, const Heads& heads, const 
 at::Tensor packed_attention(const AttentionInput& input, const BatchPlanPtr& plan) {
   const bool fused = kernels::covers(input.projections[0]);
   if (fused && !appends(*plan)) return fused_attention(input, plan, /*rotated=*/false);
-  const Heads heads = heads_of(input, *plan);
+  Heads heads = heads_of(input, *plan);
+  rotate_heads(heads, input, *plan);
   append_to_cache(input, *plan, heads);
   if (is_decoding_step(heads.queries, *plan)) return decoding_step(input, heads, *plan);
   if (fused) {
     AttentionInput rotated = input;
+    rotated.layout = QkvLayout::separate(*input.config);
     rotated.projections = {heads.queries.flatten(1), heads.keys.flatten(1),
                            heads.values.flatten(1)};
     return fused_attention(rotated, plan, /*rotated=*/true);

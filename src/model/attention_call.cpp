@@ -76,9 +76,10 @@ bool AttentionCall::segments_meet() const {
 template <typename T>
 kernels::Rotation<T> rotation_of(const AttentionCall& call, std::int64_t row) {
   if (!call.rotates) return {};
-  const std::int64_t pairs = call.plan->cosine.size(-1);
-  return {pairs, kernels::data<T>(call.plan->cosine) + row * pairs,
-          kernels::data<T>(call.plan->sine) + row * pairs};
+  const Rotation& angles = call.angles();
+  const std::int64_t pairs = angles.cosine.size(-1);
+  return {pairs, kernels::data<T>(angles.cosine) + row * pairs,
+          kernels::data<T>(angles.sine) + row * pairs};
 }
 
 template <typename T>
@@ -110,8 +111,8 @@ SegmentArguments<T>::SegmentArguments(const AttentionCall& call, std::size_t s) 
   a.run_count = static_cast<std::int64_t>(runs.size());
   a.output_row = config.heads * config.head_dim;
   a.output_head = config.head_dim;
-  if (plan.score_bias.defined()) {
-    const at::Tensor& bias = plan.score_bias;
+  const at::Tensor& bias = call.plan->score_bias(plan, call.layer);
+  if (bias.defined()) {
     a.bias_row = bias.size(-1);
     a.bias_head = bias.dim() == 3 ? bias.stride(0) : 0;
     a.bias = bias.data_ptr<float>() + rows.first_in_segment * a.bias_row;

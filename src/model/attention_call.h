@@ -10,12 +10,14 @@ namespace taskneuron {
 // One call of fused_attention, as both directions need it. Borrows config.
 struct AttentionCall {
   const ModelConfig* config = nullptr;
-  HeadViews views;
-  BatchPlanPtr plan;
+  QkvLayout views;
+  BatchPlanPtr plan = {};
+  std::int64_t layer = 0;
   bool logit_rows_only = false;
   bool rotates = false;
-  std::vector<at::Tensor> projections;
-  std::vector<at::Tensor> cached_keys, cached_values;  // by segment; undefined where there are none
+  std::vector<at::Tensor> projections = {};
+  // By segment; undefined where there are none.
+  std::vector<at::Tensor> cached_keys = {}, cached_values = {};
 
   std::size_t segments() const { return plan->segments.size(); }
   const Segment& segment(std::size_t s) const { return plan->batch->segments[s]; }
@@ -23,7 +25,8 @@ struct AttentionCall {
     return query_rows(segment(s), plan->segments[s], logit_rows_only);
   }
   // Whether queries, keys and values are one matrix.
-  bool fused() const { return projections.size() == 1; }
+  bool fused() const { return views.fused(); }
+  const Rotation& angles() const { return plan->rotation(layer); }
   std::int64_t query_count() const;
   // Row of the segment's first query in the matrix of queries.
   std::int64_t query_row(std::size_t s) const;

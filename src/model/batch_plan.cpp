@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "base/torch_compat.h"
 #include "model/kernels/dispatch.h"
@@ -35,11 +37,32 @@ void check_ids(const Batch& batch, const ModelConfig& config) {
   }
 }
 
-void set_rotation(BatchPlan& plan, const ModelConfig& config, const DecoderOptions& options) {
-  const at::Tensor frequency = at::tensor(config.rotary_frequency, at::kFloat).to(options.device);
-  const at::Tensor angle = plan.positions.to(at::kFloat).unsqueeze(1) * frequency.unsqueeze(0);
-  plan.cosine = angle.cos().to(options.dtype).unsqueeze(1);
-  plan.sine = angle.sin().to(options.dtype).unsqueeze(1);
+Rotation rotation(const at::Tensor& positions, const std::vector<double>& frequencies,
+                  const DecoderOptions& options) {
+  if (frequencies.empty()) return {};
+  const at::Tensor frequency = at::tensor(frequencies, at::kFloat).to(options.device);
+  const at::Tensor angle = positions.to(at::kFloat).unsqueeze(1) * frequency.unsqueeze(0);
+  return {angle.cos().to(options.dtype).unsqueeze(1), angle.sin().to(options.dtype).unsqueeze(1)};
+}
+
+// Where `value` stands among `known`, at whose end it is put if it is new.
+template <typename T>
+std::size_t index_among(std::vector<T>& known, const T& value) {
+  const auto found = std::find(known.begin(), known.end(), value);
+  if (found != known.end()) return static_cast<std::size_t>(found - known.begin());
+  known.push_back(value);
+  return known.size() - 1;
+}
+
+void plan_layers(BatchPlan& plan, const ModelConfig& config, const DecoderOptions& options) {
+  std::vector<std::vector<double>> frequencies;
+  for (const LayerConfig& layer : config.each_layer) {
+    plan.layers.push_back({index_among(frequencies, layer.rotary_frequency),
+                           index_among(plan.windows, layer.sliding_window)});
+  }
+  for (const std::vector<double>& one : frequencies) {
+    plan.rotations.push_back(rotation(plan.positions, one, options));
+  }
 }
 
 // Slopes of ALiBi (Press et al. 2022): powers of 2^(-8/n), n the power of two at or below heads,
@@ -66,9 +89,12 @@ std::vector<int> branch_of_rows(const Segment& segment) {
   return branch;
 }
 
+// How many keys a query sees, itself included; none: all.
+using Window = std::optional<std::int64_t>;
+
 // 0 where a query sees a key, -infinity elsewhere: [tokens, past + tokens].
 at::Tensor visibility(const Batch& batch, const Segment& segment, std::int64_t past,
-                      const ModelConfig& config) {
+                      const Window& window) {
   constexpr float kHidden = -std::numeric_limits<float>::infinity();
   const std::int64_t tokens = segment.tokens();
   const std::vector<int> branch = branch_of_rows(segment);
@@ -76,7 +102,7 @@ at::Tensor visibility(const Batch& batch, const Segment& segment, std::int64_t p
   float* cell = mask.data_ptr<float>();
   for (std::int64_t query = 0; query < tokens; ++query) {
     const std::int64_t position = batch.positions[static_cast<std::size_t>(segment.begin + query)];
-    const std::int64_t oldest = config.sliding_window ? position - *config.sliding_window + 1 : 0;
+    const std::int64_t oldest = window ? position - *window + 1 : 0;
     for (std::int64_t key = 0; key < past + tokens; ++key, ++cell) {
       const std::int64_t own = key - past;
       if (own > query) continue;
@@ -101,31 +127,45 @@ at::Tensor key_positions(const Batch& batch, const Segment& segment, std::int64_
   return at::tensor(positions, at::kFloat);
 }
 
-// causal: whether attention keeps queries from later keys by itself.
-at::Tensor score_bias(const Batch& batch, const Segment& segment, std::int64_t past,
-                      const ModelConfig& config, bool causal) {
+at::Tensor score_bias(const BatchPlan& plan, const Segment& segment, std::int64_t past,
+                      const Window& window, const DecoderOptions& options) {
+  const Batch& batch = *plan.batch;
+  const ModelConfig& config = *plan.config;
+  // The loops keep queries from later keys by themselves.
+  const bool causal = kernels::covers(options.device, options.dtype);
   const bool nothing_later = segment.tokens() == 1 || (causal && segment.branches.empty());
   const bool alibi = config.position == PositionKind::kAlibi;
-  if (nothing_later && !config.sliding_window && !alibi) return {};
-  at::Tensor bias = visibility(batch, segment, past, config);
+  if (nothing_later && !window && !alibi) return {};
+  at::Tensor bias = visibility(batch, segment, past, window);
   if (alibi) {
     const at::Tensor slopes = at::tensor(alibi_slopes(config.heads), at::kFloat);
     bias = bias.unsqueeze(0) +
            slopes.view({-1, 1, 1}) * key_positions(batch, segment, past).view({1, 1, -1});
   }
-  return bias;
+  return bias.to(options.device);
 }
 
-// Segments of equal length that start a text share one causal mask.
-struct SharedMask {
-  std::int64_t tokens = 0;
-  at::Tensor bias;
-};
+// The masks of segments that start a text without branches, by length: equal ones share them.
+using SharedMasks = std::map<std::int64_t, std::vector<at::Tensor>>;
 
-void plan_segments(BatchPlan& plan, const ModelConfig& config, const DecoderOptions& options) {
+std::vector<at::Tensor> score_biases(const BatchPlan& plan, const Segment& segment,
+                                     std::int64_t past, SharedMasks& shared,
+                                     const DecoderOptions& options) {
+  const bool plain = past == 0 && segment.branches.empty();
+  const auto found = shared.find(segment.tokens());
+  if (plain && found != shared.end()) return found->second;
+  std::vector<at::Tensor> biases;
+  for (const Window& window : plan.windows) {
+    biases.push_back(score_bias(plan, segment, past, window, options));
+  }
+  if (plain) shared.emplace(segment.tokens(), biases);
+  return biases;
+}
+
+void plan_segments(BatchPlan& plan, const DecoderOptions& options) {
   const Batch& batch = *plan.batch;
   std::vector<std::int64_t> logit_rows;
-  std::vector<SharedMask> shared;
+  SharedMasks shared;
   std::int64_t row = 0;
   for (const Segment& segment : batch.segments) {
     TN_CHECK(segment.begin == row && segment.end > segment.begin);
@@ -141,16 +181,7 @@ void plan_segments(BatchPlan& plan, const ModelConfig& config, const DecoderOpti
     for (std::int64_t r = segment.end - segment.logit_rows; r < segment.end; ++r) {
       logit_rows.push_back(r);
     }
-    const bool plain = target.past == 0 && segment.branches.empty();
-    for (const SharedMask& mask : shared) {
-      if (plain && mask.tokens == segment.tokens()) target.score_bias = mask.bias;
-    }
-    if (!target.score_bias.defined()) {
-      target.score_bias = score_bias(batch, segment, target.past, config,
-                                     kernels::covers(options.device, options.dtype));
-      if (target.score_bias.defined()) target.score_bias = target.score_bias.to(options.device);
-      if (plain) shared.push_back({segment.tokens(), target.score_bias});
-    }
+    target.score_bias = score_biases(plan, segment, target.past, shared, options);
     plan.all_spans.push_back({segment.begin, segment.end, segment.example});
     plan.logit_spans.push_back(
         {target.logit_begin, static_cast<std::int64_t>(logit_rows.size()), segment.example});
@@ -170,10 +201,8 @@ BatchPlanPtr make_plan(const Batch& batch, std::shared_ptr<const ModelConfig> co
   plan->config = std::move(config);
   plan->ids = int64_tensor(batch.ids, options.device);
   plan->positions = int64_tensor(batch.positions, options.device);
-  if (plan->config->position == PositionKind::kRotary) {
-    set_rotation(*plan, *plan->config, options);
-  }
-  plan_segments(*plan, *plan->config, options);
+  plan_layers(*plan, *plan->config, options);
+  plan_segments(*plan, options);
   return plan;
 }
 

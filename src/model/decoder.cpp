@@ -56,17 +56,18 @@ Decoder::Decoder(Decoder&&) noexcept = default;
 BatchPlanPtr Decoder::plan(const Batch& batch) const { return make_plan(batch, config_, options_); }
 
 at::Tensor Decoder::embed(const BatchPlan& plan) const {
-  at::Tensor x = trained_rows(weights_->embedding.index_select(0, plan.ids).to(options_.dtype),
-                              plan.ids, weights_->embedding_training);
+  // Rows of a table in the compute dtype.
+  const auto rows_of = [&](const Table& table, const at::Tensor& ids) {
+    return trained_rows(table.weight.index_select(0, ids).to(options_.dtype), ids, table.training);
+  };
+  at::Tensor x = rows_of(weights_->embedding, plan.ids);
   // Gemma rounds its factor to the compute dtype before it multiplies.
   if (config_->embedding_scale != 1) {
     x = x * at::scalar_tensor(config_->embedding_scale, at::kFloat).to(options_.dtype);
   }
   if (weights_->project_in.weight.defined()) x = linear(x, weights_->project_in);
   if (config_->position == PositionKind::kLearned) {
-    const at::Tensor rows = plan.positions + config_->position_offset;
-    x = x + trained_rows(weights_->position.index_select(0, rows).to(options_.dtype), rows,
-                         weights_->position_training);
+    x = x + rows_of(weights_->position, plan.positions + config_->position_offset);
   }
   if (config_->embedding_norm) {
     x = normalize(x, weights_->embedding_norm, config_->norm, config_->norm_epsilon);
@@ -85,10 +86,8 @@ at::Tensor Decoder::layer(std::int64_t l, at::Tensor x, const BatchPlanPtr& plan
 
 Decoder::Stream Decoder::layer_of(std::int64_t l, const Stream& stream, const BatchPlanPtr& plan,
                                   NeuronHook& hook, KeyValueCache* cache) const {
+  const LayerConfig& c = config_->layer(l);
   const LayerWeights& w = weights_->layers[static_cast<std::size_t>(l)];
-  const auto norm = [&](const Norm& weights, const at::Tensor& input) {
-    return normalize(input, weights, config_->norm, config_->norm_epsilon);
-  };
   const auto add_norm = [&](const Norm& weights, const at::Tensor& input,
                             const at::Tensor& addend) {
     return add_and_normalize(input, addend, weights, config_->norm, config_->norm_epsilon);
@@ -99,25 +98,27 @@ Decoder::Stream Decoder::layer_of(std::int64_t l, const Stream& stream, const Ba
   const auto rows = [&](const at::Tensor& input) {
     return narrow ? input.index_select(0, plan->logit_rows) : input;
   };
+  const LayerPass pass{l, plan, narrow, hook, cache};
 
+  // x, and what attention and then the FFN read of it.
+  Residual read = c.attention_norm ? add_norm(w.attention_norm, stream.x, stream.addend)
+                                   : add_only(stream.x, stream.addend);
+  at::Tensor attended = attention(pass, read.normalized);
+  at::Tensor x = rows(read.sum);
   Stream result;
-  if (config_->block == BlockKind::kPostNorm) {
-    const at::Tensor x = sum_of(stream);
-    const at::Tensor attended = attention(l, x, plan, narrow, cache);
-    result.x = add_norm(w.attention_norm, rows(x), attended).normalized;
-    result.x =
-        add_norm(w.ffn_norm, result.x, feed_forward(l, result.x, plan, narrow, hook)).normalized;
+  if (c.block == BlockKind::kParallel) {
+    const at::Tensor ffn_input =
+        c.ffn_norm ? add_norm(w.ffn_norm, x, {}).normalized : rows(read.normalized);
+    result = {x + attended, feed_forward(pass, ffn_input)};
   } else {
-    const Residual first = add_norm(w.attention_norm, stream.x, stream.addend);
-    const at::Tensor attended = attention(l, first.normalized, plan, narrow, cache);
-    const at::Tensor x = rows(first.sum);
-    if (config_->block == BlockKind::kSequential) {
-      const Residual second = add_norm(w.ffn_norm, x, attended);
-      result = {second.sum, feed_forward(l, second.normalized, plan, narrow, hook)};
-    } else if (config_->block == BlockKind::kParallel) {
-      result = {x + attended, feed_forward(l, norm(w.ffn_norm, x), plan, narrow, hook)};
-    } else {
-      result = {x + attended, feed_forward(l, rows(first.normalized), plan, narrow, hook)};
+    if (c.attention_output_norm == OutputNorm::kSum) {
+      x = add_norm(w.attention_output_norm, x, attended).normalized;
+      attended = at::Tensor();
+    }
+    read = c.ffn_norm ? add_norm(w.ffn_norm, x, attended) : add_only(x, attended);
+    result = {read.sum, feed_forward(pass, read.normalized)};
+    if (c.ffn_output_norm == OutputNorm::kSum) {
+      result = {add_norm(w.ffn_output_norm, result.x, result.addend).normalized, at::Tensor()};
     }
   }
   if (last && !narrow && !plan->every_row_has_logits) {
@@ -126,29 +127,48 @@ Decoder::Stream Decoder::layer_of(std::int64_t l, const Stream& stream, const Ba
   return result;
 }
 
-at::Tensor Decoder::attention(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
-                              bool logit_rows_only, KeyValueCache* cache) const {
-  const AttentionWeights& w = weights_->layers[static_cast<std::size_t>(l)].attention;
-  AttentionInput input;
-  input.config = config_.get();
-  input.logit_rows_only = logit_rows_only;
-  input.layer = l;
-  input.cache = cache;
-  if (config_->qkv != QkvLayout::kSeparate) {
-    input.projections = {linear(x, w.query_key_value)};
-  } else if (logit_rows_only) {
-    const std::vector<at::Tensor> keys = linears(x, {&w.key, &w.value});
-    input.projections = {linear(x.index_select(0, plan->logit_rows), w.query), keys[0], keys[1]};
-  } else {
-    input.projections = linears(x, {&w.query, &w.key, &w.value});
-  }
-  return linear(packed_attention(input, plan), w.output);
+at::Tensor Decoder::normalized(const Norm& weights, const at::Tensor& x) const {
+  return normalize(x, weights, config_->norm, config_->norm_epsilon);
 }
 
-at::Tensor Decoder::feed_forward(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
-                                 bool logit_rows_only, NeuronHook& hook) const {
-  const LayerWeights& w = weights_->layers[static_cast<std::size_t>(l)];
-  return taskneuron::feed_forward(x, {w.ffn, config_->activation, l, plan, logit_rows_only, hook});
+std::vector<at::Tensor> Decoder::attention_projections(const LayerPass& pass,
+                                                       const at::Tensor& x) const {
+  const AttentionWeights& w = weights_->layers[static_cast<std::size_t>(pass.layer)].attention;
+  if (w.query_key_value.weight.defined()) return {linear(x, w.query_key_value)};
+  if (!pass.logit_rows_only) return linears(x, {&w.query, &w.key, &w.value});
+  const std::vector<at::Tensor> keys = linears(x, {&w.key, &w.value});
+  return {linear(x.index_select(0, pass.plan->logit_rows), w.query), keys[0], keys[1]};
+}
+
+at::Tensor Decoder::attention(const LayerPass& pass, const at::Tensor& x) const {
+  const LayerConfig& layer = config_->layer(pass.layer);
+  const LayerWeights& w = weights_->layers[static_cast<std::size_t>(pass.layer)];
+  AttentionInput input(*config_);
+  input.projections = attention_projections(pass, x);
+  input.logit_rows_only = pass.logit_rows_only;
+  input.layer = pass.layer;
+  input.cache = pass.cache;
+  if (layer.query_key_norm != QueryKeyNorm::kNone) {
+    TN_CHECK(!input.layout.fused());  // no family norms what it fuses
+    const bool per_head = layer.query_key_norm == QueryKeyNorm::kPerHead;
+    const auto norm = [&](at::Tensor& heads, const Norm& weights) {
+      const at::Tensor rows = per_head ? heads.reshape({-1, config_->head_dim}) : heads;
+      heads = normalized(weights, rows).view(heads.sizes());
+    };
+    norm(input.projections[0], w.attention.query_norm);
+    norm(input.projections[1], w.attention.key_norm);
+  }
+  const at::Tensor attended = linear(packed_attention(input, pass.plan), w.attention.output);
+  if (layer.attention_output_norm != OutputNorm::kAdded) return attended;
+  return normalized(w.attention_output_norm, attended);
+}
+
+at::Tensor Decoder::feed_forward(const LayerPass& pass, const at::Tensor& x) const {
+  const LayerWeights& w = weights_->layers[static_cast<std::size_t>(pass.layer)];
+  const at::Tensor added = taskneuron::feed_forward(
+      x, {w.ffn, config_->activation, pass.layer, pass.plan, pass.logit_rows_only, pass.hook});
+  if (config_->layer(pass.layer).ffn_output_norm != OutputNorm::kAdded) return added;
+  return normalized(w.ffn_output_norm, added);
 }
 
 at::Tensor Decoder::finish(at::Tensor x) const { return finish_stream({std::move(x), {}}); }
@@ -188,26 +208,21 @@ at::Tensor Decoder::target_loss(const at::Tensor& features, const Batch& batch,
   return loss.total;
 }
 
-Decoder Decoder::with_zeroed(Site site, const std::vector<std::vector<std::int64_t>>& units) const {
+Decoder Decoder::with_zeroed(const UnitsBySite& units) const {
   auto weights = std::make_shared<DecoderWeights>(*weights_);
-  const auto zero_outputs = [](Linear& projection, const at::Tensor& index) {
-    projection.weight = projection.weight.index_fill(0, index, 0);
-    if (projection.packed) projection.packed = std::make_shared<PackedWeights>();
-    if (projection.bias.defined()) projection.bias = projection.bias.index_fill(0, index, 0);
+  const auto zero = [](Linear& linear, const at::Tensor& index, bool inputs) {
+    linear.weight = linear.weight.index_fill(inputs ? 1 : 0, index, 0);
+    if (linear.packed) linear.packed = std::make_shared<PackedWeights>();
+    if (!inputs && linear.bias.defined()) linear.bias = linear.bias.index_fill(0, index, 0);
   };
-  for (std::size_t l = 0; l < units.size(); ++l) {
-    if (units[l].empty()) continue;
-    const at::Tensor index = at::tensor(units[l], at::kLong).to(options_.device);
-    FeedForwardWeights& ffn = weights->layers.at(l).ffn;
-    if (site == Site::kAct || site == Site::kUp) zero_outputs(ffn.up, index);
-    if (ffn.gate.weight.defined() && (site == Site::kAct || site == Site::kGate)) {
-      zero_outputs(ffn.gate, index);
+  for (std::size_t l = 0; l < weights->layers.size(); ++l) {
+    for (const OwnedPart part : kOwnedParts) {
+      const std::vector<std::int64_t> owned = owned_units(units, l, part);
+      Linear& linear = weights->layers[l].ffn.holding(part);
+      if (owned.empty() || !linear.weight.defined()) continue;
+      zero(linear, at::tensor(owned, at::kLong).to(options_.device),
+           part == OwnedPart::kDownInputs);
     }
-    if (site == Site::kAct) {
-      ffn.down.weight = ffn.down.weight.index_fill(1, index, 0);
-      if (ffn.down.packed) ffn.down.packed = std::make_shared<PackedWeights>();
-    }
-    if (site == Site::kOut) zero_outputs(ffn.down, index);
   }
   return with_weights(std::move(weights));
 }

@@ -14,24 +14,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::tensor_list;
 
-HeadViews head_views(const ModelConfig& config) {
-  const std::int64_t heads = config.heads, kv_heads = config.kv_heads, width = config.head_dim;
-  const std::int64_t total = (heads + 2 * kv_heads) * width;
-  switch (config.qkv) {
-    case QkvLayout::kStacked:
-      return {{0, 0, total, width},
-              {0, heads * width, total, width},
-              {0, (heads + kv_heads) * width, total, width}};
-    case QkvLayout::kInterleaved:
-      return {
-          {0, 0, total, 3 * width}, {0, width, total, 3 * width}, {0, 2 * width, total, 3 * width}};
-    case QkvLayout::kSeparate: break;
-  }
-  return {{0, 0, heads * width, width},
-          {1, 0, kv_heads * width, width},
-          {2, 0, kv_heads * width, width}};
-}
-
 QueryRows query_rows(const Segment& segment, const SegmentPlan& plan, bool logit_rows_only) {
   if (!logit_rows_only) return {segment.begin, segment.tokens(), 0};
   return {plan.logit_begin, segment.logit_rows, segment.tokens() - segment.logit_rows};
@@ -176,14 +158,10 @@ class FusedAttention : public Function<FusedAttention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& first,
                             const OptionalTensor& second, const OptionalTensor& third,
                             const AttentionInput* input, const BatchPlanPtr& plan, bool rotated) {
-    AttentionCall call;
-    call.config = input->config;
-    call.plan = plan;
-    call.logit_rows_only = input->logit_rows_only;
-    call.rotates = !rotated && input->config->position == PositionKind::kRotary;
+    AttentionCall call{input->config, input->layout, plan, input->layer, input->logit_rows_only};
+    call.rotates = !rotated && call.angles().cosine.defined();
     call.projections = {first};
     if (second.has_value()) call.projections = {first, *second, *third};
-    call.views = views_of(call);
     for (const Segment& segment : plan->batch->segments) {
       const bool cached = segment.cached >= 0;
       call.cached_keys.push_back(cached ? input->cache->keys(segment.cached, input->layer)
@@ -228,13 +206,6 @@ class FusedAttention : public Function<FusedAttention> {
   }
 
  private:
-  static HeadViews views_of(const AttentionCall& call) {
-    if (call.fused()) return head_views(*call.config);
-    ModelConfig apart = *call.config;
-    apart.qkv = QkvLayout::kSeparate;
-    return head_views(apart);
-  }
-
   // The call goes into the context: projections, log_sums and caches as tensors, the rest as data.
   static void save(AutogradContext& context, const AttentionCall& call,
                    const at::Tensor& log_sums) {
@@ -244,6 +215,7 @@ class FusedAttention : public Function<FusedAttention> {
     saved.insert(saved.end(), call.cached_values.begin(), call.cached_values.end());
     context.save_for_backward(std::move(saved));
     context.saved_data["plan"] = hold(call.plan);
+    context.saved_data["layer"] = call.layer;
     context.saved_data["logit_rows_only"] = call.logit_rows_only;
     context.saved_data["rotates"] = call.rotates;
     context.saved_data["fused"] = call.fused();
@@ -251,20 +223,20 @@ class FusedAttention : public Function<FusedAttention> {
 
   static AttentionCall restored(AutogradContext& context, at::Tensor& log_sums) {
     const tensor_list saved = context.get_saved_variables();
-    AttentionCall call;
-    call.plan = held<BatchPlan>(context.saved_data["plan"]);
-    call.config = call.plan->config.get();
-    call.logit_rows_only = context.saved_data["logit_rows_only"].toBool();
+    const BatchPlanPtr plan = held<BatchPlan>(context.saved_data["plan"]);
+    const ModelConfig& config = *plan->config;
+    const bool fused = context.saved_data["fused"].toBool();
+    AttentionCall call{&config, fused ? QkvLayout(config) : QkvLayout::separate(config), plan,
+                       context.saved_data["layer"].toInt(),
+                       context.saved_data["logit_rows_only"].toBool()};
     call.rotates = context.saved_data["rotates"].toBool();
-    const auto projections =
-        static_cast<std::ptrdiff_t>(context.saved_data["fused"].toBool() ? 1 : 3);
+    const auto projections = static_cast<std::ptrdiff_t>(fused ? 1 : 3);
     const auto segments = static_cast<std::ptrdiff_t>(call.segments());
     call.projections.assign(saved.begin(), saved.begin() + projections);
     log_sums = saved[static_cast<std::size_t>(projections)];
     const auto cached = saved.begin() + projections + 1;
     call.cached_keys.assign(cached, cached + segments);
     call.cached_values.assign(cached + segments, cached + 2 * segments);
-    call.views = views_of(call);
     return call;
   }
 };

@@ -4,19 +4,6 @@
 
 namespace taskneuron {
 
-// One of queries, keys and values within the projections: head h of row r starts at
-// offset + r·row + h·head.
-struct HeadView {
-  std::size_t projection = 0;
-  std::int64_t offset = 0;
-  std::int64_t row = 0;
-  std::int64_t head = 0;
-};
-struct HeadViews {
-  HeadView queries, keys, values;
-};
-HeadViews head_views(const ModelConfig& config);
-
 // packed_attention on the CPU's loops. rotated: the projections are three, rotated already.
 at::Tensor fused_attention(const AttentionInput& input, const BatchPlanPtr& plan, bool rotated);
 

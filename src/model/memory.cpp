@@ -1,8 +1,11 @@
 #include "model/memory.h"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
 #include "base/torch_compat.h"
+#include "model/kernels/dispatch.h"
 #include "model/kernels/table.h"
 #include "model/loss.h"
 #include "model/weights.h"
@@ -22,6 +25,7 @@ MemoryModel::MemoryModel(const Checkpoint& checkpoint, const DecoderOptions& opt
       element_(static_cast<std::int64_t>(c10::elementSize(options.dtype))) {
   const bool once = converts_once(checkpoint, options.dtype);
   const bool packs = packs_weights(checkpoint, options);
+  plan_layers(options);
   for (const std::string& name : checkpoint.tensor_names()) {
     const at::Tensor tensor = checkpoint.tensor(name);
     const std::int64_t bytes = tensor.numel() * element_;
@@ -33,6 +37,26 @@ MemoryModel::MemoryModel(const Checkpoint& checkpoint, const DecoderOptions& opt
   }
 }
 
+void MemoryModel::plan_layers(const DecoderOptions& options) {
+  const ModelConfig& c = config_;
+  const bool alibi = c.position == PositionKind::kAlibi;
+  // The loops know which keys are earlier; every other order is a mask (model/batch_plan.cpp).
+  const bool causal = kernels::covers(options.device, options.dtype);
+  std::set<std::optional<std::int64_t>> windows;
+  for (const LayerConfig& layer : c.each_layer) {
+    windows.insert(layer.sliding_window);
+    // Each norm keeps its input.
+    std::int64_t extra = 0;
+    if (layer.attention_output_norm == OutputNorm::kAdded) extra += c.hidden;
+    if (layer.ffn_output_norm == OutputNorm::kAdded) extra += c.hidden;
+    if (layer.query_key_norm != QueryKeyNorm::kNone) extra += (c.heads + c.kv_heads) * c.head_dim;
+    extra_norms_ = std::max(extra_norms_, extra);
+  }
+  for (const std::optional<std::int64_t>& window : windows) {
+    if (window || alibi || !causal) mask_ += 4 * (alibi ? c.heads : 1);
+  }
+}
+
 std::int64_t MemoryModel::pass(Pass pass, const PassShape& shape) const {
   const ModelConfig& c = config_;
   const std::int64_t d = c.hidden, f = c.ffn_width, parts = c.gated ? 2 : 1;
@@ -41,7 +65,8 @@ std::int64_t MemoryModel::pass(Pass pass, const PassShape& shape) const {
   // activation is applied to.
   // A trained matrix keeps its input too.
   const std::int64_t inputs = shape.trains_weights ? element_ * (3 * d + f) : 0;
-  const std::int64_t kept = element_ * (2 * d + qkv + parts * f) + 4 * (c.heads + 4) + inputs;
+  const std::int64_t kept =
+      element_ * (2 * d + extra_norms_ + qkv + parts * f) + 4 * (c.heads + 4) + inputs;
   const std::int64_t forward = element_ * (6 * d + std::max(qkv + d, (parts + 1) * f));
   const std::int64_t backward = element_ * (4 * d + std::max(2 * qkv, (parts + 2) * f));
   std::int64_t rows = forward;
@@ -59,7 +84,9 @@ std::int64_t MemoryModel::pass(Pass pass, const PassShape& shape) const {
                                4;
   // Relevance by example before it is added up: float32 sums, magnitudes and their float64 copies.
   const std::int64_t sums = pass == Pass::kForward ? 0 : shape.examples * f * 32;
-  return shape.rows * rows + logits + features + scratch + sums + converted_matrix_ + kProductCode;
+  const std::int64_t masks = shape.rows * shape.longest * mask_;
+  return shape.rows * rows + masks + logits + features + scratch + sums + converted_matrix_ +
+         kProductCode;
 }
 
 std::int64_t MemoryModel::cache(std::int64_t tokens) const {

@@ -34,8 +34,12 @@ class MemoryModel {
   std::int64_t cache(std::int64_t tokens) const;  // keys and values of so many tokens
 
  private:
+  void plan_layers(const DecoderOptions& options);
+
   const ModelConfig& config_;
   std::int64_t element_ = 0;
+  std::int64_t extra_norms_ = 0;  // inputs that a row keeps for norms that most families lack
+  std::int64_t mask_ = 0;         // bytes of masks for a query and a key, over all windows
   std::int64_t converted_ = 0;
   std::int64_t packed_ = 0;
   std::int64_t converted_matrix_ = 0;  // the largest, where weights are converted at every use

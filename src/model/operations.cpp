@@ -317,6 +317,11 @@ Residual add_and_normalize(const at::Tensor& x, const at::Tensor& addend, const 
   return {results[0], results[1]};
 }
 
+Residual add_only(const at::Tensor& x, const at::Tensor& addend) {
+  const at::Tensor sum = addend.defined() ? x + addend : x;
+  return {sum, sum};
+}
+
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
   return Rotate::apply(x, cosine, sine);
 }

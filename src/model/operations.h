@@ -27,6 +27,8 @@ struct Residual {
 };
 Residual add_and_normalize(const at::Tensor& x, const at::Tensor& addend, const Norm& weights,
                            NormKind kind, double epsilon);
+// The same without a norm: both are the sum.
+Residual add_only(const at::Tensor& x, const at::Tensor& addend);
 
 // Rotates the first 2·pairs of the last dimension of x [rows, heads, head_dim] by angles whose
 // cosine and sine are [rows, 1, pairs] (the half-split layout of GPT-NeoX and Llama).

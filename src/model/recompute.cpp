@@ -10,7 +10,7 @@ void recomputed_backward(const Decoder& decoder, const Batch& batch, NeuronHook&
                          const std::function<void(const at::Tensor&)>& check) {
   const std::int64_t layers = decoder.config().layers;
   const BatchPlanPtr plan = decoder.plan(batch);
-  const bool trains_embedding = decoder.weights().embedding_training != nullptr;
+  const bool trains_embedding = decoder.weights().embedding.training != nullptr;
   std::vector<at::Tensor> inputs;  // of each layer, and what follows the last
   {
     const at::NoGradGuard no_gradients;

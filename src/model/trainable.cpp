@@ -7,7 +7,8 @@
 #include <cmath>
 
 #include "base/torch_compat.h"
-#include "model/weights.h"
+#include "model/modules.h"
+#include "model/qkv_layout.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/random.h"
 
@@ -16,28 +17,6 @@ namespace taskneuron {
 namespace {
 
 using Units = std::vector<std::int64_t>;
-
-Units joined(const Units& a, const Units& b) {
-  Units result;
-  std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(result));
-  return result;
-}
-
-// Biases go with outputs.
-Units owned_by(const TrainableOptions& options, std::size_t layer, OwnedPart part) {
-  const auto units = [&](Site site) {
-    const auto found = options.units.find(site);
-    return found == options.units.end() ? Units() : found->second.at(layer);
-  };
-  const bool literal = options.units.count(Site::kAct) != 0 && options.units.count(Site::kOut) != 0;
-  switch (part) {
-    case OwnedPart::kGateOutputs: return joined(units(Site::kAct), units(Site::kGate));
-    case OwnedPart::kUpOutputs: return joined(units(Site::kAct), units(Site::kUp));
-    case OwnedPart::kDownOutputs: return units(Site::kOut);
-    case OwnedPart::kDownInputs: return literal ? Units() : units(Site::kAct);
-  }
-  return {};
-}
 
 // Makes parts of a model's weights trainable, one after another.
 class Builder {
@@ -68,9 +47,10 @@ class Builder {
   Parameter described(const Linear& linear) const;
   void train_outputs(Linear& linear, const Units& units);
   void train_inputs(Linear& linear, const Units& units);
-  void train_whole(Linear& linear);
-  void train_norm(Norm& norm);
-  void train_table(at::Tensor& table, const std::string& name, ParameterPtr& training);
+  // The whole of a module, where the model has it.
+  void train(Linear& linear);
+  void train(Norm& norm);
+  void train(Table& table);
   void adapt(Linear& linear, const Units& outputs, const std::string& what,
              const LoraOptions& options);
 
@@ -85,7 +65,7 @@ class Builder {
 
 at::Tensor Builder::stored_matrix(const Linear& linear) const {
   at::Tensor stored = checkpoint_.tensor(linear.name + ".weight");
-  if (config_.transposed_linears && linear.name != weights_->head.name) stored = stored.t();
+  if (linear.transposed) stored = stored.t();
   return stored.narrow(0, linear.first_output, linear.weight.size(0));
 }
 
@@ -118,7 +98,7 @@ ParameterPtr Builder::add_parameter(Parameter parameter) {
 Parameter Builder::described(const Linear& linear) const {
   Parameter parameter;
   parameter.tensor = linear.name + ".weight";
-  parameter.transposed = config_.transposed_linears && linear.name != weights_->head.name;
+  parameter.transposed = linear.transposed;
   parameter.first = linear.first_output;
   return parameter;
 }
@@ -154,7 +134,7 @@ void Builder::train_inputs(Linear& linear, const Units& units) {
   training_of(linear).inputs = add_parameter(std::move(parameter));
 }
 
-void Builder::train_whole(Linear& linear) {
+void Builder::train(Linear& linear) {
   if (!linear.weight.defined()) return;
   own_weight(linear);
   Parameter parameter = described(linear);
@@ -170,7 +150,7 @@ void Builder::train_whole(Linear& linear) {
   training_of(linear).bias = add_parameter(std::move(bias));
 }
 
-void Builder::train_norm(Norm& norm) {
+void Builder::train(Norm& norm) {
   if (!norm.weight.defined()) return;
   auto training = std::make_shared<NormTraining>();
   const auto train = [&](at::Tensor& weight, const std::string& name) {
@@ -186,64 +166,46 @@ void Builder::train_norm(Norm& norm) {
   norm.training = training;
 }
 
-void Builder::train_table(at::Tensor& table, const std::string& name, ParameterPtr& training) {
-  if (!table.defined()) return;
-  table = table.to(dtype_, false, true);
+void Builder::train(Table& table) {
+  if (!table.weight.defined()) return;
+  table.weight = table.weight.to(dtype_, false, true);
   Parameter parameter;
-  parameter.tensor = name;
-  parameter.places = {table};
-  parameter.master = checkpoint_.tensor(name);
-  training = add_parameter(std::move(parameter));
+  parameter.tensor = table.name + ".weight";
+  parameter.places = {table.weight};
+  parameter.master = checkpoint_.tensor(parameter.tensor);
+  table.training = add_parameter(std::move(parameter));
 }
 
 void Builder::train_units(const TrainableOptions& options) {
   for (std::size_t l = 0; l < weights_->layers.size(); ++l) {
-    FeedForwardWeights& ffn = weights_->layers[l].ffn;
-    const auto train = [&](Linear& linear, OwnedPart part) {
-      const Units units = owned_by(options, l, part);
-      if (units.empty()) return;
+    for (const OwnedPart part : kOwnedParts) {
+      const Units units = owned_units(options.units, l, part);
+      Linear& linear = weights_->layers[l].ffn.holding(part);
+      if (units.empty() || !linear.weight.defined()) continue;
       const bool inputs = part == OwnedPart::kDownInputs;
       if (inputs) train_inputs(linear, units);
       if (!inputs) train_outputs(linear, units);
       owned_.resize(parameters_.size(), {static_cast<std::int64_t>(l), part});
-    };
-    if (ffn.gate.weight.defined()) train(ffn.gate, OwnedPart::kGateOutputs);
-    train(ffn.up, OwnedPart::kUpOutputs);
-    train(ffn.down, OwnedPart::kDownOutputs);
-    train(ffn.down, OwnedPart::kDownInputs);
+    }
   }
 }
 
 void Builder::train_feed_forward() {
-  for (LayerWeights& layer : weights_->layers) {
-    train_whole(layer.ffn.gate);
-    train_whole(layer.ffn.up);
-    train_whole(layer.ffn.down);
-  }
+  for_each_module(*weights_, [&](ModuleId id, auto& module) {
+    const auto role = id.role;
+    if (role == ModuleRole::kGate || role == ModuleRole::kUp || role == ModuleRole::kDown) {
+      train(module);
+    }
+  });
 }
 
 void Builder::train_all() {
   DecoderWeights& w = *weights_;
-  const bool tied = w.head.name + ".weight" == w.embedding_name;
-  train_table(w.embedding, w.embedding_name, w.embedding_training);
-  train_table(w.position, w.position_name, w.position_training);
-  train_norm(w.embedding_norm);
-  train_whole(w.project_in);
-  for (LayerWeights& layer : w.layers) {
-    train_norm(layer.attention_norm);
-    train_norm(layer.ffn_norm);
-    for (Linear* linear : {&layer.attention.query_key_value, &layer.attention.query,
-                           &layer.attention.key, &layer.attention.value, &layer.attention.output,
-                           &layer.ffn.gate, &layer.ffn.up, &layer.ffn.down}) {
-      train_whole(*linear);
-    }
-  }
-  train_norm(w.final_norm);
-  train_whole(w.project_out);
-  if (!tied) return train_whole(w.head);
-  w.head.weight = w.embedding;
+  for_each_module(w, [&](ModuleId, auto& module) { train(module); });
+  if (!w.tied_head) return;
+  w.head.weight = w.embedding.weight;
   w.head.packed = nullptr;
-  training_of(w.head).outputs = w.embedding_training;
+  training_of(w.head).outputs = w.embedding.training;
 }
 
 void Builder::adapt(Linear& linear, const Units& outputs, const std::string& what,
@@ -282,24 +244,6 @@ void Builder::adapt(Linear& linear, const Units& outputs, const std::string& wha
   adapters_.push_back(adapter);
 }
 
-// Outputs of a fused matrix that are queries (part 0), keys (1) or values (2).
-Units fused_outputs(const ModelConfig& config, int part) {
-  const std::int64_t width = config.head_dim;
-  Units outputs;
-  if (config.qkv == QkvLayout::kStacked) {
-    const std::int64_t heads = part == 0 ? config.heads : config.kv_heads;
-    const std::int64_t first = part == 0   ? 0
-                               : part == 1 ? config.heads
-                                           : config.heads + config.kv_heads;
-    for (std::int64_t i = 0; i < heads * width; ++i) outputs.push_back(first * width + i);
-    return outputs;
-  }
-  for (std::int64_t head = 0; head < config.heads; ++head) {
-    for (std::int64_t i = 0; i < width; ++i) outputs.push_back((head * 3 + part) * width + i);
-  }
-  return outputs;
-}
-
 void Builder::train_adapters(const LoraOptions& options) {
   static const char* const kTargets[] = {"query", "key", "value", "attention-output",
                                          "gate",  "up",  "down"};
@@ -312,6 +256,8 @@ void Builder::train_adapters(const LoraOptions& options) {
     }
   }
   const auto wants = [&](const char* target) { return options.targets.count(target) != 0; };
+  const QkvLayout layout(config_);
+  const HeadView* views[] = {&layout.queries, &layout.keys, &layout.values};
   for (LayerWeights& layer : weights_->layers) {
     AttentionWeights& attention = layer.attention;
     const bool fused = attention.query_key_value.weight.defined();
@@ -319,7 +265,7 @@ void Builder::train_adapters(const LoraOptions& options) {
     for (int part = 0; part < 3; ++part) {
       if (!wants(kTargets[part])) continue;
       if (fused) {
-        adapt(attention.query_key_value, fused_outputs(config_, part), kTargets[part], options);
+        adapt(attention.query_key_value, views[part]->outputs(), kTargets[part], options);
       } else {
         adapt(*parts[part], {}, kTargets[part], options);
       }
@@ -335,6 +281,7 @@ void Builder::train_adapters(const LoraOptions& options) {
 
 TrainableModel make_trainable(const Checkpoint& checkpoint, const Decoder& decoder,
                               const TrainableOptions& options) {
+  require_known_tensors(checkpoint, decoder.weights());
   Builder builder(checkpoint, decoder);
   switch (options.part) {
     case TrainedPart::kUnits: builder.train_units(options); break;
@@ -351,7 +298,8 @@ std::vector<at::Tensor> positions_of(const TrainableModel& model, const Trainabl
   for (std::size_t p = 0; p < model.parameters.size(); ++p) {
     const at::Tensor& all = model.parameters[p]->units;
     const OwnedParameter& owned = model.owned[p];
-    const Units units = owned_by(options, static_cast<std::size_t>(owned.layer), owned.part);
+    const Units units =
+        owned_units(options.units, static_cast<std::size_t>(owned.layer), owned.part);
     const at::Tensor wanted = at::tensor(units, at::kLong).to(all.device());
     positions.push_back(at::searchsorted(all, wanted));
     TN_CHECK(at::equal(all.index_select(0, positions.back()), wanted));

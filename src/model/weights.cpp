@@ -3,7 +3,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <optional>
+
 #include "base/torch_compat.h"
+#include "model/modules.h"
+#include "model/qkv_layout.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/checkpoint/weight_names.h"
@@ -11,6 +15,21 @@
 namespace taskneuron {
 
 namespace {
+
+// A matrix as the checkpoint holds it; of a fused one, the rows that are the module's.
+struct LinearSpec {
+  std::string name;
+  std::int64_t out = 0;
+  std::int64_t in = 0;
+  bool bias = false;
+  std::int64_t first_output = 0;
+  std::int64_t stored_outputs = out;
+};
+
+struct NormSpec {
+  std::string name;
+  std::int64_t width = 0;
+};
 
 class Loader {
  public:
@@ -27,12 +46,19 @@ class Loader {
 
  private:
   std::string find_prefix() const;
+  std::string layer_prefix(std::int64_t layer) const {
+    return fmt::format("{}{}.{}.", prefix_, names_.layers, layer);
+  }
   at::Tensor prepared(at::Tensor tensor, bool convert) const;
-  Linear linear(const std::string& module, std::int64_t out, std::int64_t in, bool bias) const;
-  Norm norm(const std::string& module) const;
-  AttentionWeights attention(const std::string& layer) const;
-  FeedForwardWeights feed_forward(const std::string& layer) const;
-  Linear head(const at::Tensor& embedding) const;
+  // What the config says of a module; none where it says that there is no such module.
+  std::optional<NormSpec> norm_spec(ModuleId id) const;
+  std::optional<LinearSpec> linear_spec(ModuleId id) const;
+  std::optional<LinearSpec> attention_spec(ModuleId id) const;
+  std::optional<LinearSpec> feed_forward_spec(ModuleId id) const;
+  void load(ModuleId id, Table& table) const;
+  void load(ModuleId id, Norm& norm) const;
+  void load(ModuleId id, Linear& linear) const;
+  Linear tied_head(const Table& embedding) const;
 
   const Checkpoint& checkpoint_;
   const ModelConfig& config_;
@@ -55,130 +81,160 @@ at::Tensor Loader::prepared(at::Tensor tensor, bool convert) const {
   return tensor.to(options_.device);
 }
 
-Linear Loader::linear(const std::string& module, std::int64_t out, std::int64_t in,
-                      bool bias) const {
-  Linear result;
-  if (config_.transposed_linears) {
-    result.weight = prepared(checkpoint_.tensor(module + ".weight", {in, out}), convert_now_).t();
-  } else {
-    result.weight = prepared(checkpoint_.tensor(module + ".weight", {out, in}), convert_now_);
+std::optional<NormSpec> Loader::norm_spec(ModuleId id) const {
+  const std::int64_t d = config_.hidden;
+  if (id.role == ModuleRole::kEmbeddingNorm) {
+    if (!config_.embedding_norm) return {};
+    return NormSpec{prefix_ + names_.embedding_norm, d};
   }
-  if (bias) result.bias = prepared(checkpoint_.tensor(module + ".bias", {out}), true);
-  if (packs_) result.packed = std::make_shared<PackedWeights>();
-  result.name = module;
-  return result;
+  if (id.role == ModuleRole::kFinalNorm) {
+    if (!config_.final_norm) return {};
+    return NormSpec{prefix_ + names_.final_norm, d};
+  }
+  const LayerConfig& layer = config_.layer(id.layer);
+  const auto where = [&](bool there, const std::string& name, std::int64_t width) {
+    return there ? std::optional(NormSpec{layer_prefix(id.layer) + name, width}) : std::nullopt;
+  };
+  const bool per_head = layer.query_key_norm == QueryKeyNorm::kPerHead;
+  const bool query_key = layer.query_key_norm != QueryKeyNorm::kNone;
+  switch (id.role) {
+    case ModuleRole::kAttentionNorm: return where(layer.attention_norm, names_.attention_norm, d);
+    case ModuleRole::kAttentionOutputNorm:
+      return where(layer.attention_output_norm != OutputNorm::kNone, names_.attention_output_norm,
+                   d);
+    case ModuleRole::kFfnNorm: return where(layer.ffn_norm, names_.ffn_norm, d);
+    case ModuleRole::kFfnOutputNorm:
+      return where(layer.ffn_output_norm != OutputNorm::kNone, names_.ffn_output_norm, d);
+    case ModuleRole::kQueryNorm:
+      return where(query_key, names_.query_norm, (per_head ? 1 : config_.heads) * config_.head_dim);
+    case ModuleRole::kKeyNorm:
+      return where(query_key, names_.key_norm,
+                   (per_head ? 1 : config_.kv_heads) * config_.head_dim);
+    default: TN_CHECK(false);
+  }
 }
 
-Norm Loader::norm(const std::string& module) const {
-  Norm result;
-  result.weight = prepared(checkpoint_.tensor(module + ".weight", {config_.hidden}), true);
+std::optional<LinearSpec> Loader::attention_spec(ModuleId id) const {
+  const QkvLayout layout(config_);
+  const std::string layer = layer_prefix(id.layer);
+  const std::int64_t d = config_.hidden;
+  if (id.role == ModuleRole::kAttentionOutput) {
+    return LinearSpec{layer + names_.attention_output, d, config_.heads * config_.head_dim,
+                      config_.attention_output_bias};
+  }
+  if (layout.fused() != (id.role == ModuleRole::kQueryKeyValue)) return {};
+  const auto projection = [&](const std::string& name, const HeadView& heads) {
+    return LinearSpec{layer + name, heads.row, d, config_.qkv_bias};
+  };
+  switch (id.role) {
+    case ModuleRole::kQueryKeyValue: return projection(names_.query_key_value, layout.queries);
+    case ModuleRole::kQuery: return projection(names_.query, layout.queries);
+    case ModuleRole::kKey: return projection(names_.key, layout.keys);
+    case ModuleRole::kValue: return projection(names_.value, layout.values);
+    default: TN_CHECK(false);
+  }
+}
+
+std::optional<LinearSpec> Loader::feed_forward_spec(ModuleId id) const {
+  const std::string layer = layer_prefix(id.layer);
+  const std::int64_t d = config_.hidden, width = config_.ffn_width;
+  const bool bias = config_.ffn_bias;
+  switch (id.role) {
+    case ModuleRole::kGate:
+      if (!config_.gated) return {};
+      if (config_.fused_gate_up)
+        return LinearSpec{layer + names_.gate_up, width, d, bias, 0, 2 * width};
+      return LinearSpec{layer + names_.gate, width, d, bias};
+    case ModuleRole::kUp:
+      if (config_.fused_gate_up)
+        return LinearSpec{layer + names_.gate_up, width, d, bias, width, 2 * width};
+      return LinearSpec{layer + names_.up, width, d, bias};
+    case ModuleRole::kDown: return LinearSpec{layer + names_.down, d, width, bias};
+    default: TN_CHECK(false);
+  }
+}
+
+std::optional<LinearSpec> Loader::linear_spec(ModuleId id) const {
+  const bool projects = config_.embedding_width != config_.hidden;
+  switch (id.role) {
+    case ModuleRole::kProjectIn:
+      if (!projects) return {};
+      return LinearSpec{prefix_ + names_.project_in, config_.hidden, config_.embedding_width};
+    case ModuleRole::kProjectOut:
+      if (!projects) return {};
+      return LinearSpec{prefix_ + names_.project_out, config_.embedding_width, config_.hidden};
+    case ModuleRole::kHead:
+      return LinearSpec{names_.head, config_.vocabulary, config_.embedding_width,
+                        config_.head_bias};
+    case ModuleRole::kGate:
+    case ModuleRole::kUp:
+    case ModuleRole::kDown: return feed_forward_spec(id);
+    default: return attention_spec(id);
+  }
+}
+
+void Loader::load(ModuleId id, Table& table) const {
+  const bool positions = id.role == ModuleRole::kPosition;
+  if (positions && config_.position != PositionKind::kLearned) return;
+  table.name = prefix_ + (positions ? names_.position : names_.embedding);
+  const std::int64_t rows =
+      positions ? config_.max_positions + config_.position_offset : config_.vocabulary;
+  const std::int64_t width = positions ? config_.hidden : config_.embedding_width;
+  table.weight = prepared(checkpoint_.tensor(table.name + ".weight", {rows, width}), false);
+}
+
+void Loader::load(ModuleId id, Norm& norm) const {
+  const std::optional<NormSpec> found = norm_spec(id);
+  if (!found) return;
+  norm.name = found->name;
+  norm.weight = prepared(checkpoint_.tensor(norm.name + ".weight", {found->width}), true);
   if (config_.norm == NormKind::kLayerNorm) {
-    result.bias = prepared(checkpoint_.tensor(module + ".bias", {config_.hidden}), true);
+    norm.bias = prepared(checkpoint_.tensor(norm.name + ".bias", {found->width}), true);
   }
-  result.name = module;
-  return result;
 }
 
-AttentionWeights Loader::attention(const std::string& layer) const {
-  const std::int64_t query_width = config_.heads * config_.head_dim;
-  const std::int64_t key_width = config_.kv_heads * config_.head_dim;
-  AttentionWeights result;
-  if (config_.qkv == QkvLayout::kSeparate) {
-    result.query = linear(layer + names_.query, query_width, config_.hidden, config_.qkv_bias);
-    result.key = linear(layer + names_.key, key_width, config_.hidden, config_.qkv_bias);
-    result.value = linear(layer + names_.value, key_width, config_.hidden, config_.qkv_bias);
-  } else {
-    result.query_key_value = linear(layer + names_.query_key_value, query_width + 2 * key_width,
-                                    config_.hidden, config_.qkv_bias);
+void Loader::load(ModuleId id, Linear& linear) const {
+  const std::optional<LinearSpec> found = linear_spec(id);
+  if (!found) return;
+  const bool head = id.role == ModuleRole::kHead;
+  if (head && !checkpoint_.contains(found->name + ".weight")) {
+    throw Error(
+        fmt::format("{}: tensor '{}.weight' is missing and config.json does not tie it "
+                    "to the embedding",
+                    checkpoint_.folder().string(), found->name));
   }
-  result.output = linear(layer + names_.attention_output, config_.hidden, query_width,
-                         config_.attention_output_bias);
-  return result;
+  linear.name = found->name;
+  linear.first_output = found->first_output;
+  linear.transposed = config_.transposed_linears && !head;
+  const std::int64_t outputs = found->stored_outputs;
+  const at::Tensor stored = checkpoint_.tensor(
+      linear.name + ".weight",
+      linear.transposed ? std::vector{found->in, outputs} : std::vector{outputs, found->in});
+  const int axis = linear.transposed ? 1 : 0;
+  linear.weight = prepared(stored.narrow(axis, linear.first_output, found->out), convert_now_);
+  if (linear.transposed) linear.weight = linear.weight.t();
+  if (found->bias) {
+    const at::Tensor bias = checkpoint_.tensor(linear.name + ".bias", {outputs});
+    linear.bias = prepared(bias.narrow(0, linear.first_output, found->out), true);
+  }
+  if (packs_) linear.packed = std::make_shared<PackedWeights>();
 }
 
-FeedForwardWeights Loader::feed_forward(const std::string& layer) const {
-  const std::int64_t width = config_.ffn_width;
-  FeedForwardWeights result;
-  if (config_.fused_gate_up) {
-    const Linear both = linear(layer + names_.gate_up, 2 * width, config_.hidden, config_.ffn_bias);
-    TN_CHECK(!both.bias.defined());
-    result.gate.weight = both.weight.narrow(0, 0, width);
-    result.up.weight = both.weight.narrow(0, width, width);
-    result.gate.name = result.up.name = both.name;
-    result.up.first_output = width;
-    if (packs_) {
-      result.gate.packed = std::make_shared<PackedWeights>();
-      result.up.packed = std::make_shared<PackedWeights>();
-    }
-  } else {
-    if (config_.gated) {
-      result.gate = linear(layer + names_.gate, width, config_.hidden, config_.ffn_bias);
-    }
-    result.up = linear(layer + names_.up, width, config_.hidden, config_.ffn_bias);
-  }
-  result.down = linear(layer + names_.down, config_.hidden, width, config_.ffn_bias);
-  return result;
-}
-
-Linear Loader::head(const at::Tensor& embedding) const {
-  // Some checkpoints store the head although it is tied; then it equals the embedding.
-  const bool stored = checkpoint_.contains(names_.head + ".weight");
-  if (config_.tied_head || !stored) {
-    if (!config_.tied_head) {
-      throw Error(
-          fmt::format("{}: tensor '{}.weight' is missing and config.json does not tie it "
-                      "to the embedding",
-                      checkpoint_.folder().string(), names_.head));
-    }
-    Linear tied;
-    tied.weight = prepared(embedding, convert_now_);
-    tied.name = prefix_ + names_.embedding;
-    if (packs_) tied.packed = std::make_shared<PackedWeights>();
-    return tied;
-  }
-  Linear result;
-  result.name = names_.head;
-  result.weight = prepared(
-      checkpoint_.tensor(names_.head + ".weight", {config_.vocabulary, config_.embedding_width}),
-      convert_now_);
-  if (config_.head_bias) {
-    result.bias = prepared(checkpoint_.tensor(names_.head + ".bias", {config_.vocabulary}), true);
-  }
-  if (packs_) result.packed = std::make_shared<PackedWeights>();
-  return result;
+// Some checkpoints store the head although it is tied; then it equals the embedding.
+Linear Loader::tied_head(const Table& embedding) const {
+  Linear tied;
+  tied.weight = prepared(embedding.weight, convert_now_);
+  tied.name = embedding.name;
+  if (packs_) tied.packed = std::make_shared<PackedWeights>();
+  return tied;
 }
 
 DecoderWeights Loader::load() const {
   DecoderWeights weights;
-  weights.embedding_name = prefix_ + names_.embedding + ".weight";
-  weights.position_name = prefix_ + names_.position + ".weight";
-  weights.embedding = prepared(checkpoint_.tensor(prefix_ + names_.embedding + ".weight",
-                                                  {config_.vocabulary, config_.embedding_width}),
-                               false);
-  if (config_.position == PositionKind::kLearned) {
-    weights.position = prepared(
-        checkpoint_.tensor(prefix_ + names_.position + ".weight",
-                           {config_.max_positions + config_.position_offset, config_.hidden}),
-        false);
-  }
-  if (config_.embedding_norm) weights.embedding_norm = norm(prefix_ + names_.embedding_norm);
-  if (config_.embedding_width != config_.hidden) {
-    weights.project_in =
-        linear(prefix_ + names_.project_in, config_.hidden, config_.embedding_width, false);
-    weights.project_out =
-        linear(prefix_ + names_.project_out, config_.embedding_width, config_.hidden, false);
-  }
-  if (config_.final_norm) weights.final_norm = norm(prefix_ + names_.final_norm);
-  weights.head = head(weights.embedding);
-  for (std::int64_t l = 0; l < config_.layers; ++l) {
-    const std::string layer = fmt::format("{}{}.{}.", prefix_, names_.layers, l);
-    LayerWeights& target = weights.layers.emplace_back();
-    target.attention_norm = norm(layer + names_.attention_norm);
-    if (config_.block != BlockKind::kParallelShared)
-      target.ffn_norm = norm(layer + names_.ffn_norm);
-    target.attention = attention(layer);
-    target.ffn = feed_forward(layer);
-  }
+  weights.tied_head = config_.tied_head;
+  weights.layers.resize(static_cast<std::size_t>(config_.layers));
+  for_each_module(weights, [&](ModuleId id, auto& module) { load(id, module); });
+  if (weights.tied_head) weights.head = tied_head(weights.embedding);
   return weights;
 }
 
@@ -198,6 +254,16 @@ bool packs_weights(const Checkpoint& checkpoint, const DecoderOptions& options) 
   return options.device.is_cpu() && options.dtype == at::kBFloat16 &&
          has_fast_bfloat16(options.device) &&
          2 * static_cast<double>(checkpoint.parameters()) * 2 < physical_memory() / 8;
+}
+
+Linear& FeedForwardWeights::holding(OwnedPart part) {
+  switch (part) {
+    case OwnedPart::kGateOutputs: return gate;
+    case OwnedPart::kUpOutputs: return up;
+    case OwnedPart::kDownOutputs:
+    case OwnedPart::kDownInputs: return down;
+  }
+  TN_CHECK(false);
 }
 
 DecoderWeights load_weights(const Checkpoint& checkpoint, const DecoderOptions& options) {

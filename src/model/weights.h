@@ -40,9 +40,10 @@ struct Linear {
   std::string name = {};                            // of the module that holds it in the checkpoint
   std::int64_t first_output = 0;  // of the stored matrix that `weight` begins with
   std::shared_ptr<const LinearTraining> training = nullptr;  // null: frozen
+  bool transposed = false;  // whether the checkpoint holds it as [in, out]
 };
 
-// weight, bias: [d]; bias is undefined for RMS norms.
+// weight, bias: [width]; bias is undefined for RMS norms.
 struct Norm {
   at::Tensor weight;
   at::Tensor bias;
@@ -50,7 +51,24 @@ struct Norm {
   std::shared_ptr<const NormTraining> training = nullptr;
 };
 
+// One row per id or position, in the stored dtype.
+struct Table {
+  at::Tensor weight;  // undefined: the family has none
+  std::string name = {};
+  ParameterPtr training = nullptr;  // null: frozen
+};
+
+// What the checkpoint holds under the module's name and ".weight", or, of a fused matrix, the
+// module's part of it.
+inline at::Tensor stored_weight(const Linear& linear) {
+  return linear.transposed ? linear.weight.t() : linear.weight;
+}
+inline const at::Tensor& stored_weight(const Norm& norm) { return norm.weight; }
+inline const at::Tensor& stored_weight(const Table& table) { return table.weight; }
+
 struct AttentionWeights {
+  Norm query_norm;  // where LayerConfig::query_key_norm says so
+  Norm key_norm;
   Linear query_key_value;  // fused families; otherwise the three below
   Linear query;
   Linear key;
@@ -62,27 +80,31 @@ struct FeedForwardWeights {
   Linear gate;  // gated families only
   Linear up;    // W1 where there is no gate
   Linear down;  // W2
+
+  // The matrix that a part belongs to.
+  Linear& holding(OwnedPart part);
 };
 
+// Which of the norms there are: LayerConfig.
 struct LayerWeights {
   Norm attention_norm;
-  Norm ffn_norm;  // undefined for BlockKind::kParallelShared
+  Norm attention_output_norm;
+  Norm ffn_norm;
+  Norm ffn_output_norm;
   AttentionWeights attention;
   FeedForwardWeights ffn;
 };
 
+// model/modules.h enumerates what these hold.
 struct DecoderWeights {
-  at::Tensor embedding;  // [V, embedding width], dtype as stored
-  at::Tensor position;   // [positions + offset, d] or undefined
-  std::string embedding_name;
-  std::string position_name;
-  ParameterPtr embedding_training;  // null: frozen
-  ParameterPtr position_training;
+  Table embedding;  // [V, embedding width]
+  Table position;   // [positions + offset, d]; learned positions only
   Norm embedding_norm;
   Linear project_in;
   Linear project_out;
   Norm final_norm;
   Linear head;
+  bool tied_head = false;  // the head is the embedding
   std::vector<LayerWeights> layers;
 };
 

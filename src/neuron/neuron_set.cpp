@@ -49,6 +49,12 @@ std::int64_t NeuronSet::SiteUnits::size() const {
   return count;
 }
 
+UnitsBySite NeuronSet::units() const {
+  UnitsBySite result;
+  for (const auto& [site, one] : sites) result[site] = one.units;
+  return result;
+}
+
 std::int64_t NeuronSet::size() const {
   std::int64_t count = 0;
   for (const auto& item : sites) count += item.second.size();

@@ -14,7 +14,7 @@ namespace {
 
 TrainableOptions options_of(const NeuronSet& set) {
   TrainableOptions options;
-  for (const auto& [site, units] : set.sites) options.units[site] = units.units;
+  options.units = set.units();
   return options;
 }
 

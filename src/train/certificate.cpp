@@ -2,7 +2,7 @@
 
 #include "base/sha256.h"
 #include "base/torch_compat.h"
-#include "model/weights.h"
+#include "model/modules.h"
 
 namespace taskneuron {
 
@@ -61,7 +61,10 @@ Certificate certify(const Checkpoint& base, const std::map<std::string, TrainedT
   Certificate certificate;
   for (const std::string& name : base.tensor_names()) {
     const at::Tensor after = tensor_after(name);
-    if (!after.defined()) continue;
+    if (!after.defined()) {
+      require_buffer(base, name);
+      continue;
+    }
     const at::Tensor stored = base.tensor(name);
     const auto found = trained.find(name);
     const TrainedTensor* own = found == trained.end() ? nullptr : &found->second;
@@ -74,43 +77,11 @@ Certificate certify(const Checkpoint& base, const std::map<std::string, TrainedT
 }
 
 std::map<std::string, at::Tensor> named_weights(const Decoder& decoder) {
-  const DecoderWeights& weights = decoder.weights();
-  const ModelConfig& config = decoder.config();
   std::map<std::string, at::Tensor> named;
-  const auto put = [&](const std::string& name, const at::Tensor& tensor) {
-    if (!tensor.defined()) return;
+  for_each_tensor(decoder.weights(), [&](const std::string& name, const at::Tensor& tensor) {
     at::Tensor& known = named[name];
     known = known.defined() ? at::cat({known, tensor.cpu()}) : tensor.cpu();
-  };
-  const auto put_linear = [&](const Linear& linear) {
-    if (!linear.weight.defined()) return;
-    const bool turns = config.transposed_linears && linear.name != weights.head.name;
-    put(linear.name + ".weight", turns ? linear.weight.t() : linear.weight);
-    put(linear.name + ".bias", linear.bias);
-  };
-  const auto put_norm = [&](const Norm& norm) {
-    if (!norm.weight.defined()) return;
-    put(norm.name + ".weight", norm.weight);
-    put(norm.name + ".bias", norm.bias);
-  };
-  named[weights.embedding_name] = weights.embedding.cpu();
-  put(weights.position_name, weights.position);
-  put_norm(weights.embedding_norm);
-  put_norm(weights.final_norm);
-  put_linear(weights.project_in);
-  put_linear(weights.project_out);
-  if (weights.head.name + ".weight" != weights.embedding_name) put_linear(weights.head);
-  for (const LayerWeights& layer : weights.layers) {
-    put_norm(layer.attention_norm);
-    put_norm(layer.ffn_norm);
-    const AttentionWeights& attention = layer.attention;
-    // Gate before up: that is how a fused matrix holds them.
-    for (const Linear* linear :
-         {&attention.query_key_value, &attention.query, &attention.key, &attention.value,
-          &attention.output, &layer.ffn.gate, &layer.ffn.up, &layer.ffn.down}) {
-      put_linear(*linear);
-    }
-  }
+  });
   return named;
 }
 

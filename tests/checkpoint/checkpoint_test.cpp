@@ -125,6 +125,9 @@ TEST(Config, ErrorsNameFileAndKey) {
   expect(DamagedFolder().replace_in_config("\"num_attention_heads\": 4",
                                            "\"num_attention_heads\": -4"),
          "expected a size between");
+  expect(DamagedFolder().replace_in_config("\"num_hidden_layers\": 3",
+                                           "\"num_hidden_layers\": 16000000"),
+         "expected at most 16384 layers, found 16000000");
   expect(DamagedFolder().replace_in_config("\"model_type\": \"llama\"", "\"model_type\": \"t5\""),
          "model_type 't5' is not supported; supported are gpt2");
   expect(DamagedFolder().replace_in_config("\"hidden_act\": \"silu\"", "\"hidden_act\": \"mish\""),

@@ -127,7 +127,7 @@ void check_ablation(const Golden& golden) {
       std::vector<std::vector<std::int64_t>> zeroed(static_cast<std::size_t>(l) + 1);
       zeroed.back() = {unit};
       NeuronHook none;
-      const Decoder without = decoder.with_zeroed(Site::kAct, zeroed);
+      const Decoder without = decoder.with_zeroed({{Site::kAct, zeroed}});
       EXPECT_CLOSE(without.target_nll(without.features(single, none), single).mean(), masked, 1e-5);
     }
   }

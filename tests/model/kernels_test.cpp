@@ -180,7 +180,8 @@ TEST_P(Loops, AttentionInBfloat16) {
     config.kv_heads = 2;
     config.head_dim = head_dim;
     config.attention_scale = 0.7 / std::sqrt(static_cast<double>(head_dim));
-    config.qkv = QkvLayout::kSeparate;
+    config.layers = 1;
+    config.each_layer.resize(1);
     Batch batch = test::answer_batch({{std::vector<std::int64_t>(70, 1), 2},
                                       {std::vector<std::int64_t>(24, 1), 2},
                                       {std::vector<std::int64_t>(3, 1), 2}});
@@ -194,8 +195,7 @@ TEST_P(Loops, AttentionInBfloat16) {
     const auto run = [&](at::ScalarType type) {
       const BatchPlanPtr plan =
           make_plan(batch, std::make_shared<const ModelConfig>(config), {type, at::kCPU});
-      AttentionInput input;
-      input.config = &config;
+      AttentionInput input(config);
       std::vector<at::Tensor> results;
       for (const at::Tensor& one : wide) {
         input.projections.push_back(one.to(type).clone().requires_grad_());

@@ -19,7 +19,7 @@ using test::TaskOnModel;
 
 TrainableOptions units_of(const NeuronSet& set) {
   TrainableOptions options;
-  for (const auto& [site, units] : set.sites) options.units[site] = units.units;
+  options.units = set.units();
   return options;
 }
 

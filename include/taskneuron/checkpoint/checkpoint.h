@@ -23,6 +23,9 @@ class Checkpoint {
   // its own. Throws Error for a tensor that is not there.
   Checkpoint with_replaced(std::map<std::string, at::Tensor> tensors) const;
 
+  // The same files, their tensors read as another architecture's than config.json says.
+  Checkpoint with_config(ModelConfig config) const;
+
   const std::filesystem::path& folder() const { return folder_; }
   const ModelConfig& config() const { return config_; }
 

@@ -18,19 +18,52 @@ enum class PositionKind { kLearned, kRotary, kAlibi };
 
 enum class Activation { kGelu, kGeluTanh, kRelu, kSilu };
 
-// How a fused query-key-value matrix lays out its rows.
-enum class QkvLayout {
+// How the outputs of the query, key and value matrices are stored; model/qkv_layout.h says which
+// output is what.
+enum class QkvOrder {
   kSeparate,    // three matrices
-  kStacked,     // all queries, all keys, all values
-  kInterleaved  // head by head: its query, its key, its value
+  kStacked,     // one: all queries, all keys, all values
+  kInterleaved  // one: head by head its query, its key, its value
 };
 
-// Order of norms, attention and FFN within a block.
+// Where a norm stands behind attention or the FFN.
+enum class OutputNorm {
+  kNone,
+  kAdded,  // of what is added to the hidden states (Gemma 2 and 3, OLMo 2)
+  kSum,    // of the hidden states after the addition (OPT 350m); sequential blocks
+};
+
+// Norms of queries and keys, before any rotation.
+enum class QueryKeyNorm {
+  kNone,
+  kPerHead,   // of each head by itself, weight [head_dim] (Qwen 3, Gemma 3)
+  kAllHeads,  // of all heads together, weight [heads * head_dim] (OLMo 2)
+};
+
+// How a block's two parts meet the hidden states x.
 enum class BlockKind {
-  kSequential,      // x += attn(norm1(x)); x += ffn(norm2(x))
-  kParallel,        // x += attn(norm1(x)) + ffn(norm2(x))
-  kParallelShared,  // x += attn(norm1(x)) + ffn(norm1(x))
-  kPostNorm,        // x = norm1(x + attn(x)); x = norm2(x + ffn(x))
+  kSequential,  // x += attention(x); x += ffn(x)
+  kParallel,    // x += attention(x) + ffn(x)
+};
+
+enum class FeedForwardKind {
+  kDense,  // every unit at every token
+};
+
+// What may differ from layer to layer.
+struct LayerConfig {
+  BlockKind block = BlockKind::kSequential;
+  bool attention_norm = true;  // of what attention reads
+  // Of what the FFN reads; without it a parallel block's FFN reads what attention reads.
+  bool ffn_norm = true;
+  OutputNorm attention_output_norm = OutputNorm::kNone;
+  OutputNorm ffn_output_norm = OutputNorm::kNone;
+  QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
+
+  std::vector<double> rotary_frequency;  // radians per position, one per pair; empty: no rotation
+  std::optional<std::int64_t> sliding_window;  // a query sees this many keys, itself included
+
+  FeedForwardKind ffn = FeedForwardKind::kDense;
 };
 
 // Everything that tells one decoder from another. A family is a way to read this from config.json,
@@ -38,8 +71,9 @@ enum class BlockKind {
 struct ModelConfig {
   std::string model_type;  // as in config.json
   std::int64_t layers = 0;
-  std::int64_t hidden = 0;     // d
-  std::int64_t ffn_width = 0;  // F
+  std::vector<LayerConfig> each_layer;  // [layers]
+  std::int64_t hidden = 0;              // d
+  std::int64_t ffn_width = 0;           // F
   std::int64_t vocabulary = 0;
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
@@ -48,16 +82,13 @@ struct ModelConfig {
 
   NormKind norm = NormKind::kLayerNorm;
   double norm_epsilon = 1e-5;
-  BlockKind block = BlockKind::kSequential;
   bool final_norm = true;
   bool embedding_norm = false;
 
   PositionKind position = PositionKind::kRotary;
-  std::int64_t position_offset = 0;            // rows to skip in a learned table (OPT: 2)
-  std::vector<double> rotary_frequency;        // radians per position, one per pair of dimensions
-  std::optional<std::int64_t> sliding_window;  // a query sees this many keys, itself included
+  std::int64_t position_offset = 0;  // rows to skip in a learned table (OPT: 2)
 
-  QkvLayout qkv = QkvLayout::kSeparate;
+  QkvOrder qkv = QkvOrder::kSeparate;
   bool qkv_bias = false;
   bool attention_output_bias = false;
   bool ffn_bias = false;
@@ -76,6 +107,10 @@ struct ModelConfig {
 
   std::vector<std::int64_t> end_of_sequence;  // from config.json; may be empty
   std::string dtype;                          // torch_dtype, may be empty
+
+  const LayerConfig& layer(std::int64_t l) const {
+    return each_layer.at(static_cast<std::size_t>(l));
+  }
 };
 
 // Reads config.json. Throws Error naming the file and the key for a missing key or a wrong type,

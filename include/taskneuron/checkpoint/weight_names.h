@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "taskneuron/checkpoint/model_config.h"
+
 namespace taskneuron {
 
 // What a family calls its tensors in a Hugging Face checkpoint. Names of modules, without
@@ -21,19 +23,33 @@ struct WeightNames {
 
   std::string layers;
   std::string attention_norm;
+  std::string attention_output_norm;
   std::string query_key_value;  // fused; otherwise the three below
   std::string query;
   std::string key;
   std::string value;
+  std::string query_norm;
+  std::string key_norm;
   std::string attention_output;
   std::string ffn_norm;
+  std::string ffn_output_norm;
   std::string gate;     // gated models only
   std::string up;       // W1 of models that are not gated
   std::string gate_up;  // fused; then gate and up are empty
   std::string down;     // W2
+
+  // Tensors, by their whole names, that some checkpoints hold although they follow from
+  // config.json: causal masks, the angles of rotations.
+  std::vector<std::string> buffers;
+  std::vector<std::string> layer_buffers;
 };
 
-// REQUIRES a model_type that read_model_config accepts.
+// REQUIRES a model_type that read_model_config accepts, or qwen3, olmo2, gemma2 or gemma3_text,
+// whose blocks the Decoder computes.
 const WeightNames& weight_names(const std::string& model_type);
+
+// Whether a tensor of a checkpoint is known to hold no weights of its own: a buffer, or the head
+// where that is the embedding.
+bool is_buffer(const ModelConfig& config, const std::string& tensor);
 
 }  // namespace taskneuron

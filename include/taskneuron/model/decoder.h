@@ -9,11 +9,13 @@
 #include "taskneuron/model/batch.h"
 #include "taskneuron/model/key_value_cache.h"
 #include "taskneuron/model/neuron_hook.h"
+#include "taskneuron/model/unit_parameters.h"
 
 namespace taskneuron {
 
 struct DecoderWeights;
 struct BatchPlan;
+struct Norm;
 // What every layer needs to know of a batch (rotations, masks, row ranges), worked out once.
 using BatchPlanPtr = std::shared_ptr<const BatchPlan>;
 
@@ -68,9 +70,9 @@ class Decoder {
   at::Tensor target_loss(const at::Tensor& features, const Batch& batch,
                          at::Tensor* nll = nullptr) const;
 
-  // The same model with the parameters of some units set to zero; everything else is shared.
-  // units[l]: sorted unit ids at `site`; the method's table of sites says what a unit owns.
-  Decoder with_zeroed(Site site, const std::vector<std::vector<std::int64_t>>& units) const;
+  // The same model with the parameters that some units own set to zero (model/unit_parameters.h);
+  // everything else is shared. units: of the first layers, or of all.
+  Decoder with_zeroed(const UnitsBySite& units) const;
   // The same model with other weights of the same shapes (model/weights.h).
   Decoder with_weights(std::shared_ptr<const DecoderWeights> weights) const;
   const DecoderWeights& weights() const { return *weights_; }
@@ -89,10 +91,19 @@ class Decoder {
   Stream layer_of(std::int64_t l, const Stream& stream, const BatchPlanPtr& plan, NeuronHook& hook,
                   KeyValueCache* cache) const;
   at::Tensor finish_stream(const Stream& stream) const;
-  at::Tensor attention(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
-                       bool logit_rows_only, KeyValueCache* cache) const;
-  at::Tensor feed_forward(std::int64_t l, const at::Tensor& x, const BatchPlanPtr& plan,
-                          bool logit_rows_only, NeuronHook& hook) const;
+  // One pass through a block.
+  struct LayerPass {
+    std::int64_t layer = 0;
+    const BatchPlanPtr& plan;
+    bool logit_rows_only = false;  // what follows the keys and values runs at those rows alone
+    NeuronHook& hook;
+    KeyValueCache* cache = nullptr;
+  };
+  // What the two parts of a block add to the hidden states: of what they read, x.
+  at::Tensor normalized(const Norm& weights, const at::Tensor& x) const;
+  at::Tensor attention(const LayerPass& pass, const at::Tensor& x) const;
+  std::vector<at::Tensor> attention_projections(const LayerPass& pass, const at::Tensor& x) const;
+  at::Tensor feed_forward(const LayerPass& pass, const at::Tensor& x) const;
 
   std::shared_ptr<const ModelConfig> config_;
   DecoderOptions options_;

@@ -7,7 +7,7 @@
 
 #include "taskneuron/model/decoder.h"
 #include "taskneuron/model/parameter.h"
-#include "taskneuron/model/site.h"
+#include "taskneuron/model/unit_parameters.h"
 
 namespace taskneuron {
 
@@ -28,9 +28,7 @@ enum class TrainedPart {
 
 struct TrainableOptions {
   TrainedPart part = TrainedPart::kUnits;
-  // kUnits: unit ids per layer at each site, ascending. Where `act` and `out` stand together (the
-  // paper's literal reading), a unit of `act` owns its W1 side alone.
-  std::map<Site, std::vector<std::vector<std::int64_t>>> units;
+  UnitsBySite units;  // kUnits; what they own: model/unit_parameters.h
   LoraOptions lora;
 };
 
@@ -46,7 +44,6 @@ struct Adapter {
 };
 
 // Which part of a layer's FFN a parameter of a unit set is.
-enum class OwnedPart { kGateOutputs, kUpOutputs, kDownOutputs, kDownInputs };
 struct OwnedParameter {
   std::int64_t layer = 0;
   OwnedPart part = OwnedPart::kUpOutputs;
@@ -63,7 +60,8 @@ struct TrainableModel {
 };
 
 // Masters start from the checkpoint's own values. Throws Error when the model has nothing of what
-// is asked for (an adapter target, units).
+// is asked for (an adapter target, units), and naming a tensor of the checkpoint that no part of
+// the model holds.
 TrainableModel make_trainable(const Checkpoint& checkpoint, const Decoder& decoder,
                               const TrainableOptions& options);
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "taskneuron/model/neuron_hook.h"
-#include "taskneuron/model/site.h"
+#include "taskneuron/model/unit_parameters.h"
 
 namespace taskneuron {
 
@@ -33,6 +33,7 @@ struct NeuronSet {
   std::map<std::string, std::string> from;  // how it was made: scores, top, scope, seed, ...
 
   std::int64_t size() const;  // units over all sites and layers
+  UnitsBySite units() const;
 };
 
 // Throws Error naming the file for a set that is malformed: layers that differ between sites, ids

@@ -29,8 +29,9 @@ struct Certificate {
   std::int64_t frozen_values = 0;
 };
 
-// Compares every tensor that `tensor_after` gives (undefined: none) with the base's, bit by bit,
-// and finds what changed outside of what was trained. Reads every weight.
+// Compares every tensor of the base with what `tensor_after` gives, bit by bit, and finds what
+// changed outside of what was trained. Reads every weight. Throws Error naming a tensor for which
+// that is undefined, unless it is known to hold no weights (checkpoint/weight_names.h).
 Certificate certify(const Checkpoint& base, const std::map<std::string, TrainedTensor>& trained,
                     const std::function<at::Tensor(const std::string&)>& tensor_after);
 

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "model/weights.h"
+
+namespace taskneuron {
+
+enum class ModuleRole {
+  kEmbedding,
+  kPosition,
+  kEmbeddingNorm,
+  kProjectIn,
+  kAttentionNorm,
+  kAttentionOutputNorm,
+  kFfnNorm,
+  kFfnOutputNorm,
+  kQueryNorm,
+  kKeyNorm,
+  kQueryKeyValue,
+  kQuery,
+  kKey,
+  kValue,
+  kAttentionOutput,
+  kGate,
+  kUp,
+  kDown,
+  kFinalNorm,
+  kProjectOut,
+  kHead,
+};
+
+struct ModuleId {
+  ModuleRole role = ModuleRole::kEmbedding;
+  std::int64_t layer = -1;  // -1: of the model as a whole
+};
+
+// Calls f(ModuleId, module) for the place of every Table, Norm and Linear that a decoder can have,
+// in the order in which a token meets them; where this model has none, the module's weight is
+// undefined. A tied head is the embedding and has no turn of its own. Gate comes before up: that is
+// how a fused matrix holds them. Loading, training everything, named_weights() and through it the
+// freeze certificate go over the modules here and nowhere else.
+template <typename Weights, typename Function>
+void for_each_module(Weights& weights, Function&& f) {
+  using Role = ModuleRole;
+  f(ModuleId{Role::kEmbedding}, weights.embedding);
+  f(ModuleId{Role::kPosition}, weights.position);
+  f(ModuleId{Role::kEmbeddingNorm}, weights.embedding_norm);
+  f(ModuleId{Role::kProjectIn}, weights.project_in);
+  for (std::size_t l = 0; l < weights.layers.size(); ++l) {
+    auto& layer = weights.layers[l];
+    const auto visit = [&](Role role, auto& module) {
+      f(ModuleId{role, static_cast<std::int64_t>(l)}, module);
+    };
+    visit(Role::kAttentionNorm, layer.attention_norm);
+    visit(Role::kAttentionOutputNorm, layer.attention_output_norm);
+    visit(Role::kFfnNorm, layer.ffn_norm);
+    visit(Role::kFfnOutputNorm, layer.ffn_output_norm);
+    visit(Role::kQueryNorm, layer.attention.query_norm);
+    visit(Role::kKeyNorm, layer.attention.key_norm);
+    visit(Role::kQueryKeyValue, layer.attention.query_key_value);
+    visit(Role::kQuery, layer.attention.query);
+    visit(Role::kKey, layer.attention.key);
+    visit(Role::kValue, layer.attention.value);
+    visit(Role::kAttentionOutput, layer.attention.output);
+    visit(Role::kGate, layer.ffn.gate);
+    visit(Role::kUp, layer.ffn.up);
+    visit(Role::kDown, layer.ffn.down);
+  }
+  f(ModuleId{Role::kFinalNorm}, weights.final_norm);
+  f(ModuleId{Role::kProjectOut}, weights.project_out);
+  if (!weights.tied_head) f(ModuleId{Role::kHead}, weights.head);
+}
+
+// Calls f(name in the checkpoint, tensor as it lies there) for every weight and bias that the
+// decoder multiplies. A fused matrix comes in parts, by rows.
+template <typename Function>
+void for_each_tensor(const DecoderWeights& weights, Function&& f) {
+  for_each_module(weights, [&](ModuleId, const auto& module) {
+    if (!module.weight.defined()) return;
+    f(module.name + ".weight", stored_weight(module));
+    if constexpr (requires { module.bias; }) {
+      if (module.bias.defined()) f(module.name + ".bias", module.bias);
+    }
+  });
+}
+
+// Throws Error naming a tensor of the checkpoint that no module of the model holds and that is not
+// known to be a buffer (checkpoint/weight_names.h): what such a checkpoint means is more than what
+// runs here, and nothing could certify that training leaves it as it is.
+void require_known_tensors(const Checkpoint& checkpoint, const DecoderWeights& weights);
+// The same for one tensor that no module holds.
+void require_buffer(const Checkpoint& checkpoint, const std::string& tensor);
+
+}  // namespace taskneuron
