@@ -144,12 +144,13 @@ LossAudit audit_loss(const Checkpoint& checkpoint, const Decoder& decoder,
   }
   const auto steps = static_cast<double>(units.size() + audit.sets.size());
   const bool by_position = options.scoring.aggregate == Aggregate::kToken;
-  const OffAt off_at = by_position ? OffAt::kEachPositionToo : OffAt::kEveryPosition;
   for (const auto& members : group_by_length(lengths_of(examples), options.scoring.limits)) {
     const Batch batch = batch_of(examples, members);
     const double share = static_cast<double>(members.size()) / n / steps;
-    const LossChanges changes = unit_loss_changes(
-        decoder, batch, units, [&] { progress(share, batch.tokens()); }, off_at);
+    UnitOffOptions off;
+    if (by_position) off.off_at = OffAt::kEachPositionToo;
+    off.after_unit = [&] { progress(share, batch.tokens()); };
+    const LossChanges changes = unit_loss_changes(decoder, batch, units, off);
     const at::Tensor intact = example_losses(batch, changes.nll);
     audit.loss += intact.sum().item<double>() / n;
     signed_sum += changes.change.sum(0);
