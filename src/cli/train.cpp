@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/interruption.h"
 #include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/train/l2_start.h"
 
 namespace taskneuron::cli {
 
@@ -112,6 +114,15 @@ std::vector<TaskEvaluation> make_validation(const TrainOptions& options,
   return validation;
 }
 
+std::vector<TrainTask> train_tasks(std::vector<EncodedTask> tasks, const Trained& trained) {
+  std::vector<TrainTask> result;
+  for (std::size_t t = 0; t < tasks.size(); ++t) {
+    result.push_back({tasks[t].task.name, std::move(tasks[t].examples), {}});
+    if (!trained.by_task.empty()) result.back().units = trained.by_task[t];
+  }
+  return result;
+}
+
 void run(const TrainOptions& given) {
   TrainOptions options = given;
   options.common.apply();
@@ -131,7 +142,9 @@ void run(const TrainOptions& given) {
   for (const std::string& folder : options.data.tasks) {
     tasks.push_back(encode_task(folder, options.data, encoder));
   }
-  const TrainerOptions trainer_settings = trainer_options(options, tasks, !trained.by_task.empty());
+  TrainerOptions trainer_settings = trainer_options(options, tasks, !trained.by_task.empty());
+  std::optional<L2Start> l2_start;
+  if (options.l2_start > 0) trainer_settings.terms.push_back(&l2_start.emplace(options.l2_start));
   const std::vector<TaskEvaluation> validation = options.evaluate == "none"
                                                      ? std::vector<TaskEvaluation>()
                                                      : make_validation(options, encoder);
@@ -148,12 +161,7 @@ void run(const TrainOptions& given) {
   run_options.validation = validation.empty() ? nullptr : &validation;
   const TrainingFolder folder(run_options);
 
-  std::vector<TrainTask> train_tasks;
-  for (std::size_t t = 0; t < tasks.size(); ++t) {
-    train_tasks.push_back({tasks[t].task.name, std::move(tasks[t].examples), {}});
-    if (!trained.by_task.empty()) train_tasks.back().units = trained.by_task[t];
-  }
-  Trainer trainer(trainable, std::move(train_tasks), trainer_settings);
+  Trainer trainer(trainable, train_tasks(std::move(tasks), trained), trainer_settings);
   trainer.set_limits(folder.batch_plan(
       [&] { return options.data.fit(model.checkpoint(), model.decoder(), trainer.demand()); }));
   run_options.evaluate_every = evaluate_every(options, trainer.steps_per_epoch());
@@ -201,6 +209,13 @@ void add_how(CLI::App& command, TrainOptions& options) {
       ->check(at_least(0))
       ->capture_default_str();
   command.add_option("--clip", options.clip, "Largest gradient norm; 0: any")
+      ->check(at_least(0))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--l2-start", options.l2_start,
+          "Weight L of a penalty L/2 times the squared distance of what is trained from its "
+          "start; 0: off")
       ->check(at_least(0))
       ->capture_default_str();
   command.add_option("--epochs", options.epochs, "Passes over the rows")->capture_default_str();

@@ -62,6 +62,7 @@ std::map<std::string, Setting> settings_of(const TrainOptions& options, const Lo
                                              {"patience", options.patience},
                                              {"save", options.save},
                                              {"version", std::string(version())}};
+  if (options.l2_start > 0) settings["l2_start"] = options.l2_start;
   if (options.patience > 0) {
     settings["validation_split"] = options.validation_split;
     settings["validation_limit"] = options.validation_limit;

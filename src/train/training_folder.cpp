@@ -21,9 +21,12 @@ std::string text_of(const Json& value) {
   return value.is_null() ? "" : value.dump();
 }
 
+// A setting that only one of the two has is '' in the other.
 void require_same(const std::map<std::string, Setting>& now, const JsonView& before,
                   const std::string& where) {
-  for (const auto& [key, value] : settings_text(now)) {
+  std::map<std::string, std::string> wanted = settings_text(now);
+  for (const auto& item : before.object().items()) wanted.try_emplace(item.key());
+  for (const auto& [key, value] : wanted) {
     const auto found = before.object().find(key);
     const std::string old = found == before.object().end() ? "" : text_of(*found);
     if (old == value) continue;
