@@ -108,9 +108,10 @@ class LossAuditor {
   void add(const Batch& batch, const ScoreProgress& progress) {
     const double share = static_cast<double>(batch.examples) / examples_ / steps();
     const bool by_position = options_.scoring.aggregate == Aggregate::kToken;
-    const LossChanges changes = unit_loss_changes(
-        decoder_, batch, units_, [&] { progress(share, batch.tokens()); },
-        by_position ? OffAt::kEachPositionToo : OffAt::kEveryPosition);
+    UnitOffOptions off;
+    if (by_position) off.off_at = OffAt::kEachPositionToo;
+    off.after_unit = [&] { progress(share, batch.tokens()); };
+    const LossChanges changes = unit_loss_changes(decoder_, batch, units_, off);
     const at::Tensor intact = example_losses(batch, changes.nll);
     audit_.loss += intact.sum().item<double>() / examples_;
     signed_sum_ += changes.change.sum(0);

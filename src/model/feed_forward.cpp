@@ -184,9 +184,9 @@ struct NeuronActivation : Function<NeuronActivation> {
       hook.tap(view);
     };
     if (kernels::covers(up)) {
-      const Shown shown = !wants_value        ? Shown::kNothing
-                          : hook.wants_sums() ? Shown::kSums
-                                              : Shown::kRows;
+      const Shown shown = !wants_value                              ? Shown::kNothing
+                          : hook.wants_sums(Site::kAct, view.layer) ? Shown::kSums
+                                                                    : Shown::kRows;
       const FusedGradients fused = fused_backward(gradients[0].contiguous(), up, gate, scale,
                                                   activation, shown, *view.spans);
       view.product_sums = fused.product_sums;

@@ -14,7 +14,7 @@ using torch::autograd::tensor_list;
 namespace {
 
 bool trains(const Linear& weights) {
-  return weights.training != nullptr && at::GradMode::is_enabled();
+  return weights.training != nullptr && weights.training->any() && at::GradMode::is_enabled();
 }
 
 // The columns of x that a matrix's trained inputs meet.
@@ -43,14 +43,16 @@ void add_adapter(const at::Tensor& y, const at::Tensor& x, const Adapter& adapte
   }
 }
 
-// Adds to the gradients of A and B, and to dx.
+// Adds to the gradients of A and B unless they are frozen, and to dx.
 void adapter_backward(const at::Tensor& dy, const at::Tensor& x, const Adapter& adapter,
                       at::Tensor& dx) {
+  if (adapter.frozen && !dx.defined()) return;
   const at::Tensor own = (outputs_of(dy, adapter) * adapter.scale).contiguous();
-  const at::Tensor inner = product(x, low_rank(adapter.a));
   const at::Tensor dinner = transposed_product(own, low_rank(adapter.b));
-  adapter.b->add_product(own, inner);
-  adapter.a->add_product(dinner, x);
+  if (!adapter.frozen) {
+    adapter.b->add_product(own, product(x, low_rank(adapter.a)));
+    adapter.a->add_product(dinner, x);
+  }
   if (dx.defined()) transposed_product(dinner, low_rank(adapter.a), dx);
 }
 
@@ -69,9 +71,10 @@ struct LinearProducts : Function<LinearProducts> {
       if (wants_dx || trains_any) copies->push_back(*one);
       results.push_back(product(x, *one));
       if (one->training == nullptr) continue;
-      for (const auto& adapter : one->training->adapters) add_adapter(results.back(), x, *adapter);
+      for (const AdapterPtr& adapter : one->training->adapters)
+        add_adapter(results.back(), x, *adapter);
       if (!trains_any) continue;
-      if (one->training->outputs || !one->training->adapters.empty()) kept[0] = x;
+      if (one->training->outputs || one->training->any_adapter()) kept[0] = x;
       if (one->training->inputs) kept.push_back(trained_columns(x, *one->training->inputs));
     }
     context->saved_data["weights"] = hold<Linears>(std::move(copies));
@@ -87,6 +90,7 @@ struct LinearProducts : Function<LinearProducts> {
     const auto weights = held<Linears>(context->saved_data["weights"]);
     const bool trains_any = context->saved_data["trains"].toBool();
     const tensor_list kept = trains_any ? context->get_saved_variables() : tensor_list();
+    const at::Tensor x = trains_any ? kept[0] : at::Tensor();
     std::size_t next = 1;  // of the kept columns
     for (std::size_t i = 0; i < weights->size(); ++i) {
       const Linear& one = (*weights)[i];
@@ -95,12 +99,12 @@ struct LinearProducts : Function<LinearProducts> {
       if (!gradients[i].defined()) continue;
       const at::Tensor dy = gradients[i].contiguous();
       if (context->saved_data["wants_dx"].toBool()) dx = transposed_product(dy, one, dx);
-      if (one.training == nullptr || !trains_any) continue;
-      if (one.training->outputs) one.training->outputs->add_product(dy, kept[0]);
+      if (one.training == nullptr) continue;
+      if (one.training->outputs) one.training->outputs->add_product(dy, x);
       if (columns) one.training->inputs->add_product_of_columns(x_columns, dy);
       if (one.training->bias) add_bias_gradient(*one.training->bias, dy);
-      for (const auto& adapter : one.training->adapters) {
-        adapter_backward(dy, kept[0], *adapter, dx);
+      for (const AdapterPtr& adapter : one.training->adapters) {
+        adapter_backward(dy, x, *adapter, dx);
       }
     }
     return {dx, at::Tensor(), at::Tensor(), at::Tensor()};

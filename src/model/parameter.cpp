@@ -6,6 +6,13 @@
 
 namespace taskneuron {
 
+std::string Parameter::key() const {
+  std::string key = tensor;
+  if (axis != 0) key += ":" + std::to_string(axis);
+  if (first != 0) key += "+" + std::to_string(first);
+  return key;
+}
+
 void Parameter::activate(const at::Tensor& positions) {
   active = positions;
   active_units = active.defined() ? units.index_select(0, active) : units;
@@ -40,6 +47,12 @@ void Parameter::clear_gradient() {
   } else {
     gradient = at::zeros_like(master);
   }
+}
+
+void Parameter::clear_inactive_gradient() {
+  if (!active.defined()) return;
+  const at::Tensor kept = gradient.index_select(0, active);
+  gradient.zero_().index_copy_(0, active, kept);
 }
 
 void Parameter::store() const {

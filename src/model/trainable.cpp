@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/torch_compat.h"
+#include "model/frozen_adapters.h"
 #include "model/modules.h"
 #include "model/qkv_layout.h"
 #include "taskneuron/base/error.h"
@@ -31,6 +32,11 @@ class Builder {
   void train_feed_forward();
   void train_all();
   void train_adapters(const LoraOptions& options);
+  // Puts frozen copies of them under what is trained.
+  void add_earlier(const std::vector<AdapterPtr>& adapters) {
+    const std::vector<AdapterPtr> copies = add_frozen_adapters(*weights_, adapters, dtype_);
+    adapters_.insert(adapters_.begin(), copies.begin(), copies.end());
+  }
 
   TrainableModel finish(const Decoder& decoder) {
     if (parameters_.empty()) throw Error("nothing would be trained: no unit is chosen");
@@ -60,7 +66,7 @@ class Builder {
   std::shared_ptr<DecoderWeights> weights_;
   std::vector<ParameterPtr> parameters_;
   std::vector<OwnedParameter> owned_;
-  std::vector<std::shared_ptr<const Adapter>> adapters_;
+  std::vector<AdapterPtr> adapters_;
 };
 
 at::Tensor Builder::stored_matrix(const Linear& linear) const {
@@ -289,6 +295,7 @@ TrainableModel make_trainable(const Checkpoint& checkpoint, const Decoder& decod
     case TrainedPart::kAll: builder.train_all(); break;
     case TrainedPart::kAdapters: builder.train_adapters(options.lora); break;
   }
+  builder.add_earlier(options.earlier_adapters);
   return builder.finish(decoder);
 }
 

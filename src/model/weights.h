@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -23,7 +24,13 @@ struct LinearTraining {
   ParameterPtr outputs;  // rows of weight
   ParameterPtr inputs;   // columns of weight
   ParameterPtr bias;
-  std::vector<std::shared_ptr<const Adapter>> adapters;
+  std::vector<AdapterPtr> adapters;
+  // Whether backward passes form a gradient of anything here; frozen adapters get none.
+  bool any() const { return outputs || inputs || bias || any_adapter(); }
+  bool any_adapter() const {
+    return std::any_of(adapters.begin(), adapters.end(),
+                       [](const AdapterPtr& adapter) { return !adapter->frozen; });
+  }
 };
 
 struct NormTraining {

@@ -31,7 +31,8 @@ class ObserveHook : public NeuronHook {
 void add_observed(ScoreRun& run) {
   const at::NoGradGuard no_gradients;
   for_each_batch(run, [&](ScoreBatch& batch) {
-    ObserveHook hook(run.options, *batch.relevance);
+    ObserveHook observe(run.options, *batch.relevance);
+    HookChain hook = run.hooks({&observe});
     const at::Tensor features = run.decoder.features(*batch.batch, hook, batch.cache);
     record_losses(run, batch, run.decoder.target_nll(features, *batch.batch));
     batch.positions += batch.batch->tokens();
@@ -52,8 +53,10 @@ void add_ablation(ScoreRun& run) {
     const double share = static_cast<double>(batch.members.size()) /
                          static_cast<double>(run.examples.size()) /
                          static_cast<double>(units.size());
-    const LossChanges changes = unit_loss_changes(
-        run.decoder, *batch.batch, units, [&] { run.report(share, batch.batch->tokens()); });
+    UnitOffOptions off;
+    off.under = run.options.under;
+    off.after_unit = [&] { run.report(share, batch.batch->tokens()); };
+    const LossChanges changes = unit_loss_changes(run.decoder, *batch.batch, units, off);
     record_losses(run, batch, changes.nll);
     for (std::int64_t first = 0; first < changes.change.size(1);) {
       const SiteUnit& unit = units[static_cast<std::size_t>(first)];

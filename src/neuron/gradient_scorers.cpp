@@ -17,7 +17,7 @@ class TaylorHook : public NeuronHook {
   TaylorHook(const ScoreOptions& options, Relevance& relevance)
       : options_(options), relevance_(relevance), gradient_only_(options.method == "gradient") {}
   bool wants_tap(Site site, std::int64_t) const override { return options_.sites.count(site) != 0; }
-  bool wants_sums() const override { return !gradient_only_; }
+  bool wants_sums(Site, std::int64_t) const override { return !gradient_only_; }
   void tap(const SiteView& view) override {
     if (view.product_sums.defined()) {
       return relevance_.add_sums(view.site, view.layer, view.product_sums, view.magnitude_sums,
@@ -71,7 +71,8 @@ class PathHook : public NeuronHook {
 
 void add_taylor(ScoreRun& run) {
   for_each_batch(run, [&](ScoreBatch& batch) {
-    TaylorHook hook(run.options, *batch.relevance);
+    TaylorHook taylor(run.options, *batch.relevance);
+    HookChain hook = run.hooks({&taylor});
     if (run.options.recompute) {
       recomputed_backward(run.decoder, *batch.batch, hook, batch.cache,
                           [&](const at::Tensor& nll) { record_losses(run, batch, nll); });
@@ -93,7 +94,7 @@ void add_integrated_gradients(ScoreRun& run) {
   const double passes =
       static_cast<double>(layers) * steps * static_cast<double>(run.options.sites.size());
   for_each_batch(run, [&](ScoreBatch& batch) {
-    NeuronHook none;
+    HookChain under = run.hooks();
     const BatchPlanPtr plan = run.decoder.plan(*batch.batch);
     at::Tensor below;  // hidden states under the layer in question
     {
@@ -103,9 +104,10 @@ void add_integrated_gradients(ScoreRun& run) {
     for (std::int64_t l = 0; l < layers; ++l) {
       for (const Site site : run.options.sites) {
         const SiteShape shape = site_shape(run.decoder.config(), site);
-        PathHook hook(site, l, at::ones({shape.width}));
+        PathHook path(site, l, at::ones({shape.width}));
+        HookChain hook = run.hooks({&path});
         for (int k = 0; k < steps; ++k) {
-          hook.set_step((k + 0.5) / steps, 1.0 / steps);  // midpoint rule
+          path.set_step((k + 0.5) / steps, 1.0 / steps);  // midpoint rule
           at::Tensor x = below;
           for (std::int64_t m = l; m < layers; ++m) x = run.decoder.layer(m, x, plan, hook);
           at::Tensor nll;
@@ -115,10 +117,10 @@ void add_integrated_gradients(ScoreRun& run) {
           loss.backward();
           run.report(share_of(run, batch) / passes, batch.batch->tokens());
         }
-        batch.relevance->add(site, l, hook.sum(), hook.spans());
+        batch.relevance->add(site, l, path.sum(), path.spans());
       }
       const at::NoGradGuard no_gradients;
-      below = run.decoder.layer(l, below, plan, none);
+      below = run.decoder.layer(l, below, plan, under);
     }
     const at::NoGradGuard no_gradients;
     record_losses(run, batch, run.decoder.target_nll(run.decoder.finish(below), *batch.batch));

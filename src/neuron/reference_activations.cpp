@@ -143,31 +143,29 @@ ReferenceActivations::ReferenceActivations(const Decoder& decoder,
   }
 }
 
-MeanHook::MeanHook(const NeuronSet& set, const ReferenceActivations& reference) : SetHook(set, 0) {
-  for (const auto& [place, indicator] : indicators(set)) {
+ReplaceHook::ReplaceHook(const NeuronSet& set) : SetHook(set, 0), chosen_(indicators(set)) {}
+
+bool ReplaceHook::wants_offset(Site site, std::int64_t layer) const {
+  return chosen_.count({site, layer}) != 0;
+}
+
+MeanHook::MeanHook(const NeuronSet& set, const ReferenceActivations& reference) : ReplaceHook(set) {
+  for (auto& [place, values] : chosen_) {
     const at::Tensor& mean = reference.mean(place.first, place.second);
-    offsets_[place] = mean * indicator.to(mean.device());
+    values = mean * values.to(mean.device());
   }
 }
 
-bool MeanHook::wants_offset(Site site, std::int64_t layer) const {
-  return offsets_.count({site, layer}) != 0;
-}
-
 at::Tensor MeanHook::offset(Site site, std::int64_t layer, const RowTokens&) const {
-  return offsets_.at({site, layer});
+  return chosen_.at({site, layer});
 }
 
 ResampleHook::ResampleHook(const NeuronSet& set, const ReferenceActivations& reference,
                            std::uint64_t seed)
-    : SetHook(set, 0), reference_(reference), seed_(seed), chosen_(indicators(set)) {
+    : ReplaceHook(set), reference_(reference), seed_(seed) {
   for (auto& [place, indicator] : chosen_) {
     indicator = indicator.to(reference.samples(place.first, place.second).options());
   }
-}
-
-bool ResampleHook::wants_offset(Site site, std::int64_t layer) const {
-  return chosen_.count({site, layer}) != 0;
 }
 
 at::Tensor ResampleHook::offset(Site site, std::int64_t layer, const RowTokens& rows) const {

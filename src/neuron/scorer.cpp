@@ -100,10 +100,10 @@ void for_each_batch(ScoreRun& run, const std::function<void(ScoreBatch&)>& step)
   std::optional<KeyValueCache> cache;
   if (run.options.positions == Positions::kOwn && prefix > 0) {
     const at::NoGradGuard no_gradients;
-    NeuronHook none;
+    HookChain under = run.hooks();
     cache.emplace(1, run.decoder.config().layers);
     const Batch batch = cached_prefix_batch(run.examples.front(), prefix);
-    run.decoder.features(batch, none, &*cache);
+    run.decoder.features(batch, under, &*cache);
   }
   std::vector<std::int64_t> lengths;
   for (const AnswerExample& example : run.examples) {

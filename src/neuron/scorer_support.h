@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "taskneuron/model/hook_chain.h"
 #include "taskneuron/neuron/relevance.h"
 #include "taskneuron/neuron/scorer.h"
 
@@ -23,6 +24,11 @@ struct ScoreRun {
   std::int64_t positions = 0;       // observed rows, for methods that divide by them
   std::mutex reporting = {};
 
+  // What a pass runs under: the hook that the run is scored under, then the method's own.
+  HookChain hooks(std::vector<NeuronHook*> own = {}) const {
+    if (options.under != nullptr) own.insert(own.begin(), options.under);
+    return HookChain(std::move(own));
+  }
   // Tells `progress`; batches may call it side by side.
   void report(double share, std::int64_t ran_tokens) {
     const std::lock_guard<std::mutex> lock(reporting);

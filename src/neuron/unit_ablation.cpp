@@ -4,6 +4,8 @@
 
 #include "base/check.h"
 #include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/model/hook_chain.h"
 
 namespace taskneuron {
 
@@ -25,13 +27,22 @@ class UnitOffHook : public NeuronHook {
   at::Tensor factors_;
 };
 
-// The layers from l on, and every target's nll.
-at::Tensor nll_from(const Decoder& decoder, const Batch& batch, const BatchPlanPtr& plan,
-                    std::int64_t l, at::Tensor x) {
-  NeuronHook none;
-  for (; l < decoder.config().layers; ++l) x = decoder.layer(l, x, plan, none);
-  return decoder.target_nll(decoder.finish(x), batch);
-}
+// A batch on its way through the model, from any layer on.
+struct Passage {
+  const Decoder& decoder;
+  const Batch& batch;
+  BatchPlanPtr plan;
+  NeuronHook& hook;
+
+  at::Tensor layer(std::int64_t l, const at::Tensor& x) const {
+    return decoder.layer(l, x, plan, hook);
+  }
+  // The layers from l on, and every target's nll.
+  at::Tensor nll_from(std::int64_t l, at::Tensor x) const {
+    for (; l < decoder.config().layers; ++l) x = layer(l, x);
+    return decoder.target_nll(decoder.finish(x), batch);
+  }
+};
 
 // Rows of each example in what a layer returns, in the order of positions: all of them, or of the
 // last layer those that need logits.
@@ -53,10 +64,9 @@ std::vector<std::vector<std::int64_t>> example_rows(const Batch& batch, std::int
 // [examples]. on, off: what layer l returns with a unit as it is, and off everywhere. The FFN works
 // row by row, so a row of `off` is what that row is with the unit off there alone. Examples do not
 // see each other, so one pass takes a position of each.
-at::Tensor position_changes(const Decoder& decoder, const Batch& batch, const BatchPlanPtr& plan,
-                            std::int64_t l, const at::Tensor& on, const at::Tensor& off,
-                            const at::Tensor& intact) {
-  const auto rows = example_rows(batch, on.size(0));
+at::Tensor position_changes(const Passage& passage, std::int64_t l, const at::Tensor& on,
+                            const at::Tensor& off, const at::Tensor& intact) {
+  const auto rows = example_rows(passage.batch, on.size(0));
   std::size_t longest = 0;
   for (const auto& of_example : rows) longest = std::max(longest, of_example.size());
   at::Tensor sum = at::zeros_like(intact);
@@ -67,7 +77,7 @@ at::Tensor position_changes(const Decoder& decoder, const Batch& batch, const Ba
     }
     const at::Tensor index = at::tensor(changed, at::kLong).to(on.device());
     const at::Tensor x = on.index_copy(0, index, off.index_select(0, index));
-    sum += (example_losses(batch, nll_from(decoder, batch, plan, l + 1, x)) - intact).abs();
+    sum += (example_losses(passage.batch, passage.nll_from(l + 1, x)) - intact).abs();
   }
   return sum;
 }
@@ -86,38 +96,40 @@ at::Tensor example_losses(const Batch& batch, const at::Tensor& nll) {
 }
 
 LossChanges unit_loss_changes(const Decoder& decoder, const Batch& batch,
-                              const std::vector<SiteUnit>& units,
-                              const std::function<void()>& after_unit, OffAt off_at) {
+                              const std::vector<SiteUnit>& units, const UnitOffOptions& options) {
   const at::NoGradGuard no_gradients;
   NeuronHook none;
   UnitOffHook off;
-  const BatchPlanPtr plan = decoder.plan(batch);
-  at::Tensor below = decoder.embed(*plan);  // what layer `reached` is given
+  NeuronHook& under = options.under != nullptr ? *options.under : none;
+  HookChain with_off({&under, &off});
+  const Passage passage{decoder, batch, decoder.plan(batch), under};
+  at::Tensor below = decoder.embed(*passage.plan);  // what layer `reached` is given
   std::int64_t reached = 0;
   at::Tensor intact_layer;  // what it returns, once that is needed
   LossChanges result;
-  result.nll = nll_from(decoder, batch, plan, 0, below);
+  result.nll = passage.nll_from(0, below);
   const at::Tensor intact = example_losses(batch, result.nll);
   result.change = at::empty({batch.examples, static_cast<std::int64_t>(units.size())}, at::kDouble);
-  if (off_at == OffAt::kEachPositionToo) result.position_changes = at::empty_like(result.change);
+  const bool by_position = options.off_at == OffAt::kEachPositionToo;
+  if (by_position) result.position_changes = at::empty_like(result.change);
   for (std::size_t i = 0; i < units.size(); ++i) {
     const SiteUnit& unit = units[i];
     const auto column = static_cast<std::int64_t>(i);
     TN_CHECK_GE(unit.layer, reached);
     for (; reached < unit.layer; ++reached) {
-      below = decoder.layer(reached, below, plan, none);
+      below = passage.layer(reached, below);
       intact_layer = at::Tensor();
     }
     off.turn_off(unit, site_shape(decoder.config(), unit.site).width);
-    const at::Tensor x = decoder.layer(unit.layer, below, plan, off);
-    const at::Tensor nll = nll_from(decoder, batch, plan, unit.layer + 1, x);
+    const at::Tensor x = decoder.layer(unit.layer, below, passage.plan, with_off);
+    const at::Tensor nll = passage.nll_from(unit.layer + 1, x);
     result.change.select(1, column).copy_(example_losses(batch, nll) - intact);
-    if (off_at == OffAt::kEachPositionToo) {
-      if (!intact_layer.defined()) intact_layer = decoder.layer(unit.layer, below, plan, none);
+    if (by_position) {
+      if (!intact_layer.defined()) intact_layer = passage.layer(unit.layer, below);
       result.position_changes.select(1, column).copy_(
-          position_changes(decoder, batch, plan, unit.layer, intact_layer, x, intact));
+          position_changes(passage, unit.layer, intact_layer, x, intact));
     }
-    after_unit();
+    options.after_unit();
   }
   return result;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "base/file.h"
 #include "recipe/blame.h"
@@ -13,6 +14,7 @@
 #include "taskneuron/base/interruption.h"
 #include "taskneuron/base/progress.h"
 #include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/train/l2_start.h"
 
 namespace taskneuron {
 
@@ -44,6 +46,10 @@ void declare_how(TrainOptions& options, OptionList& list) {
   list.add("weight_decay", &options.weight_decay, Effect::kResult, "Decoupled weight decay")
       .at_least(0);
   list.add("clip", &options.clip, Effect::kResult, "Largest gradient norm; 0: any").at_least(0);
+  list.add("l2_start", &options.l2_start, Effect::kResult,
+           "Weight L of a penalty L/2 times the squared distance of what is trained from its "
+           "start; 0: off")
+      .at_least(0);
   list.add("epochs", &options.epochs, Effect::kResult, "Passes over the rows");
   list.add("steps", &options.steps, Effect::kResult, "Optimizer steps, instead of `epochs`")
       .at_least(0)
@@ -252,7 +258,9 @@ TrainResult train(const Session& session, const TrainOptions& given) {
   const Trained trained = what_is_trained(options, session.checkpoint());
   std::vector<EncodedTask> tasks;
   for (const std::string& folder : options.data.tasks) tasks.push_back(reader.encode(folder));
-  const TrainerOptions how = trainer_options(options, tasks, !trained.by_task.empty());
+  TrainerOptions how = trainer_options(options, tasks, !trained.by_task.empty());
+  std::optional<L2Start> l2_start;
+  if (options.l2_start > 0) how.terms.push_back(&l2_start.emplace(options.l2_start));
   const std::vector<TaskEvaluation> validation = validation_of(options, reader);
   TrainableModel model = make_trainable(session.checkpoint(), session.decoder(), trained.all);
   TrainingRunOptions run = run_options(options, reader, trained);

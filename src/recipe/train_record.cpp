@@ -57,7 +57,7 @@ std::map<std::string, Setting> identity_of(TrainOptions options, const TaskReade
     sets += (sets.empty() ? "" : ", ") + short_hash(input);
   }
   settings["tasks"] = tasks;
-  if (!sets.empty()) settings["sets"] = sets;
+  settings["sets"] = sets;
   return settings;
 }
 

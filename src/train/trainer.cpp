@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <set>
 
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
-#include "taskneuron/model/recompute.h"
 
 namespace taskneuron {
 
@@ -26,13 +27,27 @@ std::vector<std::int64_t> rows_of(const std::vector<TrainTask>& tasks) {
   return rows;
 }
 
+// Their names are where checkpoints find their state.
+void require_terms(const std::vector<StepTerm*>& terms) {
+  std::set<std::string> names;
+  for (const StepTerm* term : terms) {
+    TN_CHECK(term != nullptr && term->name().find('/') == std::string::npos);
+    if (!names.insert(term->name()).second) {
+      throw Error(fmt::format("two terms of a step are named '{}'", term->name()));
+    }
+  }
+}
+
 }  // namespace
 
 Trainer::Trainer(TrainableModel& model, std::vector<TrainTask> tasks, const TrainerOptions& options)
     : model_(model),
       tasks_(std::move(tasks)),
       options_(options),
+      loss_(model, options.hook != nullptr ? *options.hook : *no_hook_,
+            {options.limits, options.accumulate, options.recompute}),
       optimizer_(model.parameters, options.adamw) {
+  require_terms(options_.terms);
   const Sampler sampler(rows_of(tasks_), options.sampling);
   steps_per_epoch_ = sampler.steps_per_epoch();
   plan_ = sampler.steps(options.schedule.steps);
@@ -45,10 +60,7 @@ Trainer::Trainer(TrainableModel& model, std::vector<TrainTask> tasks, const Trai
   }
 }
 
-void Trainer::set_limits(const BatchMemory& memory) {
-  options_.limits = memory.limits;
-  options_.recompute = memory.recompute;
-}
+void Trainer::set_limits(const BatchMemory& memory) { loss_.set_limits(memory); }
 
 BatchDemand Trainer::demand() const {
   BatchDemand demand;
@@ -62,74 +74,17 @@ BatchDemand Trainer::demand() const {
   return demand;
 }
 
-std::vector<std::vector<PrefixGroup>> Trainer::passes(const std::vector<ExampleRef>& refs) const {
-  std::map<std::int64_t, std::vector<const AnswerExample*>> by_task;
-  std::int64_t total = 0;
+std::vector<PrefixGroup> Trainer::groups_of(const std::vector<ExampleRef>& refs) const {
+  std::map<std::int64_t, PrefixGroup> by_task;
   for (const ExampleRef& ref : refs) {
-    const AnswerExample& example =
-        tasks_[static_cast<std::size_t>(ref.task)].examples[static_cast<std::size_t>(ref.row)];
-    by_task[ref.task].push_back(&example);
-    total += tokens_of(example);
+    const auto task = static_cast<std::size_t>(ref.task);
+    PrefixGroup& group = by_task[ref.task];
+    group.prefix_tokens = prefixes_[task];
+    group.examples.push_back(&tasks_[task].examples[static_cast<std::size_t>(ref.row)]);
   }
-  // As few forward passes as the limits allow, of about the same size.
-  const auto most = static_cast<double>(options_.limits.max_tokens);
-  const double wanted = std::ceil(static_cast<double>(total) / most);
-  const double count = std::max(wanted, static_cast<double>(options_.accumulate));
-  const auto target = static_cast<std::int64_t>(std::ceil(static_cast<double>(total) / count));
-  const std::int64_t most_examples =
-      options_.limits.max_examples > 0
-          ? options_.limits.max_examples
-          : (static_cast<std::int64_t>(refs.size()) + options_.accumulate - 1) /
-                options_.accumulate;
-  std::vector<std::vector<PrefixGroup>> passes;
-  std::int64_t tokens = 0, examples = 0;
-  for (const auto& [task, members] : by_task) {
-    const std::int64_t prefix = prefixes_[static_cast<std::size_t>(task)];
-    bool starts_group = true;
-    for (const AnswerExample* example : members) {
-      if (passes.empty() || examples == most_examples ||
-          tokens + tokens_of(*example) / 2 > target || tokens + tokens_of(*example) > most) {
-        passes.emplace_back();
-        tokens = examples = 0;
-        starts_group = true;
-      }
-      if (starts_group) passes.back().push_back({{}, prefix});
-      starts_group = false;
-      passes.back().back().examples.push_back(example);
-      tokens += tokens_of(*example);
-      ++examples;
-    }
-  }
-  for (auto& pass : passes) {
-    for (PrefixGroup& group : pass) {
-      if (group.examples.size() == 1) group.prefix_tokens = 0;
-    }
-  }
-  return passes;
-}
-
-double Trainer::backward(const std::vector<PrefixGroup>& groups, double weight) {
-  Batch batch = shared_prefix_batch(groups);
-  for (Target& target : batch.targets) target.weight *= weight;
-  NeuronHook none;
-  double loss = 0;
-  const auto check = [&](const at::Tensor& nll) {
-    const at::Tensor values = nll.to(at::kDouble).cpu();
-    for (std::size_t i = 0; i < batch.targets.size(); ++i) {
-      loss += values.data_ptr<double>()[i] * batch.targets[i].weight;
-    }
-    if (!std::isfinite(loss)) throw NonFiniteError("");
-  };
-  if (options_.recompute) {
-    recomputed_backward(model_.decoder, batch, none, nullptr, check);
-    return loss;
-  }
-  at::Tensor nll;
-  const at::Tensor features = model_.decoder.features(batch, none);
-  const at::Tensor total = model_.decoder.target_loss(features, batch, &nll);
-  check(nll);
-  if (total.requires_grad()) total.backward();
-  return loss;
+  std::vector<PrefixGroup> groups;
+  for (auto& item : by_task) groups.push_back(std::move(item.second));
+  return groups;
 }
 
 void Trainer::activate(std::int64_t task) {
@@ -155,22 +110,66 @@ std::string Trainer::describe(std::int64_t number) const {
   return text;
 }
 
+void Trainer::tell_terms(void (StepTerm::*event)(const TaskView&)) {
+  if (options_.terms.empty()) return;
+  active_task_ = -1;
+  for (const ParameterPtr& parameter : model_.parameters) {
+    parameter->activate({});
+    parameter->clear_gradient();
+  }
+  for (StepTerm* term : options_.terms) {
+    (term->*event)({model_, loss_, tasks_});
+    for (const ParameterPtr& parameter : model_.parameters) parameter->clear_gradient();
+  }
+}
+
+void Trainer::finish() { tell_terms(&StepTerm::task_ends); }
+
+void Trainer::add_loss(const std::vector<PrefixGroup>& examples, double weight,
+                       StepResult& result) {
+  StepSums sums;
+  for (const PrefixGroup& group : examples) {
+    for (const AnswerExample* example : group.examples) sums.tokens += tokens_of(*example);
+  }
+  try {
+    sums.loss = loss_.backward(examples, weight);
+  } catch (const NonFiniteError&) {
+    sums.loss = std::numeric_limits<double>::quiet_NaN();
+  }
+  for (StepTerm* term : options_.terms) term->reduce(sums, model_);
+  result.loss = sums.loss;
+  result.tokens = sums.tokens;
+  if (!std::isfinite(sums.loss)) throw NonFiniteError("");
+}
+
+void Trainer::add_terms(const StepView& view, StepResult& result, std::string& what) {
+  if (options_.terms.empty()) return;
+  result.penalty = 0;
+  for (StepTerm* term : options_.terms) {
+    what = fmt::format("what '{}' adds is", term->name());
+    const double penalty = term->add(view);
+    if (!std::isfinite(penalty)) throw NonFiniteError("");
+    *result.penalty += penalty;
+  }
+  what = "the gradient of the loss and what joins it is";
+  for (const ParameterPtr& parameter : model_.parameters) parameter->clear_inactive_gradient();
+}
+
 StepResult Trainer::step(std::int64_t number) {
-  const std::vector<ExampleRef>& refs = plan_.at(static_cast<std::size_t>(number - 1));
+  std::vector<ExampleRef> refs = plan_.at(static_cast<std::size_t>(number - 1));
+  if (number == 1) tell_terms(&StepTerm::task_begins);
   if (options_.sampling.one_task_per_step) activate(refs.front().task);
   StepResult result;
   result.learning_rate = options_.schedule.at(number);
   const double weight = 1 / static_cast<double>(refs.size());
-  const char* what = "the loss or its gradient is";
+  for (const StepTerm* term : options_.terms) refs = term->share(std::move(refs));
+  const std::vector<PrefixGroup> examples = groups_of(refs);
+  std::string what = "the loss or its gradient is";
   finite_loss_ = false;
   try {
-    for (const auto& groups : passes(refs)) {
-      result.loss += backward(groups, weight);
-      for (const PrefixGroup& group : groups) {
-        for (const AnswerExample* example : group.examples) result.tokens += tokens_of(*example);
-      }
-    }
+    add_loss(examples, weight, result);
     finite_loss_ = true;
+    add_terms({model_, loss_, number, examples, weight}, result, what);
     result.gradient_norm = optimizer_.gradient_norm();
     if (!std::isfinite(result.gradient_norm)) throw NonFiniteError("");
     const bool clips = options_.clip > 0 && result.gradient_norm > options_.clip;

@@ -22,6 +22,7 @@ std::string text_of(const Json& value) {
   return value.is_null() ? "" : value.dump();
 }
 
+// A setting that only one of the two has is '' in the other.
 void require_same(const std::map<std::string, Setting>& now, const JsonView& before,
                   const std::string& where) {
   for (const auto& item : before.object().items()) {

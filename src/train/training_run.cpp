@@ -76,12 +76,11 @@ void Run::take_step(std::int64_t number, StepLog& log) {
   state_.tokens += step.tokens;
   if (number == 1) state_.first_loss = step.loss;
   state_.last_loss = step.loss;
-  log.add({{"step", number},
-           {"loss", step.loss},
-           {"lr", step.learning_rate},
-           {"tokens", step.tokens},
-           {"seconds", seconds()},
-           {"gradient_norm", step.gradient_norm}});
+  OutputJson row = {{"step", number},           {"loss", step.loss},
+                    {"lr", step.learning_rate}, {"tokens", step.tokens},
+                    {"seconds", seconds()},     {"gradient_norm", step.gradient_norm}};
+  if (step.penalty) row["penalty"] = *step.penalty;
+  log.add(row);
   progress_({1, step.tokens, step.loss, false});
 }
 
@@ -93,10 +92,9 @@ bool Run::evaluation_due() const {
 }
 
 std::vector<TaskResult> Run::evaluate(StepLog& log) {
-  NeuronHook none;
   std::vector<TaskResult> results;
   for (const TaskEvaluation& evaluation : *options_.validation) {
-    results.push_back(evaluation.run(model_.decoder, none, options_.validation_limits,
+    results.push_back(evaluation.run(model_.decoder, trainer_.hook(), options_.validation_limits,
                                      [&](std::int64_t, std::int64_t) { report_still_working(); }));
     results.back().predictions.clear();
   }
@@ -123,9 +121,8 @@ void Run::judge(std::vector<TaskResult> results) {
   if (options_.patience == 0) return;
   if (better) {
     state_.evaluations_since_best = 0;
-    state_.best_masters.clear();
     for (const ParameterPtr& parameter : model_.parameters) {
-      state_.best_masters.push_back(parameter->master.clone());
+      state_.best_masters.put(*parameter, parameter->master);
     }
   } else {
     ++state_.evaluations_since_best;
@@ -136,12 +133,12 @@ void Run::judge(std::vector<TaskResult> results) {
 void Run::save_checkpoint() {
   TrainingState now = state_;
   now.seconds = seconds();
-  save_training_state(now, trainer_.optimizer(), options_.out);
+  save_training_state(now, trainer_, options_.out);
   last_save_ = std::chrono::steady_clock::now();
 }
 
 void Run::resume() {
-  if (!options_.resume || !load_training_state(options_.out, trainer_.optimizer(), state_)) return;
+  if (!options_.resume || !load_training_state(options_.out, trainer_, state_)) return;
   const fs::path evaluations = options_.out / kEvaluationsFile;
   validation_before_ = read_evaluation(evaluations, 0);
   if (state_.best_step > 0) validation_ = read_evaluation(evaluations, state_.best_step);
@@ -178,9 +175,9 @@ void Run::train_to_checkpoint() {
 
 void Run::use_best_weights() {
   if (state_.best_masters.empty()) return;
-  for (std::size_t p = 0; p < model_.parameters.size(); ++p) {
-    model_.parameters[p]->master.copy_(state_.best_masters[p]);
-    model_.parameters[p]->store();
+  for (const ParameterPtr& parameter : model_.parameters) {
+    parameter->master.copy_(state_.best_masters.of(*parameter));
+    parameter->store();
   }
 }
 
@@ -190,6 +187,7 @@ TrainingRunResult Run::run() {
     train_to_checkpoint();
     // What follows needs no other checkpoint than the one of the last step.
     use_best_weights();
+    trainer_.finish();
     return save_result();
   } catch (const Interrupted&) {
     throw Interrupted(fmt::format("interrupted at step {} of {}; `resume` goes on", state_.step,

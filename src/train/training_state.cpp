@@ -1,6 +1,9 @@
 #include "train/training_state.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <set>
 
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
@@ -12,20 +15,44 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kFormat = "taskneuron.training-state/1";
+constexpr const char* kFormat = "taskneuron.training-state/2";
+const std::string kBest = "best.";
 
 fs::path path_in(const fs::path& folder) { return folder / "checkpoint.safetensors"; }
-
-std::string name_of(const char* part, std::size_t parameter) {
-  return fmt::format("{}.{}", part, parameter);
-}
 
 // 0x1.8p+1 and the like: every bit of a double survives.
 std::string exact(double value) { return fmt::format("{:a}", value); }
 
+std::string described(const at::Tensor& tensor) {
+  return fmt::format("[{}] {}", fmt::join(tensor.sizes(), ", "),
+                     c10::toString(tensor.scalar_type()));
+}
+
+std::string names_of(const std::vector<StepTerm*>& terms) {
+  std::string names;
+  for (const StepTerm* term : terms) names += (names.empty() ? "" : "/") + term->name();
+  return names;
+}
+
+std::string prefix_of(const StepTerm& term) { return fmt::format("term.{}/", term.name()); }
+
+// What the optimizer holds of a parameter, by the names that a checkpoint gives it.
+std::vector<std::pair<std::string, at::Tensor>> parts_of(AdamW& optimizer, std::size_t p) {
+  const AdamW::State& state = optimizer.states()[p];
+  const Parameter& parameter = *optimizer.parameters()[p];
+  const std::string key = parameter.key();
+  return {{"master." + key, parameter.master},
+          {"first." + key, state.first},
+          {"second." + key, state.second},
+          {"updates." + key, state.updates}};
+}
+
+// A checkpoint, of which everything must be asked for.
 class Reader {
  public:
-  explicit Reader(const fs::path& path) : file_(path) {}
+  explicit Reader(const fs::path& path) : file_(path) {
+    for (const auto& item : file_.entries()) left_.insert(item.first);
+  }
 
   std::string text(const char* key) const {
     const auto found = file_.metadata().find(key);
@@ -36,19 +63,40 @@ class Reader {
     return std::strtoll(text(key).c_str(), nullptr, 10);
   }
   double number(const char* key) const { return std::strtod(text(key).c_str(), nullptr); }
-  void read(const char* part, std::size_t parameter, at::Tensor& target) const {
-    const std::string name = name_of(part, parameter);
-    if (!file_.contains(name)) fail(fmt::format("tensor '{}' is missing", name));
-    const at::Tensor stored = file_.tensor(name);
-    if (stored.sizes() != target.sizes() || stored.scalar_type() != target.scalar_type()) {
-      fail(fmt::format("tensor '{}' is of another model or set", name));
+
+  at::Tensor take(const std::string& name) {
+    if (!file_.contains(name)) {
+      fail(fmt::format("tensor '{}' is missing, which this run trains", name));
     }
+    left_.erase(name);
+    const at::Tensor stored = file_.tensor(name);
     if (stored.is_floating_point() && !at::isfinite(stored).all().item<bool>()) {
       fail(fmt::format("tensor '{}' holds values that are not finite", name));
     }
+    return stored;
+  }
+  void read(const std::string& name, at::Tensor target) {
+    const at::Tensor stored = take(name);
+    if (stored.sizes() != target.sizes() || stored.scalar_type() != target.scalar_type()) {
+      fail(fmt::format("tensor '{}' is {}, this run has {}", name, described(stored),
+                       described(target)));
+    }
     target.copy_(stored);
   }
-  bool contains(const char* part) const { return file_.contains(name_of(part, 0)); }
+  // Copies: the file may be replaced while they are in use.
+  TermState take_all(const std::string& prefix) {
+    TermState state;
+    const std::set<std::string> names = left_;
+    for (const std::string& name : names) {
+      if (name.rfind(prefix, 0) == 0) state[name.substr(prefix.size())] = take(name).clone();
+    }
+    return state;
+  }
+  bool contains(const std::string& name) const { return file_.contains(name); }
+  void require_nothing_left() const {
+    if (left_.empty()) return;
+    fail(fmt::format("holds tensor '{}', which this run does not train", *left_.begin()));
+  }
   [[noreturn]] void fail(const std::string& problem) const {
     throw Error(
         fmt::format("{}: {}; delete it to start the run over", file_.path().string(), problem));
@@ -56,23 +104,91 @@ class Reader {
 
  private:
   SafetensorsFile file_;
+  std::set<std::string> left_;
 };
+
+void require_format(const Reader& reader) {
+  const std::string format = reader.text("format");
+  if (format == kFormat) return;
+  if (format.rfind("taskneuron.training-state/", 0) == 0) {
+    reader.fail(
+        fmt::format("was written by another version ({}, this one reads {}), which can go "
+                    "on with it",
+                    format, kFormat));
+  }
+  reader.fail("is not a training state");
+}
+
+// The same units are trained, whatever their numbers.
+void require_units(Reader& reader, const Parameter& parameter) {
+  const std::string name = "units." + parameter.key();
+  if (!parameter.units.defined()) return;
+  const at::Tensor stored = reader.take(name);
+  const at::Tensor units = parameter.units.cpu();
+  if (stored.scalar_type() == at::kLong && at::equal(stored, units)) return;
+  reader.fail(
+      fmt::format("tensor '{}': the checkpoint's {} units are not the {} that this run "
+                  "trains",
+                  name, stored.numel(), units.numel()));
+}
+
+void read_counters(const Reader& reader, TrainingState& state) {
+  state.step = reader.integer("step");
+  state.tokens = reader.integer("tokens");
+  state.seconds = reader.number("seconds");
+  state.first_loss = reader.number("first_loss");
+  state.last_loss = reader.number("last_loss");
+  state.best_loss = reader.number("best_loss");
+  state.best_step = reader.integer("best_step");
+  state.evaluated_step = reader.integer("evaluated_step");
+  state.evaluations_since_best = reader.integer("evaluations_since_best");
+  state.stopped = reader.text("stopped") == "1";
+}
+
+void read_terms(Reader& reader, const Trainer& trainer) {
+  const std::string now = names_of(trainer.terms()), then = reader.text("terms");
+  if (now != then) {
+    reader.fail(fmt::format("the step's terms were '{}', this run's are '{}'", then, now));
+  }
+  for (StepTerm* term : trainer.terms()) {
+    try {
+      term->restore(reader.take_all(prefix_of(*term)), trainer.model());
+    } catch (const Error& error) {
+      reader.fail(fmt::format("the state of '{}' does not fit: {}", term->name(), error.what()));
+    }
+  }
+}
+
+void read_best(Reader& reader, const std::vector<ParameterPtr>& parameters, UnitValues& best) {
+  if (!reader.contains(kBest + parameters.front()->key())) return;
+  for (const ParameterPtr& parameter : parameters) {
+    const at::Tensor masters = at::empty_like(parameter->master);
+    reader.read(kBest + parameter->key(), masters);
+    best.put(*parameter, masters);
+  }
+}
 
 }  // namespace
 
-void save_training_state(const TrainingState& state, AdamW& optimizer, const fs::path& folder) {
+void save_training_state(const TrainingState& state, Trainer& trainer, const fs::path& folder) {
+  AdamW& optimizer = trainer.optimizer();
   NamedTensors tensors;
   for (std::size_t p = 0; p < optimizer.parameters().size(); ++p) {
-    tensors.emplace_back(name_of("master", p), optimizer.parameters()[p]->master);
-    tensors.emplace_back(name_of("first", p), optimizer.states()[p].first);
-    tensors.emplace_back(name_of("second", p), optimizer.states()[p].second);
-    tensors.emplace_back(name_of("updates", p), optimizer.states()[p].updates);
-    if (!state.best_masters.empty()) {
-      tensors.emplace_back(name_of("best", p), state.best_masters[p]);
+    const Parameter& parameter = *optimizer.parameters()[p];
+    for (auto& part : parts_of(optimizer, p)) tensors.push_back(std::move(part));
+    if (parameter.units.defined())
+      tensors.emplace_back("units." + parameter.key(), parameter.units);
+    if (state.best_masters.empty()) continue;
+    tensors.emplace_back(kBest + parameter.key(), state.best_masters.of(parameter));
+  }
+  for (const StepTerm* term : trainer.terms()) {
+    for (const auto& [name, tensor] : term->state()) {
+      tensors.emplace_back(prefix_of(*term) + name, tensor);
     }
   }
   write_safetensors(path_in(folder), std::move(tensors),
                     {{"format", kFormat},
+                     {"terms", names_of(trainer.terms())},
                      {"step", std::to_string(state.step)},
                      {"tokens", std::to_string(state.tokens)},
                      {"seconds", exact(state.seconds)},
@@ -85,31 +201,20 @@ void save_training_state(const TrainingState& state, AdamW& optimizer, const fs:
                      {"stopped", state.stopped ? "1" : "0"}});
 }
 
-bool load_training_state(const fs::path& folder, AdamW& optimizer, TrainingState& state) {
+bool load_training_state(const fs::path& folder, Trainer& trainer, TrainingState& state) {
   if (!fs::exists(path_in(folder))) return false;
-  const Reader reader(path_in(folder));
-  if (reader.text("format") != kFormat) reader.fail("is not a training state");
-  state.step = reader.integer("step");
-  state.tokens = reader.integer("tokens");
-  state.seconds = reader.number("seconds");
-  state.first_loss = reader.number("first_loss");
-  state.last_loss = reader.number("last_loss");
-  state.best_loss = reader.number("best_loss");
-  state.best_step = reader.integer("best_step");
-  state.evaluated_step = reader.integer("evaluated_step");
-  state.evaluations_since_best = reader.integer("evaluations_since_best");
-  state.stopped = reader.text("stopped") == "1";
+  Reader reader(path_in(folder));
+  require_format(reader);
+  AdamW& optimizer = trainer.optimizer();
+  for (const ParameterPtr& parameter : optimizer.parameters()) require_units(reader, *parameter);
   for (std::size_t p = 0; p < optimizer.parameters().size(); ++p) {
-    Parameter& parameter = *optimizer.parameters()[p];
-    reader.read("master", p, parameter.master);
-    reader.read("first", p, optimizer.states()[p].first);
-    reader.read("second", p, optimizer.states()[p].second);
-    reader.read("updates", p, optimizer.states()[p].updates);
-    parameter.store();
-    if (!reader.contains("best")) continue;
-    state.best_masters.push_back(at::empty_like(parameter.master));
-    reader.read("best", p, state.best_masters.back());
+    for (auto& [name, target] : parts_of(optimizer, p)) reader.read(name, target);
+    optimizer.parameters()[p]->store();
   }
+  read_counters(reader, state);
+  read_best(reader, optimizer.parameters(), state.best_masters);
+  read_terms(reader, trainer);
+  reader.require_nothing_left();
   return true;
 }
 

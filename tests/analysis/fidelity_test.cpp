@@ -80,8 +80,9 @@ TEST(LossAudit, TokenAggregateIsOfSinglePositions) {
   for (std::size_t e = 0; e < 3; ++e) examples.push_back(&fixture.examples[e]);
   const Batch batch = answer_batch(examples);
   const std::vector<SiteUnit> units = {{Site::kAct, last, 2}, {Site::kOut, last, 5}};
-  const LossChanges changes = unit_loss_changes(
-      fixture.decoder, batch, units, [] {}, OffAt::kEachPositionToo);
+  UnitOffOptions each_position;
+  each_position.off_at = OffAt::kEachPositionToo;
+  const LossChanges changes = unit_loss_changes(fixture.decoder, batch, units, each_position);
   const at::NoGradGuard no_gradients;
   for (std::size_t u = 0; u < units.size(); ++u) {
     NeuronSet set;

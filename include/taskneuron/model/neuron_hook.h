@@ -30,9 +30,10 @@ struct RowTokens {
   at::Tensor positions;  // int64 [rows], from 0 at the start of the text
 };
 
-// The place where everything specific to neurons meets the model. A hook must outlive the backward
-// pass of the forward passes that it took part in. What is shown things (tap, observe) serves one
-// thread; scale() and the questions may come from several at a time.
+// The place where everything specific to neurons meets the model; several of them: HookChain. A
+// hook must outlive the backward pass of the forward passes that it took part in. What is shown
+// things (tap, observe) serves one thread; scale() and the questions may come from several at a
+// time.
 class NeuronHook {
  public:
   virtual ~NeuronHook() = default;
@@ -41,14 +42,14 @@ class NeuronHook {
   virtual at::Tensor scale(Site, std::int64_t /*layer*/) const { return {}; }
   // Whether offset() is wanted for ω of this site and layer, and what it then adds to ω after its
   // scale: [width], or [rows, width] with a row for each of the layer's; undefined adds nothing.
-  // For forward passes: a tap is shown ω without it.
+  // The tap of `act` is shown ω without it, the other sites' with it.
   virtual bool wants_offset(Site, std::int64_t /*layer*/) const { return false; }
   virtual at::Tensor offset(Site, std::int64_t /*layer*/, const RowTokens&) const { return {}; }
   // Whether tap() is wanted for ω of this site and layer in the backward pass.
   virtual bool wants_tap(Site, std::int64_t /*layer*/) const { return false; }
-  // Whether sums by span will do for it: the loops form them on the way, for `act`; other sites and
-  // devices show rows all the same.
-  virtual bool wants_sums() const { return false; }
+  // Whether sums by span will do for that tap: the loops form them on the way, for `act`; other
+  // sites and devices show rows all the same.
+  virtual bool wants_sums(Site, std::int64_t /*layer*/) const { return false; }
   virtual void tap(const SiteView&) {}
   // Whether observe() is wanted in the forward pass.
   virtual bool wants_observe(Site, std::int64_t /*layer*/) const { return false; }

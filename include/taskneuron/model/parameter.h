@@ -24,6 +24,9 @@ struct Parameter {
   std::vector<at::Tensor> places;  // what the decoder multiplies, units along dimension 0
 
   std::int64_t numel() const { return master.numel(); }
+  // What tells it from a model's other parameters: its tensor, ":1" where the units count along
+  // axis 1, and "+F" where the matrix begins at F.
+  std::string key() const;
 
   // Which positions in `units` the following backward passes form gradients of (undefined: all).
   void activate(const at::Tensor& positions);
@@ -35,6 +38,8 @@ struct Parameter {
   void add(const at::Tensor& values);
   // Zero, and there from now on.
   void clear_gradient();
+  // Zero where a unit is not active.
+  void clear_inactive_gradient();
   // Writes master into the decoder's weights, rounded to their dtype.
   void store() const;
   // Of the stored tensor: master as it lies there, the axis, and the units along it.

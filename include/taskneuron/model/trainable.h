@@ -26,21 +26,28 @@ enum class TrainedPart {
   kAdapters,     // LoRA: W + alpha/rank · B A, W frozen
 };
 
-struct TrainableOptions {
-  TrainedPart part = TrainedPart::kUnits;
-  UnitsBySite units;  // kUnits; what they own: model/unit_parameters.h
-  LoraOptions lora;
-};
-
-// A low-rank addition to (some outputs of) a matrix: y[:, outputs] += scale · (x Aᵀ) Bᵀ.
+// A low-rank addition to (some outputs of) a matrix: y[:, outputs] += scale · (x Aᵀ) Bᵀ. Adapters
+// of one matrix add up.
 struct Adapter {
   std::string tensor;             // the matrix that it belongs to
   bool transposed = false;        // whether that lies as [in, out]
   std::int64_t first_output = 0;  // of the stored matrix
   at::Tensor outputs;             // int64; undefined: all
   double scale = 1;
-  ParameterPtr a;  // [rank, in]
+  // Whether it acts and passes gradients through, but gets none itself.
+  bool frozen = false;
+  // [rank, in]. Its `tensor` names the target: it is the same in all adapters of one target.
+  ParameterPtr a;
   ParameterPtr b;  // [outputs, rank]
+};
+using AdapterPtr = std::shared_ptr<const Adapter>;
+
+struct TrainableOptions {
+  TrainedPart part = TrainedPart::kUnits;
+  UnitsBySite units;  // kUnits; what they own: model/unit_parameters.h
+  LoraOptions lora;
+  // Of earlier models of this base, whatever is trained now: copies of them act, frozen.
+  std::vector<AdapterPtr> earlier_adapters;
 };
 
 // Which part of a layer's FFN a parameter of a unit set is.
@@ -56,12 +63,12 @@ struct TrainableModel {
   Decoder decoder;
   std::vector<ParameterPtr> parameters;
   std::vector<OwnedParameter> owned;  // of each parameter; kUnits only
-  std::vector<std::shared_ptr<const Adapter>> adapters;
+  std::vector<AdapterPtr> adapters;   // the frozen ones first
 };
 
 // Masters start from the checkpoint's own values. Throws Error when the model has nothing of what
-// is asked for (an adapter target, units), and naming a tensor of the checkpoint that no part of
-// the model holds.
+// is asked for (an adapter target, units), when an earlier adapter fits none of its matrices, and
+// naming a tensor of the checkpoint that no part of the model holds.
 TrainableModel make_trainable(const Checkpoint& checkpoint, const Decoder& decoder,
                               const TrainableOptions& options);
 
@@ -70,7 +77,7 @@ struct TrainedTensor {
   std::string tensor;
   int axis = 0;
   at::Tensor units;  // int64, ascending
-  at::Tensor value;  // masters; with an adapter: W0 + scale · B A
+  at::Tensor value;  // masters; with adapters, frozen ones included: W0 + Σ scale · B A
 };
 // By tensor name; parts of one tensor (fused gate and up) are joined.
 std::map<std::string, TrainedTensor> trained_tensors(const Checkpoint& checkpoint,

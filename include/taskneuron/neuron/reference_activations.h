@@ -47,30 +47,35 @@ class ReferenceActivations {
   std::int64_t tokens_ = 0;
 };
 
+// Puts something in place of ω of the set's units: off, with an offset where the set has units.
+class ReplaceHook : public SetHook {
+ public:
+  bool wants_offset(Site site, std::int64_t layer) const override;
+
+ protected:
+  explicit ReplaceHook(const NeuronSet& set);
+  // [width], 0 where the set has no unit; 1 at its units until a subclass makes more of it.
+  std::map<std::pair<Site, std::int64_t>, at::Tensor> chosen_;
+};
+
 // Puts the mean of the reference in place of ω of the set's units.
-class MeanHook : public SetHook {
+class MeanHook : public ReplaceHook {
  public:
   MeanHook(const NeuronSet& set, const ReferenceActivations& reference);
-  bool wants_offset(Site site, std::int64_t layer) const override;
   at::Tensor offset(Site site, std::int64_t layer, const RowTokens& rows) const override;
-
- private:
-  std::map<std::pair<Site, std::int64_t>, at::Tensor> offsets_;  // float32 [width]
 };
 
 // Puts ω of a sampled reference position in place of ω of the set's units: all of a position's
 // units in all layers from the same one. Which one depends on seed, token and position in the text
 // alone, so that neither batches nor shared prefixes change it. Borrows the reference.
-class ResampleHook : public SetHook {
+class ResampleHook : public ReplaceHook {
  public:
   ResampleHook(const NeuronSet& set, const ReferenceActivations& reference, std::uint64_t seed);
-  bool wants_offset(Site site, std::int64_t layer) const override;
   at::Tensor offset(Site site, std::int64_t layer, const RowTokens& rows) const override;
 
  private:
   const ReferenceActivations& reference_;
   std::uint64_t seed_;
-  std::map<std::pair<Site, std::int64_t>, at::Tensor> chosen_;  // [width], 1 at the set's units
 };
 
 }  // namespace taskneuron

@@ -30,6 +30,9 @@ struct ScoreOptions {
   bool recompute = false;      // taylor and gradient: less memory, half as much work again
   int integration_steps = 16;  // integrated-gradients
   std::uint64_t seed = 0;      // random
+  // Whose scales and offsets the scored model runs under (detection under ablation); null: as it
+  // is. Batches ask it side by side.
+  NeuronHook* under = nullptr;
 };
 
 // Called after each step with its share of the whole (0..1 in sum) and the tokens that it ran, one

@@ -24,14 +24,18 @@ enum class OffAt {
   kEachPositionToo,  // and, one by one, at each alone
 };
 
+struct UnitOffOptions {
+  OffAt off_at = OffAt::kEveryPosition;
+  NeuronHook* under = nullptr;  // that both models run under; null: as they are
+  std::function<void()> after_unit = [] {};
+};
+
 // One pass per unit over the layers from the unit's on; kEachPositionToo: one more for each
 // position of the longest example. REQUIRES units in ascending order of layers and a batch of one
-// segment per example that uses no cache. after_unit is called after each,
-// and may throw to end the work (base/interruption.h, "Cancelling").
+// segment per example that uses no cache. after_unit is called after each, and may throw to end the
+// work (base/interruption.h, "Cancelling").
 LossChanges unit_loss_changes(const Decoder& decoder, const Batch& batch,
-                              const std::vector<SiteUnit>& units,
-                              const std::function<void()>& after_unit,
-                              OffAt off_at = OffAt::kEveryPosition);
+                              const std::vector<SiteUnit>& units, const UnitOffOptions& options);
 
 // Mean answer loss of each example of a batch, float64 [examples], from its targets' nll.
 at::Tensor example_losses(const Batch& batch, const at::Tensor& nll);

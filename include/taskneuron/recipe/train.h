@@ -25,6 +25,7 @@ struct TrainOptions {
   std::int64_t warmup_steps = 0;
   double weight_decay = 0;
   double clip = 1;
+  double l2_start = 0;
   std::int64_t steps = 0;
   double epochs = 3;
   std::int64_t batch = 16;
