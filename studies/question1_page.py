@@ -2,10 +2,9 @@
 import os
 
 from figures import heatmap
+from page_parts import CONTRAST, bold, contrast, deviation, interval, kinds_of_metrics, mean, metric_name, number, p_text, table
 from question1_protocol import COUNTS_P
 
-# What people call a metric, where that is not its name in results; "score": of files that name none.
-METRIC_NAMES = {"rougeL": "ROUGE-L", "score": "ROUGE-L"}
 # The paper's Llama-2-7b, tables 1 and 2: means of its tasks.
 PAPER = {"classification": {"original": 87.7, "random off": 84.8, "own off": 76.0, "zero-shot": 53.3, "random trained": 54.8,
                             "own trained": 83.2},
@@ -13,59 +12,8 @@ PAPER = {"classification": {"original": 87.7, "random off": 84.8, "own off": 76.
                         "own trained": 37.0}}
 
 
-def metric_name(metric):
-    return METRIC_NAMES.get(metric, metric)
-
-
-def kinds_of_metrics(result, found):
-    """The kind of task that each metric is of, from a result's rows of single tasks."""
-    return {row["metric"]: result["tasks"][row["task"]] for row in found["results"]}
-
-
-def mean(values):
-    return sum(values) / len(values)
-
-
-def deviation(values):
-    """Sample standard deviation."""
-    center = mean(values)
-    return (sum((v - center) ** 2 for v in values) / (len(values) - 1)) ** 0.5 if len(values) > 1 else 0.0
-
-
-def p_text(p):
-    if p is None:
-        return "–"
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
-
-
-def number(value, digits=3):
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def interval(entry):
-    return "undefined" if entry["low"] is None else f"{entry['low']:+.3f} … {entry['high']:+.3f}"
-
-
-def table(header, rows):
-    lines = ["| " + " | ".join(header) + " |", "|" + "|".join("---" if i == 0 else "---:" for i in range(len(header))) + "|"]
-    return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
-
-
-CONTRAST = ["own − random", "95%", "p", "p (BH)", "detectable"]
-
-
-def contrast(entry):
-    """Cells under CONTRAST; the smallest difference that could have been seen stands beside what was not."""
-    seen = entry["p"] is not None and entry["p"] <= 0.05
-    return [f"{entry['difference']:+.3f}", interval(entry), p_text(entry["p"]), p_text(entry["p_adjusted"]),
-            "" if seen or entry["detectable"] is None else number(entry["detectable"])]
-
-
-def bold(cells):
-    return [f"**{cell}**" if cell else "" for cell in cells]
-
-
 # ---- units off ----
+
 
 def off_rows(found, measure):
     """A row per task and one for their mean, in the metric ("value") or the loss."""

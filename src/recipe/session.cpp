@@ -8,7 +8,6 @@
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/memory.h"
 #include "taskneuron/base/progress.h"
-#include "taskneuron/train/delta.h"
 
 namespace taskneuron {
 
@@ -57,14 +56,19 @@ std::int64_t context_of(const ModelConfig& config, std::int64_t max_length) {
   return max_length > 0 ? max_length : config.max_positions;
 }
 
-Checkpoint with_deltas(Checkpoint base, const std::vector<std::string>& deltas) {
-  if (deltas.empty()) return base;
-  std::vector<ScaledDelta> scaled;
+std::vector<ScaledDelta> load_deltas(const Checkpoint& base,
+                                     const std::vector<std::string>& deltas) {
+  std::vector<ScaledDelta> loaded;
   for (const std::string& text : deltas) {
     const DeltaArgument argument = parse_delta_argument(text);
-    scaled.push_back({load_delta(argument.path, base), argument.scale});
+    loaded.push_back({load_delta(argument.path, base), argument.scale});
   }
-  return base.with_replaced(apply_deltas(base, scaled));
+  return loaded;
+}
+
+Checkpoint with_deltas(Checkpoint base, const std::vector<std::string>& deltas) {
+  if (deltas.empty()) return base;
+  return base.with_replaced(apply_deltas(base, load_deltas(base, deltas)));
 }
 
 std::vector<RunInput> delta_inputs(const std::vector<std::string>& deltas) {

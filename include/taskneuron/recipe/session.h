@@ -15,6 +15,7 @@
 #include "taskneuron/model/decoder.h"
 #include "taskneuron/text/prompt_template.h"
 #include "taskneuron/text/tokenizer.h"
+#include "taskneuron/train/delta.h"
 #include "taskneuron/train/run_input.h"
 
 namespace taskneuron {
@@ -68,6 +69,9 @@ class Session {
 // Throws Error if it is more than the model has.
 std::int64_t context_of(const ModelConfig& config, std::int64_t max_length);
 
+// Deltas by "PATH" or "PATH:SCALE".
+std::vector<ScaledDelta> load_deltas(const Checkpoint& base,
+                                     const std::vector<std::string>& deltas);
 // The base with deltas ("PATH" or "PATH:SCALE") in place of what they touch; itself without any.
 Checkpoint with_deltas(Checkpoint base, const std::vector<std::string>& deltas);
 // The files of such deltas, with their hashes. Reads them whole.

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "taskneuron/base/options.h"
+
+namespace taskneuron {
+
+// A model folder in another dtype, converted tensor by tensor.
+struct ConvertOptions {
+  std::string model;
+  std::string dtype = "bfloat16";
+  std::string out;
+  void declare(OptionList& list);
+};
+
+struct ConvertResult {
+  std::int64_t bytes_before = 0;  // of weights
+  std::int64_t bytes = 0;
+  std::string hash;  // of what was written
+};
+
+ConvertResult convert(const ConvertOptions& options);
+
+}  // namespace taskneuron
