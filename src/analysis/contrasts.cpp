@@ -167,4 +167,9 @@ std::vector<AverageRows> average_rows(const std::vector<DeactivatedTask>& tasks,
   return averages;
 }
 
+Claim claim_of(Expected expected, Better better) {
+  const bool higher = (expected == Expected::kBetter) == (better == Better::kHigher);
+  return higher ? Claim::kHigher : Claim::kLower;
+}
+
 }  // namespace taskneuron

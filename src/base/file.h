@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "taskneuron/base/existing.h"
+
 namespace taskneuron {
 
 // A whole file mapped read-only for as long as this lives. Pages are shared between processes and
@@ -34,11 +36,6 @@ class MappedFile {
 // Reads a text file whole. Throws Error when it is missing, a folder, unreadable, or larger than
 // max_bytes (configuration and vocabulary files have no business being larger).
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes = 1u << 30);
-
-// The rule for everything that this program writes: a path where nothing lies, or a regular file
-// that may be replaced. Never a symbolic link, FIFO, device or folder. Missing folders above it are
-// made when there is something to write, and removed again if nothing comes of it.
-enum class Existing { kRefuse, kReplace };
 
 // Throws Error unless a file can be written at path by that rule, so that a long run does not end
 // in a failed save. Leaves nothing behind.

@@ -106,13 +106,20 @@ void clean_up_on_signals(ShownLine shown) {
   }
 }
 
-DeferredSignals::DeferredSignals() { ++deferring; }
+DeferredSignals::DeferredSignals() {
+  if (deferring++ == 0) requested_signal = 0;
+}
 DeferredSignals::~DeferredSignals() { --deferring; }
 bool DeferredSignals::requested() const { return requested_signal != 0; }
 
-void say_when_interrupted(const std::string& line) {
+LineWhenInterrupted::LineWhenInterrupted(const std::string& line) {
   const auto lock = hold_temporaries();
   told_line() = line;
+}
+
+LineWhenInterrupted::~LineWhenInterrupted() {
+  const auto lock = hold_temporaries();
+  told_line().clear();
 }
 
 void end_by_deferred_signal(const std::string& line) {

@@ -1,5 +1,7 @@
 #include "taskneuron/base/options.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <type_traits>
 
@@ -76,6 +78,56 @@ Setting value_of(const Option& option) {
 }
 
 }  // namespace
+
+namespace {
+
+bool is_empty(const Option& option) {
+  return std::visit(
+      [](const auto* place) {
+        using Value = std::decay_t<decltype(*place)>;
+        if constexpr (std::is_same_v<Value, std::string> ||
+                      std::is_same_v<Value, std::vector<std::string>>) {
+          return place->empty();
+        } else {
+          return false;
+        }
+      },
+      option.place);
+}
+
+std::optional<double> number_of(const Option& option) {
+  return std::visit(
+      [](const auto* place) -> std::optional<double> {
+        using Value = std::decay_t<decltype(*place)>;
+        if constexpr (std::is_arithmetic_v<Value> && !std::is_same_v<Value, bool>) {
+          return static_cast<double>(*place);
+        } else {
+          return std::nullopt;
+        }
+      },
+      option.place);
+}
+
+}  // namespace
+
+std::string range_text(const Option& option) {
+  if (option.maximum) return fmt::format("between {} and {}", *option.minimum, *option.maximum);
+  return fmt::format("at least {}", *option.minimum);
+}
+
+void check_values(const OptionList& options) {
+  for (const Option& option : options.all()) {
+    if (option.is_required && is_empty(option)) {
+      throw UsageError(fmt::format("`{}` is required", option.name));
+    }
+    const std::optional<double> value = number_of(option);
+    if (!value || !option.minimum) continue;
+    if (!option.shows_default && *value == 0) continue;  // not given
+    if (*value >= *option.minimum && !(*value > option.maximum.value_or(*value))) continue;
+    throw UsageError(option.name, fmt::format("{}", *value), "a number " + range_text(option),
+                     "is out of range");
+  }
+}
 
 std::map<std::string, Setting> settings_of(const OptionList& options) {
   std::map<std::string, Setting> settings;

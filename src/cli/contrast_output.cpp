@@ -37,11 +37,6 @@ OutputJson contrast_json(const Contrast& contrast, Claim claim) {
 
 }  // namespace
 
-Claim claim_of(Expected expected, Better better) {
-  const bool higher = (expected == Expected::kBetter) == (better == Better::kHigher);
-  return higher ? Claim::kHigher : Claim::kLower;
-}
-
 OutputJson contrasts_json(const MeasureContrasts& contrasts, const Metric& metric,
                           Expected expected) {
   const Claim of_losses = claim_of(expected, Better::kLower);

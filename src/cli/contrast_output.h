@@ -8,12 +8,6 @@
 
 namespace taskneuron::cli {
 
-// What is claimed of a task under its own units' change, beside another: with them off it does
-// worse, trained better.
-enum class Expected { kWorse, kBetter };
-// The same of the difference in a measure.
-Claim claim_of(Expected expected, Better better);
-
 // metric: of the contrasts' value.
 OutputJson contrasts_json(const MeasureContrasts& contrasts, const Metric& metric,
                           Expected expected);

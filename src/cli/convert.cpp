@@ -18,7 +18,7 @@ void run(const Options& options) {
   const ConvertResult found = convert(options.convert);
   const auto& [model, dtype, out] = options.convert;
   if (options.common.json) {
-    OutputJson json = model_json(model, find_model(model));
+    OutputJson json = model_json(model, found.folder);
     json.update({{"out", out}, {"dtype", dtype}, {"bytes", found.bytes}, {"hash", found.hash}});
     return print_json(json);
   }

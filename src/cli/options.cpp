@@ -14,11 +14,6 @@ namespace taskneuron::cli {
 
 namespace {
 
-std::string range_text(const Option& option) {
-  if (option.maximum) return fmt::format("between {} and {}", *option.minimum, *option.maximum);
-  return fmt::format("at least {}", *option.minimum);
-}
-
 CLI::Validator in_range(const Option& option) {
   const auto check = [option](const std::string& text) -> std::string {
     char* end = nullptr;
@@ -35,8 +30,9 @@ CLI::Validator in_range(const Option& option) {
 }
 
 bool is_option_name(const std::string& text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(),
-                                      [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
 }
 
 std::string positional_name(std::string name) {

@@ -23,12 +23,45 @@ struct ImportCommand {
   std::string type;
   std::vector<std::string> columns;
   std::string delimiter = ",";
+
+  void declare(OptionList& list);
 };
+
+void ImportCommand::declare(OptionList& list) {
+  list.add("path", &path, Effect::kInput, "File or folder to import").positional().required();
+  list.add("format", &format, Effect::kResult, fmt::format("{}", fmt::join(import_formats(), ", ")))
+      .required();
+  list.add("out", &out, Effect::kNone,
+           "Task folder, which must not exist; the one above for several tasks")
+      .required();
+  list.add("name", &options.name, Effect::kResult, "Name of the task; default: the file's");
+  list.add("type", &type, Effect::kResult,
+           "classification or generation; default: classification if outputs repeat");
+  list.add("instruction", &options.instruction, Effect::kResult,
+           "For sources that carry no instruction");
+  list.add("column", &columns, Effect::kResult,
+           "csv, jsonl: input=NAME, output=NAME, instruction=NAME");
+  list.add("delimiter", &delimiter, Effect::kResult,
+           "csv: what stands between fields, one character or tab");
+  list.add("validation", &options.validation_share, Effect::kResult,
+           "Share of rows for validation, where the source has no splits")
+      .between(0, 1);
+  list.add("test", &options.test_share, Effect::kResult, "Likewise for test").between(0, 1);
+  list.add("seed", &options.seed, Effect::kResult, "Seed of the splits");
+}
 
 struct ShowCommand {
   CommonOptions common;
   std::string model;
   RowOptions data;
+
+  void declare(OptionList& list) {
+    list.add("model", &model, Effect::kInput,
+             fmt::format("{}: its tokenizer and context", kModelHelp))
+        .positional()
+        .required();
+    data.declare(list);
+  }
 };
 
 void parse_columns(ImportCommand& command) {
@@ -37,10 +70,8 @@ void parse_columns(ImportCommand& command) {
     const std::string field = pair.substr(0, equals);
     if (equals == std::string::npos ||
         (field != "input" && field != "output" && field != "instruction")) {
-      throw UsageError(
-          fmt::format("`column` '{}': expected input=NAME, output=NAME or "
-                      "instruction=NAME",
-                      pair));
+      throw UsageError("column", pair, "input=NAME, output=NAME or instruction=NAME",
+                       "names no field of a task");
     }
     command.options.columns[field] = pair.substr(equals + 1);
   }
@@ -51,8 +82,8 @@ void parse_columns(ImportCommand& command) {
   }
   if (command.delimiter == "tab" || command.delimiter == "\\t") command.delimiter = "\t";
   if (command.delimiter.size() != 1 || command.delimiter.find_first_of("\"\r\n") == 0) {
-    throw UsageError(fmt::format("`delimiter` '{}': expected one character, such as ';', or tab",
-                                 command.delimiter));
+    throw UsageError("delimiter", command.delimiter, "one character, such as ';', or tab",
+                     "cannot stand between fields");
   }
   command.options.delimiter = command.delimiter[0];
   if (command.options.validation_share + command.options.test_share >= 1) {
@@ -133,8 +164,7 @@ void run_show(const ShowCommand& command) {
   const Tokenizer tokenizer(model.path);
   const PromptTemplate prompt = command.data.find_template(tokenizer.chat_template());
   const ModelConfig config = read_model_config(model.path / "config.json");
-  const std::int64_t end = tokenizer.end_of_sequence().value_or(
-      config.end_of_sequence.empty() ? 0 : config.end_of_sequence.front());
+  const std::int64_t end = end_of_sequence_of(tokenizer, config, command.model);
   const ExampleEncoder encoder(tokenizer, prompt,
                                {context_of(config, command.data.max_length), end});
   OutputJson json = OutputJson::array();
@@ -167,35 +197,7 @@ void run_show(const ShowCommand& command) {
 void add_import(CLI::App& tasks) {
   auto options = std::make_shared<ImportCommand>();
   CLI::App* command = tasks.add_subcommand("import", "Other formats to the native task folder");
-  command->add_option("PATH", options->path, "File or folder to import")->required();
-  command
-      ->add_option("--format", options->format,
-                   fmt::format("{}", fmt::join(import_formats(), ", ")))
-      ->required();
-  command
-      ->add_option("--out", options->out,
-                   "Task folder, which must not exist; the one above for several tasks")
-      ->required();
-  command->add_option("--name", options->options.name, "Name of the task; default: the file's");
-  command->add_option("--type", options->type,
-                      "classification or generation; default: classification if outputs repeat");
-  command->add_option("--instruction", options->options.instruction,
-                      "For sources that carry no instruction");
-  command->add_option("--column", options->columns,
-                      "csv, jsonl: input=NAME, output=NAME, instruction=NAME");
-  command
-      ->add_option("--delimiter", options->delimiter,
-                   "csv: what stands between fields, one character or tab")
-      ->capture_default_str();
-  command
-      ->add_option("--validation", options->options.validation_share,
-                   "Share of rows for validation, where the source has no splits")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command->add_option("--test", options->options.test_share, "Likewise for test")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command->add_option("--seed", options->options.seed, "Seed of the splits")->capture_default_str();
+  add_options(*command, *options);
   options->common.add_to(*command);
   command->footer(
       "Examples:\n  taskneuron tasks import task1318.json --format superni --out dishes\n"
@@ -208,13 +210,9 @@ void add_show(CLI::App& tasks) {
   auto options = std::make_shared<ShowCommand>();
   CLI::App* command =
       tasks.add_subcommand("show", "Rendered prompts with their token counts, answers in brackets");
-  command
-      ->add_option("MODEL", options->model,
-                   fmt::format("{}: its tokenizer and context", kModelHelp))
-      ->required();
   options->data.split = "train";
   options->data.limit = 3;
-  add_options(*command, options->data);
+  add_options(*command, *options);
   options->common.add_to(*command);
   command->remove_option(command->get_option("--threads"));  // nothing is computed
   command->footer(

@@ -12,6 +12,11 @@ namespace {
 struct Options {
   CommonOptions common;
   std::string model;
+
+  void declare(OptionList& list) {
+    list.add("model", &model, Effect::kInput, kModelHelp).positional().required();
+    common.declare(list);
+  }
 };
 
 void run(const Options& options) {
@@ -37,8 +42,7 @@ void add_tokenize(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("tokenize", "Encode and decode text with a model's tokenizer");
-  command->add_option("MODEL", options->model, kModelHelp)->required();
-  options->common.add_to(*command);
+  add_options(*command, *options);
   command->footer(
       "Reads JSON lines {\"text\"} and writes {\"ids\", \"ids_special\", \"decoded\"}.\n\n"
       "Example:\n  echo '{\"text\": \"Hello world\"}' | taskneuron tokenize examples/models/mini");

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "cli/command.h"
+#include "taskneuron/base/interruption.h"
 #include "train/run_files.h"
 
 namespace taskneuron::cli {
@@ -75,7 +76,10 @@ void run(const Options& options) {
   options.common.apply();
   options.train.check();
   const Session session(options.model);
-  print_result(options, train(session, options.train));
+  const TrainResult result = train(session, options.train);
+  const LineWhenInterrupted line(
+      fmt::format("interrupted: the run in {} is complete", options.train.out));
+  print_result(options, result);
 }
 
 }  // namespace

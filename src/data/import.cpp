@@ -251,7 +251,7 @@ std::vector<ImportedTask> import_trace(const fs::path& path, const ImportOptions
   return {finish(std::move(splits), {}, path, options)};
 }
 
-// The column that stands for one of our fields, by --column or by the field's own name.
+// The column that stands for one of our fields, by `column` or by the field's own name.
 std::string column_of(const ImportOptions& options, const std::string& field) {
   const auto found = options.columns.find(field);
   return found == options.columns.end() ? field : found->second;

@@ -219,7 +219,7 @@ void Builder::adapt(Linear& linear, const Units& outputs, const std::string& wha
   const std::int64_t in = linear.weight.size(1);
   auto adapter = std::make_shared<Adapter>();
   adapter->tensor = linear.name + ".weight";
-  adapter->transposed = config_.transposed_linears;
+  adapter->transposed = linear.transposed;
   adapter->first_output = linear.first_output;
   adapter->scale = options.alpha / static_cast<double>(options.rank);
   std::int64_t out = linear.weight.size(0);
@@ -250,16 +250,13 @@ void Builder::adapt(Linear& linear, const Units& outputs, const std::string& wha
   adapters_.push_back(adapter);
 }
 
+constexpr const char* kTargets[] = {"query", "key", "value", "attention-output",
+                                    "gate",  "up",  "down"};
+
 void Builder::train_adapters(const LoraOptions& options) {
-  static const char* const kTargets[] = {"query", "key", "value", "attention-output",
-                                         "gate",  "up",  "down"};
-  for (const std::string& target : options.targets) {
-    if (std::find(std::begin(kTargets), std::end(kTargets), target) == std::end(kTargets)) {
-      throw UsageError("lora_targets", target, fmt::format("{}", fmt::join(kTargets, ", ")));
-    }
-    if (target == "gate" && !config_.gated) {
-      throw Error("LoRA target 'gate': the FFN of this model has no gate");
-    }
+  require_lora_targets(options.targets);
+  if (options.targets.count("gate") != 0 && !config_.gated) {
+    throw Error("LoRA target 'gate': the FFN of this model has no gate");
   }
   const auto wants = [&](const char* target) { return options.targets.count(target) != 0; };
   const QkvLayout layout(config_);
@@ -284,6 +281,13 @@ void Builder::train_adapters(const LoraOptions& options) {
 }
 
 }  // namespace
+
+void require_lora_targets(const std::set<std::string>& targets) {
+  for (const std::string& target : targets) {
+    if (std::find(std::begin(kTargets), std::end(kTargets), target) != std::end(kTargets)) continue;
+    throw UsageError("lora_targets", target, fmt::format("{}", fmt::join(kTargets, ", ")));
+  }
+}
 
 TrainableModel make_trainable(const Checkpoint& checkpoint, const Decoder& decoder,
                               const TrainableOptions& options) {

@@ -238,11 +238,11 @@ DecoderWeights Loader::load() const {
   return weights;
 }
 
-}  // namespace
-
 double physical_memory() {
   return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
+
+}  // namespace
 
 bool converts_once(const Checkpoint& checkpoint, at::ScalarType dtype) {
   const double growth = dtype == at::kFloat ? 2 : 1;

@@ -267,10 +267,13 @@ AblateResult Ablation::finish() {
 }  // namespace
 
 void AblateOptions::check() const {
+  check_declared(*this);
   data.check();
+  if (!aggregate.empty()) parse_aggregate(aggregate);
+  parse_sites(sites);
   for (const std::string& top : tops) parse_percent(top);
   for (const std::string& kind : random_kinds) parse_random_kind(kind);
-  for (const std::string& mode : modes) parse_mode(mode);
+  for (const std::string& mode : modes) require_text(parse_mode(mode), text);
   for (const std::string& scope : scopes) parse_scope(scope);
   if (predictions.empty()) return;
   for (const std::string& folder : data.tasks) {

@@ -50,6 +50,7 @@ SaveOptions changed(const Checkpoint& base, const std::vector<ScaledDelta>& delt
 }  // namespace
 
 ApplyResult apply(const ApplyOptions& options) {
+  check_declared(options);
   require_new_folder(options.out);
   const Checkpoint base(find_model(options.model).path);
   const std::vector<ScaledDelta> deltas = load_deltas(base, options.deltas);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "recipe/blame.h"
 #include "recipe/help.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/progress.h"
@@ -139,11 +138,13 @@ AuditedTask audit_task(const TaskReader& reader, FidelityOptions fidelity,
 }  // namespace
 
 void AuditOptions::check() const {
+  check_declared(*this);
   data.check();
   fidelity_options(*this);
 }
 
 std::vector<AuditedTask> audit(const Session& session, const AuditOptions& options) {
+  options.check();
   const FidelityOptions fidelity = fidelity_options(options);
   const TaskReader reader(session, options.data);
   for (const Site site : fidelity.scoring.sites) site_shape(session.checkpoint().config(), site);

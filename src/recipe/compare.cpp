@@ -23,6 +23,7 @@ void CompareOptions::declare(OptionList& list) {
 }
 
 void CompareOptions::check() const {
+  check_declared(*this);
   if (files.size() < 2) throw UsageError("nothing to compare; give two files or more");
   parse_percent(top);
   parse_scope(scope);

@@ -26,15 +26,17 @@ at::ScalarType parse_stored_dtype(const std::string& name) {
 }  // namespace
 
 ConvertResult convert(const ConvertOptions& options) {
+  check_declared(options);
   SaveOptions save;
   save.dtype = parse_stored_dtype(options.dtype);
   require_new_folder(options.out);
-  const Checkpoint checkpoint(find_model(options.model).path);
+  const ModelFolder folder = find_model(options.model);
+  const Checkpoint checkpoint(folder.path);
   Progress bar("convert", checkpoint.tensor_bytes());
   save.progress = [&](std::int64_t bytes) { bar.advance(bytes); };
   save_model(checkpoint, options.out, save);
   const Checkpoint written(options.out);
-  return {checkpoint.tensor_bytes(), written.tensor_bytes(), written.hash()};
+  return {folder, checkpoint.tensor_bytes(), written.tensor_bytes(), written.hash()};
 }
 
 }  // namespace taskneuron

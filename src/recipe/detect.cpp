@@ -34,6 +34,7 @@ namespace {
 ScoreOptions score_options(const DetectOptions& options) {
   ScoreOptions result;
   result.method = options.method;
+  default_aggregate(options.method);  // refuses a method that there is not
   const std::vector<Site> sites = parse_sites(options.sites);
   result.sites = {sites.begin(), sites.end()};
   result.aggregate = options.aggregate.empty() ? default_aggregate(options.method)
@@ -102,12 +103,14 @@ DetectedTask detect_task(const TaskReader& reader, const EncodedTask& task, Scor
 }  // namespace
 
 void DetectOptions::check() const {
+  check_declared(*this);
   data.check();
   score_options(*this);
   score_paths(*this);
 }
 
 std::vector<DetectedTask> detect(const Session& session, const DetectOptions& options) {
+  options.check();
   const ScoreOptions scoring = score_options(options);
   const TaskReader reader(session, options.data);
   const std::vector<std::string> paths = score_paths(options);

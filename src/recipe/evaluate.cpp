@@ -170,10 +170,12 @@ EvaluateResult Evaluator::finish() {
 }  // namespace
 
 void EvaluateOptions::check() const {
+  check_declared(*this);
   data.check();
   if (data.tasks.empty() && text.empty()) {
     throw UsageError("nothing to evaluate; give `task` or `text`");
   }
+  if (!sets.empty()) require_text(parse_mode(mode), text);
   parse_mode(mode);
   evaluation_options(*this);
   if (!predictions.empty()) {

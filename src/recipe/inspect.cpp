@@ -37,6 +37,7 @@ MemoryNeeded memory_needed(const MemoryModel& model, const PassShape& batch) {
 }  // namespace
 
 InspectResult inspect(const InspectOptions& options) {
+  check_declared(options);
   InspectResult found;
   found.folder = find_model(options.model.model);
   const Checkpoint checkpoint = with_deltas(Checkpoint(found.folder.path), options.model.deltas);

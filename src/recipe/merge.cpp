@@ -15,6 +15,7 @@ void MergeOptions::declare(OptionList& list) {
 }
 
 Scores merge(const MergeOptions& options) {
+  check_declared(options);
   require_writable(options.output.out, options.output.existing());
   Scores merged = load_scores(options.scores.front());
   std::map<std::string, std::string> paths = {{merged.sums_hash(), options.scores.front()}};

@@ -7,7 +7,7 @@
 
 namespace taskneuron {
 
-// One task's rows of a file that `evaluate --predictions` wrote.
+// One task's rows of a file of predictions that evaluate wrote.
 struct PredictedTask {
   std::string task;
   bool ranked = false;

@@ -18,13 +18,7 @@ constexpr std::int64_t kReferenceRows = 256;  // prompts whose activations stand
 
 ReferenceRuns::ReferenceRuns(const TaskReader& reader, Request request)
     : reader_(reader), request_(std::move(request)) {
-  if (needs(Mode::Texts::kUnrelated)) {
-    if (request_.text.empty()) {
-      throw UsageError(
-          "`mode` mean-text and resample-text take activations from a text; give `text`");
-    }
-    run_text();
-  }
+  if (needs(Mode::Texts::kUnrelated)) run_text();
 }
 
 bool ReferenceRuns::needs(Mode::Texts texts) const {
@@ -82,6 +76,11 @@ References ReferenceRuns::of_text() {
   if (!text_ && needs(Mode::Texts::kOwn)) run_text();
   const ReferenceActivations* found = text_ ? &*text_ : nullptr;
   return {found, found, request_.seed};
+}
+
+void require_text(const Mode& mode, const std::string& text) {
+  if (!mode.needs(Mode::Texts::kUnrelated) || !text.empty()) return;
+  throw UsageError("`mode` mean-text and resample-text take activations from a text; give `text`");
 }
 
 std::set<Site> sites_of(const std::vector<NeuronSet>& sets) {

@@ -21,7 +21,7 @@ class ReferenceRuns {
     std::vector<std::int64_t> text;  // ids of the unrelated text; empty: none
     std::uint64_t seed = 0;
   };
-  // Throws UsageError if a mode asks for a text and there is none. Borrows the reader.
+  // Borrows the reader. REQUIRES a text where a mode takes activations from one.
   ReferenceRuns(const TaskReader& reader, Request request);
 
   // For a task that is evaluated on `split`: prompts of its train split, if it has one.
@@ -43,6 +43,9 @@ class ReferenceRuns {
   std::optional<ReferenceActivations> text_;
   std::vector<ReferenceTexts> texts_;
 };
+
+// Throws UsageError if the mode takes activations from an unrelated text and there is none.
+void require_text(const Mode& mode, const std::string& text);
 
 // The sites of all sets.
 std::set<Site> sites_of(const std::vector<NeuronSet>& sets);

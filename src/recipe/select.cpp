@@ -111,6 +111,7 @@ std::vector<SelectedSet> select_all(const SelectOptions& options) {
 }  // namespace
 
 std::vector<SelectedSet> select(const SelectOptions& options) {
+  check_declared(options);
   if (options.random == 0 && options.scores.empty()) {
     throw UsageError("nothing to select from; give score files, or `random` and `like`");
   }

@@ -32,20 +32,22 @@ Session::Session(const ModelOptions& options)
   checkpoint_ = std::make_unique<Checkpoint>(with_deltas(Checkpoint(folder_.path), options.deltas));
   how_ = DecoderOptions{choose_dtype(options.dtype, *checkpoint_, device), device};
   tokenizer_ = std::make_unique<Tokenizer>(folder_.path);
-  const auto from_tokenizer = tokenizer_->end_of_sequence();
-  const auto& from_config = checkpoint_->config().end_of_sequence;
-  if (!from_tokenizer && from_config.empty()) {
-    throw Error(
-        fmt::format("{}: neither tokenizer_config.json nor config.json names an "
-                    "end-of-sequence token (eos_token, eos_token_id)",
-                    options.model));
-  }
-  end_of_sequence_ = from_tokenizer ? *from_tokenizer : from_config.front();
+  end_of_sequence_ = end_of_sequence_of(*tokenizer_, checkpoint_->config(), options.model);
 }
 
 const Decoder& Session::decoder() const {
   std::call_once(decoder_made_, [&] { decoder_ = std::make_unique<Decoder>(*checkpoint_, how_); });
   return *decoder_;
+}
+
+std::int64_t end_of_sequence_of(const Tokenizer& tokenizer, const ModelConfig& config,
+                                const std::string& model) {
+  if (const auto from_tokenizer = tokenizer.end_of_sequence()) return *from_tokenizer;
+  if (!config.end_of_sequence.empty()) return config.end_of_sequence.front();
+  throw Error(fmt::format(
+      "{}: neither tokenizer_config.json nor config.json names an end-of-sequence token "
+      "(eos_token, eos_token_id)",
+      model));
 }
 
 std::int64_t context_of(const ModelConfig& config, std::int64_t max_length) {
@@ -106,7 +108,7 @@ PromptTemplate RowOptions::find_template(const std::string& chat_template) const
 
 void DataOptions::declare(OptionList& list) {
   RowOptions::declare(list);
-  list.add("batch", &batch, Effect::kNone, "Examples per forward pass; 0: by --batch-tokens")
+  list.add("batch", &batch, Effect::kResult, "Examples per forward pass; 0: by `batch_tokens`")
       .at_least(0);
   list.add("batch_tokens", &batch_tokens, Effect::kResult, "Tokens per forward pass").at_least(1);
   list.add("memory", &memory, Effect::kNone,

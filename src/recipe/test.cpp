@@ -11,7 +11,8 @@ namespace taskneuron {
 
 void TestOptions::declare(OptionList& list) {
   list.add("own", &own, Effect::kInput,
-           "FILE[,FILE...] of evaluate --predictions with the tasks' own units trained; several "
+           "FILE[,FILE...] of predictions that evaluate wrote with the tasks' own units trained; "
+           "several "
            "are trainings from several seeds")
       .required();
   list.add("random", &random, Effect::kInput,
@@ -27,11 +28,19 @@ void TestOptions::declare(OptionList& list) {
 }
 
 void TestOptions::check() const {
+  check_declared(*this);
   if (expect != "higher" && expect != "lower")
     throw UsageError("expect", expect, "higher or lower");
   if (random.empty() && original.empty()) {
     throw UsageError("nothing to compare with; give `random` or `original`");
   }
+  if (matrix.empty()) return;
+  if (original.empty()) throw UsageError("`matrix` needs `original`");
+  for (const std::string& named : matrix) {
+    if (named.find('=') != std::string::npos) continue;
+    throw UsageError("matrix", named, "TASK=FILE", "names no task");
+  }
+  if (matrix.size() < 2) throw UsageError("`matrix` needs the models of two tasks or more");
 }
 
 namespace {
@@ -97,21 +106,15 @@ std::vector<SetTestTask> gather(const TestOptions& options) {
 
 void add_matrix(const TestOptions& options, TestResult& result) {
   if (options.matrix.empty()) return;
-  if (options.original.empty()) throw UsageError("`matrix` needs `original`");
   const std::vector<PredictedTask> original = read_predictions(options.original);
   std::vector<std::vector<Measurement>> models;
   std::vector<MatrixTask> tasks;
   for (const std::string& named : options.matrix) {
     const std::size_t equals = named.find('=');
-    if (equals == std::string::npos) {
-      throw UsageError(fmt::format("`matrix` '{}' is not TASK=FILE", named));
-    }
     result.matrix_tasks.push_back(named.substr(0, equals));
     const PredictedTask& found = task_named(original, result.matrix_tasks.back(), options.original);
     tasks.push_back({found.ranked ? "ranked" : "scored", found.metric, found.measured});
   }
-  if (result.matrix_tasks.size() < 2)
-    throw UsageError("`matrix` needs the models of two tasks or more");
   for (const std::string& named : options.matrix) {
     const std::string path = named.substr(named.find('=') + 1);
     const std::vector<PredictedTask> file = read_predictions(path);

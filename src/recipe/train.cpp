@@ -33,6 +33,7 @@ void declare_what(TrainOptions& options, OptionList& list) {
       .without_default();
   list.add("lora_alpha", &options.lora_alpha, Effect::kResult,
            "Scale of adapters is alpha / rank; default: 4 times the rank")
+      .at_least(0)
       .without_default();
   list.add("lora_targets", &options.lora_targets, Effect::kResult,
            "query, key, value, attention-output, gate, up, down");
@@ -110,11 +111,7 @@ void require_run_folder(const fs::path& out) {
 
 // Steps between evaluations; 0: none.
 std::int64_t evaluate_every(const TrainOptions& options, std::int64_t steps_per_epoch) {
-  if (options.evaluate == "none") {
-    if (options.patience > 0)
-      throw UsageError("`patience` needs evaluations; leave `evaluate` out");
-    return 0;
-  }
+  if (options.evaluate == "none") return 0;
   if (options.evaluate == "epoch") return steps_per_epoch;
   char* end = nullptr;
   const std::int64_t every = std::strtoll(options.evaluate.c_str(), &end, 10);
@@ -220,7 +217,17 @@ TrainingRunResult run_with_progress(const Session& session, TrainableModel& mode
 
 }  // namespace
 
+namespace {
+
+void require_above_zero(const char* option, double value) {
+  if (value > 0) return;
+  throw UsageError(option, fmt::format("{}", value), "a number above 0", "is out of range");
+}
+
+}  // namespace
+
 void TrainOptions::check() const {
+  check_declared(*this);
   data.check();
   const int ways =
       (sets.empty() ? 0 : 1) + (full ? 1 : 0) + (feed_forward ? 1 : 0) + (lora_rank > 0 ? 1 : 0);
@@ -235,13 +242,19 @@ void TrainOptions::check() const {
   if (!save.empty() && save != "delta" && save != "model") {
     throw UsageError("save", save, "delta or model");
   }
-  if (!(learning_rate > 0)) throw UsageError("`lr` must be above 0");
-  if (!(epochs > 0)) throw UsageError("`epochs` must be above 0");
-  if (!(epochs < 1e9)) throw UsageError("`epochs` must be below 1e9");
-  if (lora_alpha < 0) throw UsageError("`lora_alpha` must be above 0");
+  require_above_zero("lr", learning_rate);
+  require_above_zero("epochs", epochs);
+  if (!(epochs < 1e9)) {
+    throw UsageError("epochs", fmt::format("{}", epochs), "a number below 1e9", "is too many");
+  }
   parse_schedule(schedule);
   SamplingOptions sampling;
   parse_mixing(mixing, sampling);
+  if (evaluate == "none" && patience > 0) {
+    throw UsageError("`patience` needs evaluations; leave `evaluate` out");
+  }
+  evaluate_every(*this, 1);
+  require_lora_targets({lora_targets.begin(), lora_targets.end()});
   require_run_folder(out);
 }
 
@@ -267,7 +280,7 @@ TrainResult train(const Session& session, const TrainOptions& given) {
   run.validation = validation.empty() ? nullptr : &validation;
   run.validation_limits = options.data.limits();
   const TrainingFolder folder(run);
-  say_when_interrupted(fmt::format(
+  const LineWhenInterrupted line(fmt::format(
       "interrupted: {} holds a run that has begun; `resume` goes on with it", options.out));
   Trainer trainer(model, train_tasks(std::move(tasks), trained), how);
   trainer.set_limits(folder.batch_plan([&] { return reader.fit(trainer.demand()); }));
@@ -275,7 +288,6 @@ TrainResult train(const Session& session, const TrainOptions& given) {
 
   TrainResult result;
   result.run = run_with_progress(session, model, trainer, run);
-  say_when_interrupted(fmt::format("interrupted: the run in {} is complete", options.out));
   for (const ParameterPtr& parameter : model.parameters) {
     result.trained_values += parameter->numel();
   }

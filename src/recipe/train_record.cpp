@@ -1,5 +1,8 @@
 // What run.json records of a training run, and what a run must share with one that it resumes.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <filesystem>
 
 #include "base/sha256.h"
 #include "recipe/train_parts.h"
@@ -12,6 +15,18 @@ namespace {
 
 // Enough of a hash to tell two apart, without its name.
 std::string short_hash(const RunInput& input) { return input.hash.substr(7, 16); }
+
+// Of the rows that decide which weights are kept; empty where none do.
+std::string validation_hashes(const TrainOptions& options) {
+  std::string hashes;
+  if (options.patience == 0) return hashes;
+  for (const std::string& folder : options.data.tasks) {
+    const std::string hash =
+        sha256_of_file(split_path(load_task(folder), options.validation_split));
+    hashes += (hashes.empty() ? "" : ", ") + short_hash({"", hash, std::nullopt});
+  }
+  return hashes;
+}
 
 }  // namespace
 
@@ -47,7 +62,11 @@ std::map<std::string, Setting> identity_of(TrainOptions options, const TaskReade
   settings["template"] = reader.prompt().hash();
   settings["trained"] = trained.name;
   settings["version"] = std::string(version());
-  if (trained.all.part == TrainedPart::kAdapters) settings["lora_alpha"] = trained.all.lora.alpha;
+  settings["validation_rows"] = validation_hashes(options);
+  if (trained.all.part == TrainedPart::kAdapters) {
+    settings["lora_alpha"] = trained.all.lora.alpha;
+    settings["lora_targets"] = fmt::format("{}", fmt::join(trained.all.lora.targets, " "));
+  }
   std::string tasks, sets;
   for (const RunInput& input : inputs.tasks) {
     tasks += fmt::format("{}{} {}", tasks.empty() ? "" : ", ", load_task(input.path).name,

@@ -22,15 +22,18 @@ std::string text_of(const Json& value) {
   return value.is_null() ? "" : value.dump();
 }
 
-// A setting that only one of the two has is '' in the other.
+// A setting that only this run has was '' before.
 void require_same(const std::map<std::string, Setting>& now, const JsonView& before,
                   const std::string& where) {
   for (const auto& item : before.object().items()) {
     if (now.count(item.key()) != 0) continue;
-    throw Error(fmt::format(
-        "{}: the run was begun with the option '{}', which taskneuron {} does not know; go on "
-        "with version {}, which began it, or train into another folder",
-        where, item.key(), version(), before.string_or("version", "(unknown)")));
+    const std::string began = before.string_or("version", "(unknown)");
+    throw Error(
+        fmt::format("{}: the run was begun with the option '{}', which this taskneuron ({}) does "
+                    "not know; go on "
+                    "with {}, which began it, or train into another folder",
+                    where, item.key(), version(),
+                    began == version() ? "the build of " + began : "version " + began));
   }
   for (const auto& [key, value] : settings_text(now)) {
     const auto found = before.object().find(key);

@@ -86,7 +86,7 @@ TEST(Statistics, MatchWorkedExamples) {
 // A command that knows better how to go on, and a signal that is put off until work has ended.
 [[noreturn]] void end_when_asked(bool with_line) {
   clean_up_on_signals();
-  say_when_interrupted("interrupted: told before");
+  const LineWhenInterrupted line("interrupted: told before");
   const DeferredSignals signals;
   ::raise(SIGHUP);
   while (!signals.requested()) std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "support/support.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -45,6 +48,32 @@ TEST(Options, AListCanBeChangedByWhoUsesIt) {
   list.add("batch", &batch, Effect::kResult, "");
   EXPECT_THROW(list.add("steps", &steps, Effect::kResult, ""), std::logic_error);
   EXPECT_THROW(list.at("unknown"), std::logic_error);
+}
+
+TEST(Options, ValuesAreCheckedForWhoeverSetsThem) {
+  std::string file = "a";
+  std::int64_t limit = 0, rank = 0;
+  double share = 0.5;
+  OptionList list;
+  list.add("file", &file, Effect::kInput, "").required();
+  list.add("limit", &limit, Effect::kResult, "").at_least(0);
+  list.add("share", &share, Effect::kResult, "").between(0, 1);
+  list.add("rank", &rank, Effect::kResult, "").at_least(1).without_default();
+  check_values(list);  // rank 0: not given
+  const auto problem = [&] { return test::error_of([&] { check_values(list); }); };
+  share = 1.5;
+  EXPECT_EQ(problem(), "`share` '1.5' is out of range; use a number between 0 and 1");
+  share = std::nan("");
+  EXPECT_NE(problem(), "");
+  share = 1;
+  limit = -1;
+  EXPECT_EQ(problem(), "`limit` '-1' is out of range; use a number at least 0");
+  limit = 0;
+  rank = -2;
+  EXPECT_NE(problem(), "");
+  rank = 0;
+  file = "";
+  EXPECT_EQ(problem(), "`file` is required");
 }
 
 TEST(Options, MessagesNameOptionsForWhoeverShowsThem) {

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
-#include <set>
 
 #include "support/support.h"
 #include "taskneuron/base/error.h"
@@ -12,6 +12,7 @@
 #include "taskneuron/recipe/audit.h"
 #include "taskneuron/recipe/detect.h"
 #include "taskneuron/recipe/evaluate.h"
+#include "taskneuron/recipe/merge.h"
 #include "taskneuron/recipe/select.h"
 #include "taskneuron/recipe/train.h"
 
@@ -111,6 +112,25 @@ TEST(Session, ErrorsNameOptionsAsTheyAreDeclared) {
   elsewhere.device = "tpu";
   EXPECT_EQ(error_of([&] { Session{elsewhere}; }),
             "`device` 'tpu' is unknown; use cpu, cuda or cuda:N");
+}
+
+TEST(Session, RecipesCheckWhatTheCommandLineWould) {
+  const TemporaryFolder folder;
+  const Session session(mini());
+  EXPECT_EQ(error_of([&] { merge({}); }), "`scores` is required");
+  EXPECT_EQ(error_of([&] { detect(session, {}); }), "`task` is required");
+  TrainOptions training;
+  training.data.tasks = {kTask};
+  training.full = true;
+  training.out = folder / "run";
+  training.accumulate = 0;
+  EXPECT_EQ(error_of([&] { train(session, training); }),
+            "`accumulate` '0' is out of range; use a number at least 1");
+  training.accumulate = 1;
+  training.evaluate = "sometimes";
+  EXPECT_EQ(error_of([&] { train(session, training); }),
+            "`evaluate` 'sometimes' is unknown; use epoch, none or a number of steps");
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
 
 // What a resumed run must share is what its options say that the result depends on: an option that

@@ -105,6 +105,12 @@ struct DeactivationOptions {
   std::function<void(const EvaluatedRow&, const TaskResult&)> evaluated;
 };
 
+// What is claimed of a task under its own units' change, beside another: with them off it does
+// worse, trained better.
+enum class Expected { kWorse, kBetter };
+// The same of the difference in a measure.
+Claim claim_of(Expected expected, Better better);
+
 // Evaluates a task as the model is and under every condition. All conditions name the same tasks in
 // the same order. Throws Error if there is no set of this task.
 DeactivatedTask deactivate(const Decoder& decoder, const TaskEvaluation& evaluation,

@@ -32,9 +32,15 @@ class Interrupted : public Error {
 using ShownLine = std::string (*)(const std::string& line);
 void clean_up_on_signals(ShownLine shown = nullptr);
 
-// The line that the program prints when a signal ends it, in place of its own; for commands that
-// know better how to go on. "" takes it back.
-void say_when_interrupted(const std::string& line);
+// While it lives, the line that the program prints when a signal ends it, in place of its own; for
+// work that knows better how to go on.
+class LineWhenInterrupted {
+ public:
+  explicit LineWhenInterrupted(const std::string& line);
+  ~LineWhenInterrupted();
+  LineWhenInterrupted(const LineWhenInterrupted&) = delete;
+  LineWhenInterrupted& operator=(const LineWhenInterrupted&) = delete;
+};
 
 // While one lives, the first such signal only sets a flag, for work that can end tidily by itself;
 // the second ends the program at once.

@@ -44,6 +44,9 @@ struct Option {
   Option& without_default();
 };
 
+// "at least 1", "between 0 and 1". REQUIRES a minimum.
+std::string range_text(const Option& option);
+
 class OptionList {
  public:
   // place must outlive the list.
@@ -59,6 +62,16 @@ class OptionList {
  private:
   std::deque<Option> options_;  // references stay valid while more are added
 };
+
+// Throws UsageError naming an option that is required and empty, or a number that is out of range.
+void check_values(const OptionList& options);
+// The same of what an options struct declares.
+template <class Declared>
+void check_declared(Declared options) {
+  OptionList list;
+  options.declare(list);
+  check_values(list);
+}
 
 // The values of all options that the result depends on; those of a list joined by spaces.
 std::map<std::string, Setting> settings_of(const OptionList& options);

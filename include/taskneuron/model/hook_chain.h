@@ -13,8 +13,9 @@ namespace taskneuron {
 // before it added, and not on what those after it add. Off, then mean: the mean; mean, then off:
 // off.
 //
-// Every hook that wants a tap or an observation is shown the same ω, that of the whole chain; rows
-// where only some of them take sums. Everything else is asked of the hooks one by one.
+// Every hook that wants a tap or an observation is shown the same ω, that of the whole chain (the
+// tap of `act`: without offsets, so that what takes the place of ω has no relevance); rows where
+// only some of them take sums. Everything else is asked of the hooks one by one.
 class HookChain : public NeuronHook {
  public:
   // The hooks must outlive the chain, and so the backward pass.

@@ -19,6 +19,9 @@ struct LoraOptions {
   std::uint64_t seed = 0;
 };
 
+// Throws UsageError for a target that there is not.
+void require_lora_targets(const std::set<std::string>& targets);
+
 enum class TrainedPart {
   kUnits,        // what the units of a set own (method, "Sites")
   kFeedForward,  // every FFN matrix and bias

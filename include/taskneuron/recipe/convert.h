@@ -4,6 +4,7 @@
 #include <string>
 
 #include "taskneuron/base/options.h"
+#include "taskneuron/checkpoint/model_folder.h"
 
 namespace taskneuron {
 
@@ -16,6 +17,7 @@ struct ConvertOptions {
 };
 
 struct ConvertResult {
+  ModelFolder folder;             // that was converted
   std::int64_t bytes_before = 0;  // of weights
   std::int64_t bytes = 0;
   std::string hash;  // of what was written

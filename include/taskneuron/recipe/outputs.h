@@ -3,13 +3,12 @@
 #include <string>
 #include <vector>
 
+#include "taskneuron/base/existing.h"
 #include "taskneuron/base/options.h"
 
 namespace taskneuron {
 
-enum class Existing;  // base/file.h
-
-// Where a recipe writes. What may be replaced: base/file.h.
+// Where a recipe writes.
 struct OutputOptions {
   std::string out;
   bool force = false;

@@ -65,6 +65,11 @@ class Session {
   mutable std::unique_ptr<Decoder> decoder_;
 };
 
+// The token that ends a sequence: the tokenizer's, else config.json's. Throws Error naming the
+// model if neither has one.
+std::int64_t end_of_sequence_of(const Tokenizer& tokenizer, const ModelConfig& config,
+                                const std::string& model);
+
 // The tokens that an example may have: max_length, or all of the model's context where that is 0.
 // Throws Error if it is more than the model has.
 std::int64_t context_of(const ModelConfig& config, std::int64_t max_length);
