@@ -35,7 +35,6 @@ struct Stack {
     return model;
   }
   at::Tensor total(const Decoder& model) const {
-    NeuronHook none;
     return model.target_loss(model.features(batch, none), batch);
   }
   double loss(const Decoder& model) const {
@@ -59,6 +58,7 @@ struct Stack {
   Checkpoint checkpoint;
   Decoder decoder;
   Batch batch;
+  mutable NeuronHook none;  // outlives every backward pass
 };
 
 class StackedAdapters : public ::testing::TestWithParam<std::tuple<std::string, bool>> {
