@@ -27,8 +27,8 @@ class Watch : public NeuronHook {
   bool wants_offset(Site site, std::int64_t layer) const override {
     return inner_.wants_offset(site, layer);
   }
-  at::Tensor offset(Site site, std::int64_t layer, const RowTokens& rows) const override {
-    return inner_.offset(site, layer, rows);
+  at::Tensor offset(Site site, std::int64_t layer, const RowTokens& tokens) const override {
+    return inner_.offset(site, layer, tokens);
   }
   bool wants_observe(Site site, std::int64_t layer) const override {
     return site == site_ && layer == layer_;
