@@ -77,10 +77,6 @@ Setting value_of(const Option& option) {
       option.place);
 }
 
-}  // namespace
-
-namespace {
-
 bool is_empty(const Option& option) {
   return std::visit(
       [](const auto* place) {

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "recipe/ablate_parts.h"
 #include "recipe/blame.h"
+#include "recipe/fitting_set.h"
 #include "recipe/help.h"
 #include "recipe/references.h"
 #include "taskneuron/base/error.h"
@@ -66,8 +67,8 @@ Ranking ranking_of(const AblateOptions& options, const Scores& scores) {
 
 // A score file that sets are taken from.
 struct Source {
-  std::string path;
-  ScoreInfo info;
+  const std::string& path;
+  const ScoreInfo& info;
   Ranking ranking;
 };
 
@@ -78,8 +79,7 @@ TaskSets make_sets(const AblateOptions& options, const Checkpoint& checkpoint, c
   sets.own = source.ranking.top(parse_percent(dose.top), parse_scope(dose.scope));
   sets.own.model_hash = source.info.model_hash;
   require_fit(sets.own, checkpoint.config(), checkpoint.hash(),
-              options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse,
-              source.path);
+              other_weights(options.allow_other_weights), source.path);
   for (const std::string& kind_name : options.random_kinds) {
     const RandomKind kind = parse_random_kind(kind_name);
     std::vector<NeuronSet>& random = sets.random[kind];

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "evaluate/result_rows.h"
 #include "recipe/blame.h"
+#include "recipe/fitting_set.h"
 #include "recipe/references.h"
 #include "recipe/warnings.h"
 #include "taskneuron/base/error.h"
@@ -58,20 +59,18 @@ EvaluationOptions evaluation_options(const EvaluateOptions& options) {
 std::vector<NeuronSet> load_sets(const EvaluateOptions& options, const Checkpoint& checkpoint) {
   std::vector<NeuronSet> sets;
   for (const std::string& path : options.sets) {
-    sets.push_back(load_set(path));
-    require_fit(sets.back(), checkpoint.config(), checkpoint.hash(),
-                options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
+    sets.push_back(load_fitting_set(path, checkpoint, other_weights(options.allow_other_weights)));
   }
   return sets;
 }
 
-ReferenceRuns::Request reference_request(const EvaluateOptions& options, const TaskReader& reader,
-                                         const std::vector<NeuronSet>& sets) {
+ReferenceRuns::Request reference_request(const Mode& mode, const std::vector<NeuronSet>& sets,
+                                         const std::vector<std::int64_t>& text) {
   ReferenceRuns::Request request;
   if (sets.empty()) return request;
-  request.modes = {parse_mode(options.mode)};
+  request.modes = {mode};
   request.sites = sites_of(sets);
-  if (!options.text.empty()) request.text = reader.read_text(options.text);
+  request.text = text;
   return request;
 }
 
@@ -90,7 +89,8 @@ class Evaluator {
         how_(evaluation_options(options)),
         mode_(parse_mode(options.mode)),
         sets_(load_sets(options, reader.session().checkpoint())),
-        references_(reader, reference_request(options, reader, sets_)) {}
+        text_(options.text.empty() ? std::vector<std::int64_t>() : reader.read_text(options.text)),
+        references_(reader, reference_request(mode_, sets_, text_)) {}
 
   void run_task(const std::string& folder, AtomicFile* predictions);
   void run_text();
@@ -105,6 +105,7 @@ class Evaluator {
   EvaluationOptions how_;
   Mode mode_;
   std::vector<NeuronSet> sets_;
+  std::vector<std::int64_t> text_;  // ids
   ReferenceRuns references_;
   EvaluateResult found_;
 };
@@ -144,15 +145,14 @@ void Evaluator::run_task(const std::string& folder, AtomicFile* predictions) {
 }
 
 void Evaluator::run_text() {
-  const std::vector<std::int64_t> ids = reader_.read_text(options_.text);
   const std::int64_t window = reader_.max_tokens();
-  const auto tokens = static_cast<std::int64_t>(ids.size());
+  const auto tokens = static_cast<std::int64_t>(text_.size());
   const BatchLimits limits = reader_.fit(perplexity_demand(tokens, window)).limits;
   for (const Variant& variant : variants(references_.of_text())) {
     Progress bar("perplexity", tokens / window + 1);
     found_.text.push_back({variant.name, window,
-                           evaluate_perplexity(*variant.decoder, *variant.hook, ids, window, limits,
-                                               [&](std::int64_t windows, std::int64_t ran) {
+                           evaluate_perplexity(*variant.decoder, *variant.hook, text_, window,
+                                               limits, [&](std::int64_t windows, std::int64_t ran) {
                                                  bar.advance(windows, ran);
                                                })});
   }
@@ -175,8 +175,8 @@ void EvaluateOptions::check() const {
   if (data.tasks.empty() && text.empty()) {
     throw UsageError("nothing to evaluate; give `task` or `text`");
   }
-  if (!sets.empty()) require_text(parse_mode(mode), text);
-  parse_mode(mode);
+  const Mode parsed = parse_mode(mode);
+  if (!sets.empty()) require_text(parsed, text);
   evaluation_options(*this);
   if (!predictions.empty()) {
     require_writable(predictions, force ? Existing::kReplace : Existing::kRefuse);

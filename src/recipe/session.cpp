@@ -125,9 +125,7 @@ TaskReader::TaskReader(const Session& session, const DataOptions& options)
       options_(options),
       prompt_(options.find_template(session.tokenizer().chat_template())),
       max_tokens_(context_of(session.checkpoint().config(), options.max_length)),
-      encoder_(session.tokenizer(), prompt_, {max_tokens_, session.end_of_sequence()}) {
-  options_.check();
-}
+      encoder_(session.tokenizer(), prompt_, {max_tokens_, session.end_of_sequence()}) {}
 
 EncodedTask TaskReader::encode(const std::string& folder) const {
   EncodedTask result{load_task(folder), {}, 0};

@@ -1,3 +1,4 @@
+#include "recipe/fitting_set.h"
 #include "recipe/train_parts.h"
 
 #include <fmt/format.h>
@@ -35,9 +36,8 @@ Trained read_sets(const TrainOptions& options, const Checkpoint& checkpoint) {
   Trained trained;
   trained.name = "units";
   for (const std::string& path : options.sets) {
-    const NeuronSet set = load_set(path);
-    require_fit(set, checkpoint.config(), checkpoint.hash(),
-                options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse, path);
+    const NeuronSet set =
+        load_fitting_set(path, checkpoint, other_weights(options.allow_other_weights));
     if (set.size() == 0) throw Error(fmt::format("{}: the set is empty; nothing to train", path));
     if (!trained.by_task.empty()) {
       for (const auto& item : set.sites) {

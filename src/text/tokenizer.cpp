@@ -161,12 +161,6 @@ std::string Tokenizer::decode(const std::vector<TokenId>& ids) const {
   return text;
 }
 
-std::optional<TokenId> Tokenizer::token_id(std::string_view token) const {
-  const auto found = pipeline_->added_ids.find(std::string(token));
-  if (found != pipeline_->added_ids.end()) return found->second;
-  return pipeline_->model->vocabulary().id(token);
-}
-
 std::optional<TokenId> Tokenizer::end_of_sequence() const { return pipeline_->end_of_sequence; }
 
 const std::string& Tokenizer::chat_template() const { return pipeline_->chat_template; }

@@ -29,7 +29,6 @@ class Tokenizer {
   // Text of ids, special tokens left out. Ids outside the vocabulary are skipped.
   std::string decode(const std::vector<std::int64_t>& ids) const;
 
-  std::optional<std::int64_t> token_id(std::string_view token) const;
   // From tokenizer_config.json or special_tokens_map.json, if there.
   std::optional<std::int64_t> end_of_sequence() const;
   // Jinja source of the chat template, or "".

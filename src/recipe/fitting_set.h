@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+#include "taskneuron/checkpoint/checkpoint.h"
+#include "taskneuron/neuron/neuron_set.h"
+
+namespace taskneuron {
+
+inline OtherWeights other_weights(bool allowed) {
+  return allowed ? OtherWeights::kAllow : OtherWeights::kRefuse;
+}
+
+// A set's file. Throws Error unless it fits the model.
+NeuronSet load_fitting_set(const std::string& path, const Checkpoint& checkpoint,
+                           OtherWeights other_weights);
+
+}  // namespace taskneuron
