@@ -85,8 +85,9 @@ void watch() {
     if (got < 0 && errno == EINTR) continue;
     if (got != 1) return;
     if (deferring == 0 || requested_signal != 0) end_by(number, "");
-    requested_signal = number;
+    // Told before it is asked for, or the line of who ends at once could come first.
     write_line("will end after this step; a second signal ends at once");
+    requested_signal = number;
   }
 }
 
