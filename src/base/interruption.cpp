@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/temporaries.h"
@@ -115,12 +116,12 @@ bool DeferredSignals::requested() const { return requested_signal != 0; }
 
 LineWhenInterrupted::LineWhenInterrupted(const std::string& line) {
   const auto lock = hold_temporaries();
-  told_line() = line;
+  outer_ = std::exchange(told_line(), line);
 }
 
 LineWhenInterrupted::~LineWhenInterrupted() {
   const auto lock = hold_temporaries();
-  told_line().clear();
+  told_line() = outer_;
 }
 
 void end_by_deferred_signal(const std::string& line) {

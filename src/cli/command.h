@@ -26,6 +26,7 @@ void add_convert(CLI::App& app);
 void add_test(CLI::App& app);
 void add_train(CLI::App& app);
 void add_apply(CLI::App& app);
+void add_sweep(CLI::App& app);
 void add_completion(CLI::App& app);
 
 // Where the terms of all options are explained.

@@ -6,8 +6,6 @@
 
 namespace taskneuron::cli {
 
-namespace {
-
 OutputJson contrast_json(const Contrast& contrast, Claim claim) {
   OutputJson json = {{"difference", contrast.difference}};
   json["low"] = contrast.interval ? OutputJson(contrast.interval->low) : OutputJson(nullptr);
@@ -34,8 +32,6 @@ OutputJson contrast_json(const Contrast& contrast, Claim claim) {
   json["verdict"] = verdict_name(judge(contrast, claim));
   return json;
 }
-
-}  // namespace
 
 OutputJson contrasts_json(const MeasureContrasts& contrasts, const Metric& metric,
                           Expected expected) {

@@ -8,6 +8,8 @@
 
 namespace taskneuron::cli {
 
+// One contrast, and what it says of a claim.
+OutputJson contrast_json(const Contrast& contrast, Claim claim);
 // metric: of the contrasts' value.
 OutputJson contrasts_json(const MeasureContrasts& contrasts, const Metric& metric,
                           Expected expected);

@@ -154,6 +154,7 @@ int run(int argc, char** argv) {
   add_test(app);
   add_train(app);
   add_apply(app);
+  add_sweep(app);
   add_completion(app);
   refuse_numbers_that_are_not_finite(app);
 

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include "base/check.h"
@@ -117,6 +118,42 @@ NeuronSet random_set(const NeuronSet& like, const RandomDraw& draw) {
   if (set.size() < like.size()) {
     set.from["missing"] = std::to_string(like.size() - set.size());
   }
+  return set;
+}
+
+NeuronSet mixed_set(const NeuronSet& like, double share, const RandomDraw& draw) {
+  TN_CHECK(share >= 0 && share <= 1);
+  NeuronSet set = like;
+  Random random(draw.seed, fmt::format("mixed {} of {}", share, stream_name(like, draw)));
+  double asked = 0;          // of `like`, over the layers so far
+  std::int64_t rounded = 0;  // so that the layers' whole numbers add up to the share of all
+  for (auto& [site, units] : set.sites) {
+    for (std::size_t l = 0; l < units.units.size(); ++l) {
+      const std::vector<std::int64_t> inside = std::move(units.units[l]);
+      const std::vector<std::int64_t> outside = units_outside(inside, units.width);
+      const auto count = static_cast<std::int64_t>(inside.size()),
+                 left = static_cast<std::int64_t>(outside.size());
+      asked += share * static_cast<double>(count);
+      const std::int64_t wanted = std::llround(asked) - rounded;
+      rounded += wanted;
+      const std::int64_t own = std::clamp(wanted, std::max<std::int64_t>(0, count - left), count);
+      std::vector<std::int64_t> chosen;
+      for (const std::int64_t place : random.sample(count, own)) {
+        chosen.push_back(inside[static_cast<std::size_t>(place)]);
+      }
+      for (const std::int64_t place : random.sample(left, count - own)) {
+        chosen.push_back(outside[static_cast<std::size_t>(place)]);
+      }
+      std::sort(chosen.begin(), chosen.end());
+      units.units[l] = std::move(chosen);
+    }
+  }
+  set.from = {{"random", "mixed"},
+              {"share", fmt::format("{}", share)},
+              {"task", draw.task},
+              {"seed", std::to_string(draw.seed)},
+              {"draw", std::to_string(draw.draw)},
+              {"in_common", std::to_string(units_in_common(like, set))}};
   return set;
 }
 

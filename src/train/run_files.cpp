@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "evaluate/result_rows.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/version.h"
 
 namespace taskneuron {
 
@@ -32,6 +33,13 @@ OutputJson list_json(const std::vector<RunInput>& inputs) {
   OutputJson list = OutputJson::array();
   for (const RunInput& input : inputs) list.push_back(input_json(input));
   return list;
+}
+
+// A setting as JSON holds it, as its owner wrote it on the command line.
+std::string text_of(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return fmt::format("{}", value.get<double>());
+  return value.is_null() ? "" : value.dump();
 }
 
 }  // namespace
@@ -107,6 +115,29 @@ void finish_run(const fs::path& folder, const TrainingRunResult& result) {
                    {"tokens", result.tokens},
                    {"seconds", result.seconds}};
   write_file(folder / kRunFile, run.dump(1) + "\n");
+}
+
+void require_same_settings(const std::map<std::string, Setting>& now, const JsonView& before,
+                           const std::string& where, const std::string& otherwise) {
+  for (const auto& item : before.object().items()) {
+    if (now.count(item.key()) != 0) continue;
+    const std::string began = before.string_or("version", "(unknown)");
+    throw Error(
+        fmt::format("{}: the run was begun with the option '{}', which this taskneuron ({}) does "
+                    "not know; go on "
+                    "with {}, which began it, or {}",
+                    where, item.key(), version(),
+                    began == version() ? "the build of " + began : "version " + began, otherwise));
+  }
+  for (const auto& [key, value] : settings_text(now)) {
+    const auto found = before.object().find(key);
+    const std::string old = found == before.object().end() ? "" : text_of(*found);
+    if (old == value) continue;
+    throw Error(
+        fmt::format("{}: cannot be resumed with another {}: it was '{}', now it is '{}'; "
+                    "give the same settings, or {}",
+                    where, key, old, value, otherwise));
+  }
 }
 
 }  // namespace taskneuron

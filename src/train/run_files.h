@@ -33,6 +33,10 @@ std::vector<TaskResult> read_evaluation(const std::filesystem::path& path, std::
 
 OutputJson settings_json(const std::map<std::string, Setting>& settings);
 std::map<std::string, std::string> settings_text(const std::map<std::string, Setting>& settings);
+// Throws Error, naming the setting, unless what was begun in the folder `where` with the settings
+// `before` may go on with these; one that is new was '' before. otherwise: what else can be done.
+void require_same_settings(const std::map<std::string, Setting>& now, const JsonView& before,
+                           const std::string& where, const std::string& otherwise);
 OutputJson inputs_json(const RunInputs& inputs);
 
 // Marks the run as finished, with what came out.

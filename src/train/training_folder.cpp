@@ -15,37 +15,6 @@ namespace {
 
 constexpr const char* kFormat = "taskneuron.train/1";
 
-// A setting as JSON holds it, as its owner wrote it on the command line.
-std::string text_of(const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number_float()) return fmt::format("{}", value.get<double>());
-  return value.is_null() ? "" : value.dump();
-}
-
-// A setting that only this run has was '' before.
-void require_same(const std::map<std::string, Setting>& now, const JsonView& before,
-                  const std::string& where) {
-  for (const auto& item : before.object().items()) {
-    if (now.count(item.key()) != 0) continue;
-    const std::string began = before.string_or("version", "(unknown)");
-    throw Error(
-        fmt::format("{}: the run was begun with the option '{}', which this taskneuron ({}) does "
-                    "not know; go on "
-                    "with {}, which began it, or train into another folder",
-                    where, item.key(), version(),
-                    began == version() ? "the build of " + began : "version " + began));
-  }
-  for (const auto& [key, value] : settings_text(now)) {
-    const auto found = before.object().find(key);
-    const std::string old = found == before.object().end() ? "" : text_of(*found);
-    if (old == value) continue;
-    throw Error(
-        fmt::format("{}: cannot be resumed with another {}: it was '{}', now it is '{}'; "
-                    "give the same settings, or train into another folder",
-                    where, key, old, value));
-  }
-}
-
 // What a kill left of files that were being written.
 void remove_temporary_files(const fs::path& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
@@ -78,7 +47,8 @@ TrainingFolder::TrainingFolder(const TrainingRunOptions& options)
                       "another folder",
                       where));
     }
-    require_same(options.settings, json.at("settings"), where);
+    require_same_settings(options.settings, json.at("settings"), where,
+                          "train into another folder");
     remove_temporary_files(options.out);
     return;
   }

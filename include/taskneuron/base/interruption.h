@@ -33,13 +33,16 @@ using ShownLine = std::string (*)(const std::string& line);
 void clean_up_on_signals(ShownLine shown = nullptr);
 
 // While it lives, the line that the program prints when a signal ends it, in place of its own; for
-// work that knows better how to go on.
+// work that knows better how to go on. The innermost counts.
 class LineWhenInterrupted {
  public:
   explicit LineWhenInterrupted(const std::string& line);
   ~LineWhenInterrupted();
   LineWhenInterrupted(const LineWhenInterrupted&) = delete;
   LineWhenInterrupted& operator=(const LineWhenInterrupted&) = delete;
+
+ private:
+  std::string outer_;
 };
 
 // While one lives, the first such signal only sets a flag, for work that can end tidily by itself;

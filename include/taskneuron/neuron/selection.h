@@ -46,6 +46,11 @@ struct RandomDraw {
 // As many units as `like` has; fewer with kOutside where a layer is exhausted.
 NeuronSet random_set(const NeuronSet& like, const RandomDraw& draw);
 
+// As many units per site and layer as `like` has, a share of them (0 to 1) from `like`, the others
+// from outside it, both at random; where a layer has too few outside, more from `like`. `draw`
+// names the stream; its kind has no meaning.
+NeuronSet mixed_set(const NeuronSet& like, double share, const RandomDraw& draw);
+
 // Layers where fewer units are outside a set than in it: kOutside takes all that are left.
 struct ExhaustedLayer {
   Site site = Site::kAct;

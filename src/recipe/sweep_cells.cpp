@@ -1,0 +1,206 @@
+#include <fmt/format.h>
+
+#include <chrono>
+#include <limits>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/sha256.h"
+#include "recipe/sweep_parts.h"
+#include "taskneuron/base/compute.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
+#include "taskneuron/recipe/evaluate.h"
+
+namespace taskneuron {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kCellFile = "cell.json";
+
+// What a cell's result depends on beside what all cells share.
+OutputJson identity_of(const SweepCell& cell) {
+  OutputJson json = {{"tasks", cell.tasks},
+                     {"rate", cell.rate},
+                     {"seed", cell.seed},
+                     {"evaluated", cell.evaluated}};
+  json["sets"] = OutputJson::array();
+  for (const std::string& path : cell.sets) json["sets"].push_back(sha256_of_file(path));
+  return json;
+}
+
+// The prediction files of a cell that is done and whole; empty otherwise.
+std::vector<std::string> finished_files(const fs::path& at, const OutputJson& identity,
+                                        double& seconds) {
+  if (!fs::exists(at / kCellFile)) return {};
+  try {
+    const Json document = read_json(at / kCellFile);
+    const JsonView json(document, (at / kCellFile).string());
+    if (json.at("cell").value() != Json(identity)) return {};
+    std::vector<std::string> files;
+    for (const auto& item : json.at("files").object().items()) {
+      const fs::path path = at / fs::path(item.key()).filename();
+      if (!fs::exists(path) || sha256_of_file(path) != item.value()) return {};
+      files.push_back(path.string());
+    }
+    seconds = json.at("seconds").number();
+    return files;
+  } catch (const Error&) {
+    return {};  // a file that something else cut short
+  }
+}
+
+}  // namespace
+
+SweepCells::SweepCells(const Session& session, const SweepOptions& options,
+                       const std::vector<SweepTask>& tasks, fs::path folder)
+    : session_(session), options_(options), tasks_(tasks), folder_(std::move(folder)) {}
+
+const SweepTask& SweepCells::task(const std::string& name) const {
+  for (const SweepTask& one : tasks_) {
+    if (one.name == name) return one;
+  }
+  throw Error(fmt::format("{}: is no task of this sweep", name));
+}
+
+TrainOptions SweepCells::train_options(const SweepCell& cell) const {
+  TrainOptions train;
+  train.data = options_.data;
+  train.data.tasks.clear();
+  for (const std::string& name : cell.tasks) train.data.tasks.push_back(task(name).folder);
+  train.sets = cell.sets;
+  train.learning_rate = std::stod(cell.rate);
+  train.seed = options_.seed + static_cast<std::uint64_t>(cell.seed);
+  train.epochs = options_.epochs;
+  train.batch = options_.batch;
+  train.schedule = options_.schedule;
+  train.warmup_steps = options_.warmup_steps;
+  train.weight_decay = options_.weight_decay;
+  train.clip = options_.clip;
+  train.evaluate = "none";
+  train.save = "delta";
+  train.resume = true;
+  return train;
+}
+
+// The delta, trained now or before the sweep was killed.
+std::string SweepCells::train(const SweepCell& cell, const fs::path& at) {
+  const fs::path out = at / "training";
+  const fs::path delta = out / "delta.safetensors";
+  if (fs::exists(delta)) return delta.string();
+  TrainOptions train = train_options(cell);
+  train.out = out.string();
+  taskneuron::train(session_, train);
+  return delta.string();
+}
+
+// Classification and generation apart, as their rows may be limited apart.
+std::vector<std::string> SweepCells::evaluate_all(const Session& session,
+                                                  const std::vector<std::string>& tasks,
+                                                  const fs::path& at) {
+  std::vector<std::string> files;
+  for (const TaskType type : {TaskType::kClassification, TaskType::kGeneration}) {
+    const bool generation = type == TaskType::kGeneration;
+    EvaluateOptions evaluation;
+    evaluation.data = options_.data;
+    evaluation.data.split = "test";
+    evaluation.data.limit = generation ? options_.generate_limit : options_.test_limit;
+    evaluation.data.tasks.clear();
+    for (const std::string& name : tasks) {
+      if (task(name).type == type) evaluation.data.tasks.push_back(task(name).folder);
+    }
+    if (evaluation.data.tasks.empty()) continue;
+    const fs::path path = at / (generation ? "generation.jsonl" : "classification.jsonl");
+    evaluation.predictions = path.string();
+    evaluation.force = true;
+    taskneuron::evaluate(session, evaluation);
+    files.push_back(path.string());
+  }
+  return files;
+}
+
+std::vector<SweptTask> SweepCells::read(const std::vector<std::string>& files) const {
+  std::vector<SweptTask> tasks;
+  for (const std::string& file : files) {
+    for (PredictedTask& predicted : read_predictions(file)) {
+      tasks.push_back({predicted.task, task(predicted.task).trained, predicted.metric,
+                       std::move(predicted.measured)});
+    }
+  }
+  return tasks;
+}
+
+std::vector<SweptTask> SweepCells::run(const SweepCell& cell) {
+  const fs::path at = folder_ / "cells" / cell.name;
+  const OutputJson identity = identity_of(cell);
+  double seconds = 0;
+  std::vector<std::string> files = finished_files(at, identity, seconds);
+  if (files.empty()) {
+    // What is left of a training with other settings cannot be resumed.
+    if (fs::exists(at / kCellFile)) fs::remove_all(at);
+    const auto start = std::chrono::steady_clock::now();
+    const std::string delta = train(cell, at);
+    ModelOptions model;
+    model.model = session_.folder().path.string();
+    model.dtype = dtype_name(session_.decoder().options().dtype);
+    model.device = session_.decoder().options().device.str();
+    model.deltas = {delta};
+    files = evaluate_all(Session(model), cell.evaluated, at);
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    OutputJson json = {{"format", "taskneuron.sweep.cell/1"}, {"cell", identity}};
+    for (const std::string& file : files) {
+      json["files"][fs::path(file).filename().string()] = sha256_of_file(file);
+    }
+    json["seconds"] = seconds;
+    write_file(at / kCellFile, json.dump(1) + "\n");
+    if (!options_.keep_models) fs::remove_all(at / "training");
+  }
+  seconds_ += seconds;
+  return read(files);
+}
+
+std::vector<SweptTask> SweepCells::base() {
+  SweepCell all{"base", {}, {}, "", 0, {}};
+  for (const SweepTask& task : tasks_) all.evaluated.push_back(task.name);
+  const fs::path at = folder_ / "cells" / all.name;
+  const OutputJson identity = identity_of(all);
+  double seconds = 0;
+  std::vector<std::string> files = finished_files(at, identity, seconds);
+  if (files.empty()) {
+    files = evaluate_all(session_, all.evaluated, at);
+    OutputJson json = {{"format", "taskneuron.sweep.cell/1"}, {"cell", identity}};
+    for (const std::string& file : files) {
+      json["files"][fs::path(file).filename().string()] = sha256_of_file(file);
+    }
+    json["seconds"] = seconds;
+    write_file(at / kCellFile, json.dump(1) + "\n");
+  }
+  return read(files);
+}
+
+double SweepCells::tuning_loss(const SweepCell& cell) {
+  TrainOptions train = train_options(cell);
+  const fs::path out = folder_ / "tuning" / "training";
+  fs::remove_all(out);
+  train.out = out.string();
+  train.data.limit = options_.tune_limit;
+  train.epochs = 1;
+  train.evaluate = "epoch";
+  train.validation_limit = options_.tune_validation;
+  double loss = std::numeric_limits<double>::infinity();
+  try {
+    const TrainResult result = taskneuron::train(session_, train);
+    loss = 0;
+    for (const TaskResult& task : result.run.validation) {
+      loss += task.loss / static_cast<double>(result.run.validation.size());
+    }
+  } catch (const NonFiniteError&) {
+    // Such a rate is simply not the best one.
+  }
+  fs::remove_all(out);
+  return loss;
+}
+
+}  // namespace taskneuron

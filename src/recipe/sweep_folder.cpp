@@ -1,0 +1,91 @@
+// What a sweep's folder is, and that it is the one that was meant.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/sha256.h"
+#include "recipe/sweep_parts.h"
+#include "taskneuron/base/compute.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/version.h"
+#include "train/run_files.h"
+
+namespace taskneuron {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kFormat = "taskneuron.sweep/1";
+constexpr const char* kFile = "sweep.json";
+
+// What may differ between calls: a cell's own record tells what it was made with.
+const std::vector<std::string> kMayGrow = {
+    "top",         "arm",   "trained",       "seeds",       "alone_seeds", "overlap_control",
+    "overlap_top", "share", "overlap_seeds", "keep_models", "memory"};
+
+std::string rows_hash(const SweepTask& task) {
+  std::string hashes;
+  const Task loaded = load_task(task.folder);
+  for (const char* split : {"train", "validation", "test"}) {
+    const fs::path path = split_path(loaded, split);
+    const bool there = fs::exists(path);
+    hashes += (hashes.empty() ? "" : " ") + (there ? sha256_of_file(path).substr(7, 16) : "none");
+  }
+  return hashes;
+}
+
+std::map<std::string, Setting> shared_settings(const Session& session, const SweepOptions& given,
+                                               const std::vector<SweepTask>& tasks) {
+  SweepOptions options = given;
+  OptionList list;
+  options.declare(list);
+  std::map<std::string, Setting> settings = settings_of(list);
+  for (const std::string& name : kMayGrow) settings.erase(name);
+  const TaskReader reader(session, options.data);
+  settings["model"] = session.checkpoint().hash();
+  settings["dtype"] = std::string(dtype_name(session.decoder().options().dtype));
+  settings["template"] = reader.prompt().hash();
+  settings["version"] = std::string(version());
+  std::string trained, others, scores;
+  for (const SweepTask& task : tasks) {
+    std::string& names = task.trained ? trained : others;
+    names += fmt::format("{}{} {}", names.empty() ? "" : ", ", task.name, rows_hash(task));
+  }
+  for (const std::string& path : options.scores) {
+    scores += (scores.empty() ? "" : ", ") + sha256_of_file(path).substr(7, 16);
+  }
+  settings["task"] = trained;
+  settings["other_task"] = others;
+  settings["scores"] = scores;
+  return settings;
+}
+
+}  // namespace
+
+fs::path open_sweep_folder(const Session& session, const SweepOptions& options,
+                           const std::vector<SweepTask>& tasks) {
+  const fs::path folder = options.out, file = folder / kFile;
+  const auto settings = shared_settings(session, options, tasks);
+  if (fs::exists(file)) {
+    const Json document = read_json(file);
+    const JsonView json(document, file.string());
+    if (json.string_or("format", "") != kFormat) json.fail("is not a sweep's");
+    require_same_settings(settings, json.at("settings"), options.out, "sweep into another folder");
+    return folder;
+  }
+  if (fs::exists(folder) && !fs::is_directory(folder)) {
+    throw Error(fmt::format("{}: is a file; `out` is a folder", options.out));
+  }
+  if (fs::exists(folder) && !fs::is_empty(folder)) {
+    throw Error(fmt::format("{}: is not empty, and holds no sweep; sweep into another folder",
+                            options.out));
+  }
+  const OutputJson json = {{"format", kFormat}, {"settings", settings_json(settings)}};
+  write_file(file, json.dump(1) + "\n");
+  return folder;
+}
+
+}  // namespace taskneuron
