@@ -1,6 +1,7 @@
 #include "taskneuron/neuron/selection.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/file.h"
 #include "support/support.h"
@@ -257,6 +258,33 @@ TEST(Comparison, IdenticalScoresCorrelateFully) {
   EXPECT_NEAR(same.spearman, 1, 1e-12);
   const NeuronSet top = select_top(one, 50, Scope::kGlobal);
   EXPECT_EQ(compare_sets(top, top).common, 4);
+}
+
+TEST(MixedSet, HoldsTheShareThatWasAskedFor) {
+  NeuronSet like;
+  like.sites[Site::kAct].width = 40;
+  like.sites[Site::kAct].units = {{0, 1, 2, 3, 4, 5, 6}, {3, 9, 12}, {}, Units::value_type(30)};
+  std::iota(like.sites[Site::kAct].units[3].begin(), like.sites[Site::kAct].units[3].end(), 0);
+  for (const double share : {0.0, 0.25, 0.5, 1.0}) {
+    const NeuronSet set = mixed_set(like, share, {RandomKind::kMatched, "task", 3, 1});
+    std::int64_t in_common = units_in_common(like, set);
+    for (std::size_t l = 0; l < 4; ++l) {
+      const auto& units = set.sites.at(Site::kAct).units[l];
+      EXPECT_EQ(units.size(), like.sites.at(Site::kAct).units[l].size());
+      EXPECT_TRUE(std::is_sorted(units.begin(), units.end()));
+      EXPECT_TRUE(std::adjacent_find(units.begin(), units.end()) == units.end());
+    }
+    // The last layer has ten units outside: twenty of its thirty are the task's at any rate.
+    const auto others = static_cast<double>(10);
+    if (share < 0.6) {
+      EXPECT_NEAR(static_cast<double>(in_common), 20 + share * others, 1) << share;
+    } else {
+      EXPECT_EQ(in_common, 40);
+    }
+    EXPECT_EQ(set.from.at("in_common"), std::to_string(in_common));
+  }
+  EXPECT_NE(mixed_set(like, 0.5, {RandomKind::kMatched, "task", 3, 1}).units(),
+            mixed_set(like, 0.5, {RandomKind::kMatched, "task", 3, 2}).units());
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // A few hundred simulations of what docs/statistics.md simulates thousands of times, with bounds
 // that many standard errors wide: for bugs, not for the second digit.
 #include "statistics/simulation.h"
+#include "statistics/trainings_simulation.h"
 #include "support/support.h"
 
 namespace taskneuron::statistics {
@@ -34,6 +35,16 @@ TEST(Simulation, TypeBlocksAloneAreNotSpecific) {
   EXPECT_NEAR(null_diagonal(4, Permuted::kWithinType, kFew, 576), kAlpha, 0.045);
   // What permuting over all types would say of the same matrices.
   EXPECT_GT(null_diagonal(4, Permuted::kOverAll, kFew, 500), 0.2);
+}
+
+TEST(Simulation, TrainingsAreToldApartNoOftenerThanTheySay) {
+  for (Population population : populations()) {
+    population.seed = population.set / 2;
+    const SweepRates rates = sweep_rates(population, {9, 3, 2, 20}, kFew / 2);
+    EXPECT_NEAR(rates.covered, 0.955, 0.03) << population.name;
+    EXPECT_LT(rates.rejected, 0.12) << population.name;
+    EXPECT_LT(rates.told, 0.12) << population.name;
+  }
 }
 
 }  // namespace
