@@ -29,9 +29,10 @@ void run(Options& options) {
   const Session session(options.model);
   const AblateResult found = ablate(session, options.ablate);
   OutputJson json = model_json(session);
+  const bool sets = found.conditions.front().top == "as given";
   json.update({{"model_hash", found.hashes.model},
-               {"top", listed(options.ablate.tops)},
-               {"scope", listed(options.ablate.scopes)},
+               {"top", sets ? "as given" : listed(options.ablate.tops)},
+               {"scope", sets ? "as given" : listed(options.ablate.scopes)},
                {"mode", listed(options.ablate.modes)},
                {"random_kind", listed(options.ablate.random_kinds)},
                {"template", found.template_name},

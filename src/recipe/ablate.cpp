@@ -20,7 +20,9 @@ namespace taskneuron {
 
 void AblateOptions::declare(OptionList& list) {
   data.declare(list);
-  list.add("scores", &scores, Effect::kInput, "Score files of the tasks, made by detect")
+  list.add("scores", &scores, Effect::kInput,
+           "Score files of the tasks, made by detect; or a set (.json) for each task, switched off "
+           "as it is")
       .required();
   list.add("top", &tops, Effect::kResult,
            "Shares of the units, in percent; several show the response to the dose");
@@ -59,24 +61,45 @@ struct Dose {
   std::string scope;
 };
 
+bool is_set(const std::string& path) { return std::filesystem::path(path).extension() == ".json"; }
+
+// Sets instead of scores: no dose is left to choose.
+bool are_sets(const AblateOptions& options) { return is_set(options.scores.front()); }
+
 Ranking ranking_of(const AblateOptions& options, const Scores& scores) {
   const std::string aggregate =
       options.aggregate.empty() ? scores.info.aggregate : options.aggregate;
   return Ranking(site_relevance(scores, parse_sites(options.sites), parse_aggregate(aggregate)));
 }
 
-// A score file that sets are taken from.
+// What a task's own set is taken from.
 struct Source {
-  const std::string& path;
-  const ScoreInfo& info;
-  Ranking ranking;
+  std::string path;
+  ScoreInfo info;  // of a set, as far as it says
+  std::optional<Ranking> ranking;
+  NeuronSet set;  // where there is no ranking
 };
+
+Source read_set(const std::string& path) {
+  Source source{path, {}, std::nullopt, load_set(path)};
+  const auto from = [&](const char* key, const std::string& otherwise) {
+    const auto found = source.set.from.find(key);
+    return found == source.set.from.end() ? otherwise : found->second;
+  };
+  source.info.task = from("task", std::filesystem::path(path).stem().string());
+  source.info.split = from("split", "");
+  source.info.template_hash = from("template_hash", "");
+  source.info.model_hash = source.set.model_hash;
+  if (source.set.size() == 0) throw Error(fmt::format("{}: the set is empty", path));
+  return source;
+}
 
 TaskSets make_sets(const AblateOptions& options, const Checkpoint& checkpoint, const Source& source,
                    const Dose& dose) {
   TaskSets sets;
   sets.task = source.info.task;
-  sets.own = source.ranking.top(parse_percent(dose.top), parse_scope(dose.scope));
+  sets.own = source.ranking ? source.ranking->top(parse_percent(dose.top), parse_scope(dose.scope))
+                            : source.set;
   sets.own.model_hash = source.info.model_hash;
   require_fit(sets.own, checkpoint.config(), checkpoint.hash(),
               other_weights(options.allow_other_weights), source.path);
@@ -155,7 +178,7 @@ class Ablation {
  public:
   Ablation(const TaskReader& reader, const AblateOptions& options)
       : reader_(reader), options_(options) {
-    load_all_scores();
+    load_sources();
     make_conditions();
     if (!options_.text.empty()) text_.emplace(options_, reader_);
     references_.emplace(reader_, reference_request());
@@ -165,7 +188,7 @@ class Ablation {
   AblateResult finish();
 
  private:
-  void load_all_scores();
+  void load_sources();
   // Sets of every dose, in the order of `top` and `scope`.
   void make_conditions();
   ReferenceRuns::Request reference_request() const;
@@ -173,33 +196,35 @@ class Ablation {
 
   const TaskReader& reader_;
   const AblateOptions& options_;
-  std::vector<Scores> scores_;
+  std::vector<Source> sources_;
   std::optional<TextEvaluation> text_;
   std::optional<ReferenceRuns> references_;
   AblateResult found_;
 };
 
-void Ablation::load_all_scores() {
+void Ablation::load_sources() {
   for (const std::string& path : options_.scores) {
-    scores_.push_back(load_scores(path));
-    for (std::size_t i = 0; i + 1 < scores_.size(); ++i) {
-      if (scores_[i].info.task != scores_.back().info.task) continue;
-      throw UsageError(fmt::format("{}: another score file is of task '{}' too", path,
-                                   scores_.back().info.task));
+    if (are_sets(options_)) {
+      sources_.push_back(read_set(path));
+    } else {
+      const Scores scores = load_scores(path);
+      sources_.push_back({path, scores.info, ranking_of(options_, scores), {}});
+    }
+    const std::string& task = sources_.back().info.task;
+    for (std::size_t i = 0; i + 1 < sources_.size(); ++i) {
+      if (sources_[i].info.task != task) continue;
+      throw UsageError(fmt::format("{}: another of the `scores` is of task '{}' too", path, task));
     }
   }
 }
 
 void Ablation::make_conditions() {
   const Checkpoint& checkpoint = reader_.session().checkpoint();
-  std::vector<Source> sources;
-  for (std::size_t i = 0; i < scores_.size(); ++i) {
-    sources.push_back({options_.scores[i], scores_[i].info, ranking_of(options_, scores_[i])});
-  }
-  for (const std::string& top : options_.tops) {
-    for (const std::string& scope : options_.scopes) {
+  const std::vector<std::string> as_given = {"as given"};
+  for (const std::string& top : are_sets(options_) ? as_given : options_.tops) {
+    for (const std::string& scope : are_sets(options_) ? as_given : options_.scopes) {
       auto sets = std::make_unique<std::vector<TaskSets>>();
-      for (const Source& source : sources) {
+      for (const Source& source : sources_) {
         sets->push_back(make_sets(options_, checkpoint, source, {top, scope}));
       }
       for (const std::string& mode : options_.modes) {
@@ -260,7 +285,9 @@ AblateResult Ablation::finish() {
   found_.template_name = reader_.prompt().name();
   found_.hashes = {reader_.prompt().hash(), reader_.session().checkpoint().hash()};
   found_.references = references_->texts();
-  found_.warnings = ablate_warnings(found_, scores_);
+  std::vector<ScoreInfo> origins;
+  for (const Source& source : sources_) origins.push_back(source.info);
+  found_.warnings = ablate_warnings(found_, origins);
   return std::move(found_);
 }
 
@@ -275,6 +302,10 @@ void AblateOptions::check() const {
   for (const std::string& kind : random_kinds) parse_random_kind(kind);
   for (const std::string& mode : modes) require_text(parse_mode(mode), text);
   for (const std::string& scope : scopes) parse_scope(scope);
+  for (const std::string& path : scores) {
+    if (is_set(path) == is_set(scores.front())) continue;
+    throw UsageError(fmt::format("{}: give either score files or sets (.json) as `scores`", path));
+  }
   if (predictions.empty()) return;
   for (const std::string& folder : data.tasks) {
     require_writable(std::filesystem::path(predictions) / (load_task(folder).name + ".jsonl"),

@@ -84,10 +84,11 @@ void judge_matrix(const AblateResult& found, Warnings& warnings) {
 
 }  // namespace
 
-std::vector<Warning> ablate_warnings(const AblateResult& found, const std::vector<Scores>& scores) {
+std::vector<Warning> ablate_warnings(const AblateResult& found,
+                                     const std::vector<ScoreInfo>& origins) {
   Warnings warnings;
   for (const DeactivatedTask& task : found.tasks) {
-    compare_with_scores(task, scores[task.own].info, found.hashes, warnings);
+    compare_with_scores(task, origins[task.own], found.hashes, warnings);
     judge_outside(found, task, warnings);
     if (task.examples == 1) {
       warnings.push_back({"one-row", task.task,
