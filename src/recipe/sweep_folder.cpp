@@ -23,8 +23,8 @@ constexpr const char* kFile = "sweep.json";
 
 // What may differ between calls: a cell's own record tells what it was made with.
 const std::vector<std::string> kMayGrow = {
-    "top",         "arm",   "trained",       "seeds",       "alone_seeds", "overlap_control",
-    "overlap_top", "share", "overlap_seeds", "keep_models", "memory"};
+    "top",          "arm",         "trained", "seeds",         "alone_seeds", "overlap_control",
+    "overlap_task", "overlap_top", "share",   "overlap_seeds", "keep_models", "memory"};
 
 std::string rows_hash(const SweepTask& task) {
   std::string hashes;

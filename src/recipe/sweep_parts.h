@@ -24,6 +24,13 @@ struct SweepTask {
 // twice or cannot be a file's.
 std::vector<SweepTask> sweep_tasks(const SweepOptions& options);
 
+// What `trained` and `arm` name. Throw UsageError for what there is not.
+std::vector<Company> companies_of(const SweepOptions& options);
+std::vector<Arm> arms_of(const SweepOptions& options);
+
+// Whether a task is tested in overlap-controlled training.
+bool tests_overlap(const SweepOptions& options, const std::string& task);
+
 // The sweep's folder: makes it and its sweep.json, or finds that it holds this very sweep. Throws
 // Error when it holds another one (naming what differs), or something else. What may grow from call
 // to call is no part of that: tops, arms, seeds, which models.

@@ -75,13 +75,19 @@ std::vector<SweepTask> sweep_tasks(const SweepOptions& options) {
   return tasks;
 }
 
+bool tests_overlap(const SweepOptions& options, const std::string& task) {
+  const std::vector<std::string>& named = options.overlap_tasks;
+  return options.overlap_control &&
+         (named.empty() || std::find(named.begin(), named.end(), task) != named.end());
+}
+
 SweepSets::SweepSets(const Session& session, const SweepOptions& options,
                      const std::vector<SweepTask>& tasks, const fs::path& folder)
     : options_(options), folder_(folder / "sets"), model_hash_(session.checkpoint().hash()) {
   const auto given = given_scores(options);
   for (const SweepTask& task : tasks) {
     // Only overlap-controlled training takes units of tasks that are not trained.
-    if (!task.trained && !options.overlap_control) continue;
+    if (!task.trained && !tests_overlap(options, task.name)) continue;
     const auto found = given.find(task.name);
     if (found == given.end() && !given.empty()) {
       throw Error(fmt::format("{}: none of the `scores` is of this task", task.name));

@@ -46,6 +46,7 @@ struct SweepOptions {
   std::int64_t generate_limit = 150;
   // Overlap-controlled training.
   bool overlap_control = false;
+  std::vector<std::string> overlap_tasks;  // names; empty: all
   std::vector<std::string> overlap_tops = {"10%", "30%", "50%"};
   std::vector<std::string> shares = {"0", "0.25", "0.5", "0.75", "1"};
   std::int64_t overlap_seeds = 1;
