@@ -15,11 +15,11 @@ import json
 import math
 import os
 import sys
-import time
 
 import question1_page
-from question1_protocol import ARMS, CONTROLS, COUNTS_P, DOSES, SITES, TABLE, TOP, Protocol, at_least_as_many, find_tasks
+from question1_protocol import ARMS, CONTROLS, COUNTS_P, DOSES, SITES, TABLE, TOP, Protocol, at_least_as_many
 from stages import Failed, Stages
+from study_tasks import find_tasks, flags, seconds_per_row
 
 
 class Study:
@@ -36,7 +36,7 @@ class Study:
         self.run, self.path = self.stages.run, self.stages.path
 
     def flags(self, *names):
-        return [part for name in names or self.tasks for part in ("--task", self.tasks[name]["folder"])]
+        return flags(self.tasks, *names)
 
     def test_rows(self, name):
         return self.protocol.test[self.tasks[name]["type"]]
@@ -275,37 +275,19 @@ class Study:
 
     def estimate(self):
         """Says how long the study takes, from short stages on this machine."""
-        rows = 8 if self.quick else 48
-
-        def measure(name):
-            start = time.time()
-            self.run(f"estimate/{name}-evaluate", "evaluate", self.model, *self.flags(name), "--limit", rows, threads=1)
-            middle = time.time()
-            out = self.path("estimate", name)
-            self.run(f"estimate/{name}-train.run", "train", self.model, *self.flags(name), "--ffn", "--limit", rows,
-                     "--epochs", 1, "--evaluate", "none", "--save", "delta", "--out", out, "--resume",
-                     output=os.path.join(out, "run.json"), threads=1)
-            return (middle - start) / rows, (time.time() - middle) / rows
-
-        saved = self.path("estimate.json")
-        if not os.path.exists(saved):
-            per_row = dict(zip(self.tasks, self.stages.side_by_side([functools.partial(measure, n) for n in self.tasks])))
-            protocol, seconds = self.protocol, 0.0
-            runs = sum(len(self.seeds_of(arm)) * (protocol.trained_sets if "kind" in ARMS[arm] else 1) for arm in ARMS)
-            off = 1 + 2 + protocol.sets + sum(1 + (protocol.sets if many else protocol.control_sets)
-                                              for _, many in CONTROLS.values())
-            for name, (evaluate, train) in per_row.items():
-                kind = self.tasks[name]["type"]
-                seconds += evaluate * protocol.test[kind] * (off + runs + 2)
-                seconds += evaluate * (protocol.matrix * (2 * len(self.tasks) + 2)
-                                       + (len(DOSES) * protocol.doses + len(TABLE) * protocol.table) * (2 + protocol.control_sets))
-                seconds += train * protocol.train[kind] * protocol.epochs[kind] * runs
-                seconds += train * (1000 * protocol.original_epochs + protocol.tuning["rows"] * 11 + 2 * protocol.detect)
-            minutes = seconds / self.stages.cores / 60
-            with open(saved, "w") as file:
-                json.dump({"minutes": minutes}, file)
-        with open(saved) as file:
-            minutes = json.load(file)["minutes"]
+        per_row = seconds_per_row(self.stages, self.model, self.tasks, 8 if self.quick else 48)
+        protocol, seconds = self.protocol, 0.0
+        runs = sum(len(self.seeds_of(arm)) * (protocol.trained_sets if "kind" in ARMS[arm] else 1) for arm in ARMS)
+        off = 1 + 2 + protocol.sets + sum(1 + (protocol.sets if many else protocol.control_sets)
+                                          for _, many in CONTROLS.values())
+        for name, (evaluate, train) in per_row.items():
+            kind = self.tasks[name]["type"]
+            seconds += evaluate * protocol.test[kind] * (off + runs + 2)
+            seconds += evaluate * (protocol.matrix * (2 * len(self.tasks) + 2)
+                                   + (len(DOSES) * protocol.doses + len(TABLE) * protocol.table) * (2 + protocol.control_sets))
+            seconds += train * protocol.train[kind] * protocol.epochs[kind] * runs
+            seconds += train * (1000 * protocol.original_epochs + protocol.tuning["rows"] * 11 + 2 * protocol.detect)
+        minutes = seconds / self.stages.cores / 60
         print(f"about {minutes:.0f} minutes on this machine's {self.stages.cores} cores, from nothing", flush=True)
         return minutes
 

@@ -1,8 +1,5 @@
 """What question 1 chose beforehand: numbers, arms, controls, and which tasks there are."""
-import json
 import math
-import os
-import sys
 
 TOP = "10%"
 COUNTS_P = 0.01  # below which a task counts
@@ -58,25 +55,6 @@ class Protocol:
             self.original_epochs, self.detect, self.matrix, self.doses, self.table = 1, 8, 4, 4, 4
             self.tuning = {"rows": 8, "validation": 4}
             self.text_tokens = 400
-
-
-def find_tasks(paths):
-    folders = []
-    for path in paths:
-        here = os.path.exists(os.path.join(path, "meta.json"))
-        folders += [path] if here else sorted(
-            os.path.join(path, name) for name in os.listdir(path)
-            if os.path.exists(os.path.join(path, name, "meta.json")))
-    if not folders:
-        sys.exit(f"{', '.join(paths)}: no task folders")
-    tasks = {}
-    for folder in folders:
-        with open(os.path.join(folder, "meta.json")) as file:
-            meta = json.load(file)
-        if meta["name"] in tasks:
-            sys.exit(f"{folder}: a second task called {meta['name']}")
-        tasks[meta["name"]] = {"folder": folder, "type": meta["type"]}
-    return tasks
 
 
 def at_least_as_many(right, trials, share):

@@ -131,18 +131,19 @@ Trainings combine(const std::vector<const Trainings*>& points,
   return result;
 }
 
-// Of each point its own variance between seeds, and not less than that of all like it, as two or
-// three trainings hardly show it. How well it is known is a matter of all together: by its own
-// degrees of freedom an interval from two trainings would say nothing.
+// The points' own variance between seeds, and not less than that of all like them, as two or three
+// trainings hardly show it. How well it is known is a matter of all together: by its own degrees of
+// freedom an interval from two trainings would say nothing.
 SeedVariance combined_variance(const std::vector<const Trainings*>& points,
                                const std::vector<double>& coefficients,
                                const SeedVariance& pooled) {
-  SeedVariance sum{0, pooled.df};
+  double own = 0, of_all = 0;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    sum.value +=
-        coefficients[i] * coefficients[i] * std::max(seed_variance(*points[i]).value, pooled.value);
+    const double weight = coefficients[i] * coefficients[i];
+    own += weight * seed_variance(*points[i]).value;
+    of_all += weight * pooled.value;
   }
-  return sum;
+  return {std::max(own, of_all), pooled.df};
 }
 
 // REQUIRES as many points as coefficients, and a point.
