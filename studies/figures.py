@@ -41,3 +41,57 @@ def heatmap(path, names, matrix, title, row_title, column_title, digits=3):
     parts.append("</svg>")
     with open(path, "w") as file:
         file.write("\n".join(parts) + "\n")
+
+
+PALETTE = ("#2166ac", "#b2182b", "#1b7837", "#762a83")
+
+
+def axis_ticks(low, high, count=5):
+    step = (high - low) / (count - 1)
+    return [low + step * i for i in range(count)]
+
+
+def curves(path, places, lines, title, x_title, y_title, base=None):
+    """lines: [(name, [(mean, low, high)])], a mean at each place; low and high (a bar) may be None. base: a
+    dashed level, what is there before training."""
+    width, height, left, right, top, bottom = 560, 340, 70, 150, 50, 60
+    values = [v for _, points in lines for point in points for v in point if v is not None] + ([base] if base is not None else [])
+    low, high = min(values), max(values)
+    margin = 0.06 * (high - low) or 0.05
+    low, high = low - margin, high + margin
+
+    def x(i, shift=0):
+        return left + (width - left - right) * (i + 0.5) / len(places) + shift
+
+    def y(value):
+        return top + (height - top - bottom) * (high - value) / (high - low)
+
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+             'font-family="sans-serif" font-size="12">',
+             f'<rect width="{width}" height="{height}" fill="white"/>',
+             f'<text x="10" y="20" font-size="15" font-weight="bold">{escaped(title)}</text>',
+             f'<text x="10" y="40" fill="#555">{escaped(y_title)}</text>',
+             f'<text x="{(left + width - right) / 2}" y="{height - 14}" text-anchor="middle" fill="#555">{escaped(x_title)}</text>']
+    for tick in axis_ticks(low + margin, high - margin):
+        parts.append(f'<line x1="{left}" x2="{width - right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" stroke="#e5e5e5"/>')
+        parts.append(f'<text x="{left - 8}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.3f}</text>')
+    for i, place in enumerate(places):
+        parts.append(f'<text x="{x(i):.1f}" y="{height - bottom + 20}" text-anchor="middle">{escaped(place)}</text>')
+    if base is not None:
+        parts.append(f'<line x1="{left}" x2="{width - right}" y1="{y(base):.1f}" y2="{y(base):.1f}" stroke="#777" '
+                     'stroke-dasharray="5 4"/>')
+        parts.append(f'<text x="{width - right + 8}" y="{y(base) + 4:.1f}" fill="#777">before</text>')
+    for number, (name, points) in enumerate(lines):
+        ink, shift = PALETTE[number % len(PALETTE)], 5 * (number - (len(lines) - 1) / 2)
+        places_of = [(x(i, shift), y(point[0])) for i, point in enumerate(points)]
+        parts.append(f'<polyline fill="none" stroke="{ink}" stroke-width="2" points="'
+                     + " ".join(f"{a:.1f},{b:.1f}" for a, b in places_of) + '"/>')
+        for (a, b), (_, bar_low, bar_high) in zip(places_of, points):
+            if bar_low is not None:
+                parts.append(f'<line x1="{a:.1f}" x2="{a:.1f}" y1="{y(bar_low):.1f}" y2="{y(bar_high):.1f}" stroke="{ink}"/>')
+            parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{ink}"/>')
+        parts.append(f'<rect x="{width - right + 8}" y="{top + 22 * number}" width="14" height="4" fill="{ink}"/>')
+        parts.append(f'<text x="{width - right + 28}" y="{top + 22 * number + 7}">{escaped(name)}</text>')
+    parts.append("</svg>")
+    with open(path, "w") as file:
+        file.write("\n".join(parts) + "\n")
