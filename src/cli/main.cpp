@@ -148,6 +148,7 @@ int run(int argc, char** argv) {
   add_merge(app);
   add_compare(app);
   add_similarity(app);
+  add_correlate(app);
   add_ablate(app);
   add_fidelity(app);
   add_tasks(app);
