@@ -149,6 +149,7 @@ int run(int argc, char** argv) {
   add_compare(app);
   add_similarity(app);
   add_correlate(app);
+  add_affinity(app);
   add_ablate(app);
   add_fidelity(app);
   add_tasks(app);
