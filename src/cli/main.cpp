@@ -150,6 +150,7 @@ int run(int argc, char** argv) {
   add_similarity(app);
   add_correlate(app);
   add_affinity(app);
+  add_forecast(app);
   add_ablate(app);
   add_fidelity(app);
   add_tasks(app);
