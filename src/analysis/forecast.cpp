@@ -92,6 +92,11 @@ Maybe spearman_of(const Entries& entries) {
   return std::isfinite(value) ? Maybe(value) : std::nullopt;
 }
 
+// Weights that were fitted have chosen their sign: that they foresee is a claim of one side. Where
+// there is nothing to foresee, cross-validated forecasts lie below 0, for what an entry has more of
+// the others have less of.
+enum class Sides { kTwo, kUpper };
+
 class Scorer {
  public:
   explicit Scorer(const ForecastRequest& request) : request_(request) {}
@@ -102,8 +107,8 @@ class Scorer {
     return tasks;
   }
 
-  ForecastScore score(const std::string& name, const std::string& kind,
-                      const Evaluate& evaluate) const {
+  ForecastScore score(const std::string& name, const std::string& kind, const Evaluate& evaluate,
+                      Sides sides = Sides::kTwo) const {
     ForecastScore result;
     result.name = name;
     result.kind = kind;
@@ -117,7 +122,7 @@ class Scorer {
     }
     jackknife(evaluate, result);
     if (kind != "baseline" || reads_no_measurement(name)) {
-      result.permutation = permute(evaluate, *result.value);
+      result.permutation = permute(evaluate, *result.value, sides);
     }
     return result;
   }
@@ -154,13 +159,17 @@ class Scorer {
     const double center = scale(*result.value);
     result.interval = Interval{std::tanh(center - half), std::tanh(center + half)};
   }
-  Randomisation permute(const Evaluate& evaluate, double observed) const {
-    const double reached = std::abs(observed) - 1e-9;
+  Randomisation permute(const Evaluate& evaluate, double observed, Sides sides) const {
+    const auto extremeness = [sides](double value) {
+      return sides == Sides::kTwo ? std::abs(value) : value;
+    };
+    const double reached = extremeness(observed) - 1e-9;
     Randomisation test;
     std::int64_t count = 0;
     Tasks labels = all();
     const auto take = [&] {
-      count += std::abs(value_of(evaluate, all(), labels).value_or(0)) >= reached ? 1 : 0;
+      const double value = value_of(evaluate, all(), labels).value_or(0);
+      count += extremeness(value) >= reached ? 1 : 0;
       ++test.orders;
     };
     test.exact = std::tgamma(static_cast<double>(labels.size()) + 1) <=
@@ -223,11 +232,13 @@ void score_combined(const ForecastRequest& request, const Scorer& scorer, Foreca
       scorer.score("average", "combined", [&](const Tasks&, const Tasks& labels) {
         return within_targets(mean_of(standardised(labels)));
       }));
-  result.scores.push_back(
-      scorer.score("ridge", "combined", [&](const Tasks& tasks, const Tasks& labels) {
+  result.scores.push_back(scorer.score(
+      "ridge", "combined",
+      [&](const Tasks& tasks, const Tasks& labels) {
         return within_targets(
             cross_validated_ridge(standardised(labels), relabelled(request.measured, tasks)));
-      }));
+      },
+      Sides::kUpper));
   result.ridge_weights = ridge_weights(standardised(scorer.all()), scorer.measured(scorer.all()));
 }
 

@@ -41,8 +41,8 @@ struct ForecastScore {
   std::string no_value;
   std::optional<Interval> interval;  // jackknife over tasks, on Fisher's scale
   std::string no_interval;
-  // Two-sided, over relabellings of the tasks (Mantel; QAP); none for what reads the measured
-  // changes of other entries.
+  // Over relabellings of the tasks (Mantel; QAP): two-sided, of `ridge` one-sided. None for
+  // baselines that read the measured changes of other entries.
   std::optional<Randomisation> permutation;
   // Spearman of the values as they are: differences between targets count too.
   std::optional<double> pooled;
