@@ -92,6 +92,13 @@ Maybe spearman_of(const Entries& entries) {
   return std::isfinite(value) ? Maybe(value) : std::nullopt;
 }
 
+// Of the 95% interval of what has these values with each task left out (Tukey's jackknife).
+double jackknife_half_width(const std::vector<double>& without) {
+  const auto n = static_cast<double>(without.size());
+  return student_t_quantile(1 - kAlpha / 2, n - 1) * standard_deviation(without) * (n - 1) /
+         std::sqrt(n);
+}
+
 // Weights that were fitted have chosen their sign: that they foresee is a claim of one side. Where
 // there is nothing to foresee, cross-validated forecasts lie below 0, for what an entry has more of
 // the others have less of.
@@ -138,25 +145,24 @@ class Scorer {
   Maybe value_of(const Evaluate& evaluate, const Tasks& tasks, const Tasks& labels) const {
     return spearman_of(entries_of(evaluate(tasks, labels), measured(tasks)));
   }
-  // Tukey's jackknife, a task at a time, with its row and column.
+  // A task at a time is left out, with its row and column.
   void jackknife(const Evaluate& evaluate, ForecastScore& result) const {
-    const double most = 1 - 1e-9;
-    const auto scale = [&](double value) { return std::atanh(std::clamp(value, -most, most)); };
-    std::vector<double> values;
     for (const std::size_t left_out : all()) {
       Tasks tasks = all();
       tasks.erase(tasks.begin() + static_cast<std::ptrdiff_t>(left_out));
       const Maybe value = value_of(evaluate, tasks, tasks);
       if (!value) {
         result.no_interval = fmt::format("undefined without {}", request_.tasks[left_out]);
+        result.without.clear();
         return;
       }
-      values.push_back(scale(*value));
+      result.without.push_back(*value);
     }
-    const auto n = static_cast<double>(values.size());
-    const double spread = standard_deviation(values) * (n - 1) / std::sqrt(n);
-    const double half = student_t_quantile(1 - kAlpha / 2, n - 1) * spread;
-    const double center = scale(*result.value);
+    const double most = 1 - 1e-9;
+    const auto scale = [&](double value) { return std::atanh(std::clamp(value, -most, most)); };
+    std::vector<double> values;
+    for (const double value : result.without) values.push_back(scale(value));
+    const double half = jackknife_half_width(values), center = scale(*result.value);
     result.interval = Interval{std::tanh(center - half), std::tanh(center + half)};
   }
   Randomisation permute(const Evaluate& evaluate, double observed, Sides sides) const {
@@ -257,6 +263,36 @@ void score_baselines(const ForecastRequest& request, const Scorer& scorer, Forec
   target.pooled = pooled_value(mean_of_others(request.measured, Along::kColumn), request.measured);
 }
 
+ForecastComparison compare(const ForecastScore& score, const ForecastScore& against) {
+  ForecastComparison result{score.name, against.name, *score.value - *against.value, {}, {}};
+  if (score.without.empty() || against.without.empty()) {
+    result.no_interval = score.without.empty() ? score.no_interval : against.no_interval;
+    return result;
+  }
+  std::vector<double> without;
+  for (std::size_t t = 0; t < score.without.size(); ++t) {
+    without.push_back(score.without[t] - against.without[t]);
+  }
+  const double half = jackknife_half_width(without);
+  result.interval =
+      Interval{std::max(-2.0, result.difference - half), std::min(2.0, result.difference + half)};
+  return result;
+}
+
+void compare_combined(const ForecastRequest& request, Forecast& result) {
+  const auto is_yardstick = [&](const std::string& name) {
+    return name == "source mean" ||
+           std::any_of(request.predictors.begin(), request.predictors.end(),
+                       [&](const auto& one) { return one.name == name && one.is_yardstick; });
+  };
+  for (const ForecastScore& score : result.scores) {
+    for (const ForecastScore& against : result.scores) {
+      if (score.kind != "combined" || !is_yardstick(against.name)) continue;
+      if (score.value && against.value) result.comparisons.push_back(compare(score, against));
+    }
+  }
+}
+
 }  // namespace
 
 Forecast forecast(const ForecastRequest& request) {
@@ -282,6 +318,7 @@ Forecast forecast(const ForecastRequest& request) {
   }
   score_combined(request, scorer, result);
   score_baselines(request, scorer, result);
+  compare_combined(request, result);
   return result;
 }
 

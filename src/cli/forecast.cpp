@@ -40,11 +40,18 @@ OutputJson result_json(const Forecast& found, const ForecastOptions& options) {
                      {"tasks", found.tasks},
                      {"constant_targets", found.constant_targets},
                      {"scores", OutputJson::array()},
+                     {"comparisons", OutputJson::array()},
                      {"ridge_weights", OutputJson::object()}};
   std::size_t next = 0;
   for (const ForecastScore& score : found.scores) {
     json["scores"].push_back(score_json(score));
     if (score.kind == "predictor") json["ridge_weights"][score.name] = found.ridge_weights[next++];
+  }
+  for (const ForecastComparison& one : found.comparisons) {
+    OutputJson entry = {
+        {"name", one.name}, {"against", one.against}, {"difference", one.difference}};
+    add_interval(entry, one.interval, one.no_interval);
+    json["comparisons"].push_back(entry);
   }
   return json;
 }
@@ -60,6 +67,13 @@ void print(const Forecast& found) {
                number_text(score.pooled), score.value ? "" : score.no_value});
   }
   table.print();
+  Table comparisons({"forecast by", "minus", "difference", "95%"});
+  for (const ForecastComparison& one : found.comparisons) {
+    comparisons.add(
+        {one.name, one.against, number_text(one.difference), interval_text(one.interval)});
+  }
+  if (!found.comparisons.empty()) fmt::print("\n");
+  if (!found.comparisons.empty()) comparisons.print();
   if (!found.constant_targets.empty()) {
     fmt::print("left out, for no training changed them differently: {}\n",
                fmt::join(found.constant_targets, ", "));

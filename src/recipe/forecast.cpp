@@ -147,11 +147,11 @@ Forecast forecast_from_files(const ForecastOptions& options) {
   ForecastRequest request;
   const std::vector<std::string>& tasks = measured.tasks;
   request.predictors = {
-      {"overlap", affinity.table(tasks, number_at("jaccard"))},
+      {"overlap", affinity.table(tasks, number_at("jaccard")), true, true},
       {"signed relevance", affinity.table(tasks, number_at("signed_cosine"))},
       {"gradient cosine", affinity.table(tasks, cosine_at("gradient"))},
       {"own-unit gradient cosine", affinity.table(tasks, cosine_at("own_gradient"))},
-      {"label-set size", affinity.label_sizes(tasks), false},
+      {"label-set size", affinity.label_sizes(tasks), false, true},
   };
   request.tasks = tasks;
   request.measured = std::move(measured.matrix);

@@ -78,8 +78,8 @@ double plain_score(const TaskTable& x, const TaskTable& y) {
 TEST(Forecast, ScoresWithinTargets) {
   Random random(1, "forecast");
   const TaskTable x = drawn(random, 6), noise = drawn(random, 6), y = drawn(random, 6);
-  const Forecast found =
-      forecast({names(6), plus(y, 1, x), {{"x", x}, {"noise", noise}, {"size", noise, false}}});
+  const Forecast found = forecast(
+      {names(6), plus(y, 1, x), {{"x", x}, {"noise", noise, true, true}, {"size", noise, false}}});
   const ForecastScore& score = score_of(found, "x");
   EXPECT_NEAR(score.value.value(), plain_score(x, plus(y, 1, x)), 1e-12);
   EXPECT_EQ(score.entries, 30);
@@ -89,6 +89,13 @@ TEST(Forecast, ScoresWithinTargets) {
   EXPECT_TRUE(score.pooled && score.interval);
   EXPECT_EQ(score_of(found, "size").kind, "baseline");
   EXPECT_EQ(found.ridge_weights.size(), 2u);
+  EXPECT_EQ(score.without.size(), 6u);
+  // average and ridge against the yardstick "noise" and the source mean.
+  ASSERT_EQ(found.comparisons.size(), 4u);
+  EXPECT_EQ(found.comparisons[0].name + " " + found.comparisons[0].against, "average noise");
+  EXPECT_NEAR(found.comparisons[0].difference,
+              *score_of(found, "average").value - *score_of(found, "noise").value, 1e-12);
+  EXPECT_TRUE(found.comparisons[0].interval);
   // A baseline that reads the measured table is not independent of it under relabelling.
   EXPECT_FALSE(score_of(found, "source mean").permutation);
   EXPECT_FALSE(score_of(found, "target mean").value);

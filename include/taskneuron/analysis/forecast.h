@@ -18,6 +18,8 @@ struct ForecastPredictor {
   TaskTable values;  // large where training on the source should help the target
   // Whether `average` and `ridge` are made of it too; baselines stand beside.
   bool joins = true;
+  // Whether the combined forecasts must show that they do better than this one alone.
+  bool is_yardstick = false;
 };
 
 struct ForecastRequest {
@@ -41,6 +43,7 @@ struct ForecastScore {
   std::string no_value;
   std::optional<Interval> interval;  // jackknife over tasks, on Fisher's scale
   std::string no_interval;
+  std::vector<double> without;  // the value with each task left out; empty where one has none
   // Over relabellings of the tasks (Mantel; QAP): two-sided, of `ridge` one-sided. None for
   // baselines that read the measured changes of other entries.
   std::optional<Randomisation> permutation;
@@ -48,10 +51,20 @@ struct ForecastScore {
   std::optional<double> pooled;
 };
 
+// How much better a combined forecast is than a yardstick or the source mean.
+struct ForecastComparison {
+  std::string name;
+  std::string against;
+  double difference = 0;             // of the two values
+  std::optional<Interval> interval;  // jackknife over tasks
+  std::string no_interval;
+};
+
 struct Forecast {
   std::vector<std::string> tasks;
   std::vector<std::string> constant_targets;  // whose measured changes are all alike: left out
   std::vector<ForecastScore> scores;
+  std::vector<ForecastComparison> comparisons;
   // Of the fit to everything; for other models, not for these entries.
   std::vector<double> ridge_weights;  // by joining predictor, in their order
 };
