@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "cli/command.h"
 #include "cli/provenance.h"
 #include "taskneuron/recipe/audit.h"
@@ -25,15 +27,20 @@ std::string suggestion(const Stability& stability, const AuditOptions& options) 
       options.top, options.stable, stability.examples);
 }
 
+// Of changes that are all alike there is no correlation.
+std::string correlation_text(double value) {
+  return std::isfinite(value) ? fmt::format("{:.4f}", value) : "–";
+}
+
 void print_task(const AuditedTask& found, const AuditOptions& options) {
   const LossAudit& loss = found.loss;
   fmt::print("{}: relevance against the true loss change, {} units on {} examples\n", found.task,
              loss.units.size(), loss.examples);
   Table correlations({"", "pearson", "spearman"});
   correlations.add({fmt::format("R ({}) and the change's size", options.aggregate),
-                    fmt::format("{:.4f}", loss.pearson), fmt::format("{:.4f}", loss.spearman)});
-  correlations.add({"signed prediction and change", fmt::format("{:.4f}", loss.signed_pearson),
-                    fmt::format("{:.4f}", loss.signed_spearman)});
+                    correlation_text(loss.pearson), correlation_text(loss.spearman)});
+  correlations.add({"signed prediction and change", correlation_text(loss.signed_pearson),
+                    correlation_text(loss.signed_spearman)});
   correlations.print();
   fmt::print("of the sample's top tenth by R, {:.0f}% are in the top tenth by true change\n\n",
              100 * loss.top_agreement);

@@ -147,6 +147,10 @@ int run(int argc, char** argv) {
   add_select(app);
   add_merge(app);
   add_compare(app);
+  add_similarity(app);
+  add_correlate(app);
+  add_affinity(app);
+  add_forecast(app);
   add_ablate(app);
   add_fidelity(app);
   add_tasks(app);

@@ -43,6 +43,8 @@ class Loader {
         packs_(packs_weights(checkpoint, options)) {}
 
   DecoderWeights load() const;
+  // Weights stay in the dtype in which they lie.
+  std::vector<FeedForwardWeights> load_stored_feed_forward();
 
  private:
   std::string find_prefix() const;
@@ -238,6 +240,18 @@ DecoderWeights Loader::load() const {
   return weights;
 }
 
+std::vector<FeedForwardWeights> Loader::load_stored_feed_forward() {
+  convert_now_ = packs_ = false;
+  std::vector<FeedForwardWeights> layers(static_cast<std::size_t>(config_.layers));
+  for (std::int64_t l = 0; l < config_.layers; ++l) {
+    FeedForwardWeights& layer = layers[static_cast<std::size_t>(l)];
+    load({ModuleRole::kGate, l}, layer.gate);
+    load({ModuleRole::kUp, l}, layer.up);
+    load({ModuleRole::kDown, l}, layer.down);
+  }
+  return layers;
+}
+
 double physical_memory() {
   return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
@@ -264,6 +278,18 @@ Linear& FeedForwardWeights::holding(OwnedPart part) {
     case OwnedPart::kDownInputs: return down;
   }
   TN_CHECK(false);
+}
+
+std::vector<FeedForwardWeights> stored_feed_forward(const Checkpoint& checkpoint) {
+  const DecoderOptions options;
+  return Loader(checkpoint, options).load_stored_feed_forward();
+}
+
+at::Tensor part_weights(const FeedForwardWeights& weights, OwnedPart part) {
+  FeedForwardWeights handles = weights;
+  const at::Tensor weight = handles.holding(part).weight;
+  if (!weight.defined()) return {};
+  return part == OwnedPart::kDownInputs ? weight.t() : weight;
 }
 
 DecoderWeights load_weights(const Checkpoint& checkpoint, const DecoderOptions& options) {

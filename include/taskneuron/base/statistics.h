@@ -11,8 +11,11 @@ double standard_deviation(const std::vector<double>& values);
 // standard_deviation / √n; 0 for fewer than two values.
 double standard_error(const std::vector<double>& values);
 
+// NaN where either side is constant; base/correlation.h says so in words, with p and interval.
 double pearson(const std::vector<double>& x, const std::vector<double>& y);
-// Pearson correlation of ranks; ties get their mean rank.
+// Ranks from 0; ties get their mean rank.
+std::vector<double> ranks(const std::vector<double>& values);
+// Pearson correlation of ranks.
 double spearman(const std::vector<double>& x, const std::vector<double>& y);
 
 }  // namespace taskneuron
