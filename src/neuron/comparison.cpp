@@ -10,6 +10,7 @@
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/random.h"
 #include "taskneuron/base/statistics.h"
+#include "taskneuron/neuron/set_algebra.h"
 
 namespace taskneuron {
 
@@ -17,21 +18,11 @@ namespace {
 
 using Units = std::vector<std::int64_t>;
 
-void require_same_shapes(const NeuronSet& a, const NeuronSet& b) {
-  if (a.sites.size() != b.sites.size()) throw Error("the sets to compare are of different sites");
-  for (const auto& [site, units] : a.sites) {
-    const auto other = b.sites.find(site);
-    if (other == b.sites.end() || other->second.shape() != units.shape()) {
-      throw Error(
-          fmt::format("the sets to compare have different shapes at site {}", site_name(site)));
-    }
-  }
-}
-
 // Calls visit(width, [units of each set]) for every layer of every site.
 template <typename Visit>
 void for_every_layer(const std::vector<const NeuronSet*>& sets, const Visit& visit) {
-  for (const NeuronSet* set : sets) require_same_shapes(*sets.front(), *set);
+  for (const NeuronSet* set : sets)
+    require_same_shapes(*sets.front(), *set, "the first set", "another");
   for (const auto& [site, units] : sets.front()->sites) {
     for (std::size_t l = 0; l < units.units.size(); ++l) {
       std::vector<const Units*> of_layer;
@@ -148,21 +139,6 @@ SetComparison compare_sets(const NeuronSet& a, const NeuronSet& b, Chance chance
   result.ratio = ratio_of(result.jaccard, result.expected_jaccard);
   result.p = upper_tail(chances, result.common);
   return result;
-}
-
-NeuronSet union_of(const std::vector<NeuronSet>& sets) {
-  TN_CHECK(!sets.empty());
-  NeuronSet all = sets.front();
-  for (const NeuronSet& set : sets) {
-    require_same_shapes(all, set);
-    for (auto& [site, units] : all.sites) {
-      const auto& others = set.sites.at(site).units;
-      for (std::size_t l = 0; l < others.size(); ++l) {
-        units.units[l] = united(units.units[l], others[l]);
-      }
-    }
-  }
-  return all;
 }
 
 IndependentChance independent_chance(const std::vector<NeuronSet>& a,

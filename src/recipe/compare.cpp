@@ -9,6 +9,7 @@
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/inference.h"
 #include "taskneuron/neuron/selection.h"
+#include "taskneuron/neuron/set_algebra.h"
 
 namespace taskneuron {
 

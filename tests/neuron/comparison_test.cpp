@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "neuron/overlap_chance.h"
 #include "support/support.h"
+#include "taskneuron/neuron/set_algebra.h"
 
 namespace taskneuron {
 namespace {
@@ -152,7 +153,7 @@ TEST(Comparison, OfAllTogether) {
 TEST(Comparison, DifferentShapesAreRefused) {
   EXPECT_NE(test::error_of([] {
               union_of({set_of({1}, 4), set_of({1}, 5)});
-            }).find("different shapes at site act"),
+            }).find("different shapes (act 1 x 4; act 1 x 5)"),
             std::string::npos);
   EXPECT_NE(test::error_of([] {
               joint_overlap({set_of({1}, 4), set_of({1, 1}, 4)});

@@ -32,10 +32,6 @@ enum class Chance { kExpected, kLeaveOut };
 SetComparison compare_sets(const NeuronSet& a, const NeuronSet& b,
                            Chance chance = Chance::kExpected);
 
-// The units that are in any of the sets. REQUIRES a set; throws Error unless all have the same
-// sites and shapes.
-NeuronSet union_of(const std::vector<NeuronSet>& sets);
-
 // What two unions would share if each of their member sets were drawn by itself, at its size in
 // every layer. Unions then differ in size too, so p is of the Jaccard index.
 struct IndependentChance {
