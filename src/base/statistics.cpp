@@ -39,8 +39,6 @@ double pearson(const std::vector<double>& x, const std::vector<double>& y) {
   return xy / std::sqrt(xx * yy);
 }
 
-namespace {
-
 std::vector<double> ranks(const std::vector<double>& values) {
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -56,8 +54,6 @@ std::vector<double> ranks(const std::vector<double>& values) {
   }
   return result;
 }
-
-}  // namespace
 
 double spearman(const std::vector<double>& x, const std::vector<double>& y) {
   return pearson(ranks(x), ranks(y));

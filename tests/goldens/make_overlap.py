@@ -25,7 +25,7 @@ def pair(layers, observed):
     units = sum(a + b for _, a, b in layers)
     i = np.arange(len(chances))
     return {"layers": layers, "common": observed, "expected_common": float((chances * i).sum()),
-            "expected_jaccard": float((chances * i / (units - i)).sum()), "p": float(chances[observed:].sum())}
+            "expected_jaccard": float((chances * i / np.maximum(units - i, 1)).sum()), "p": float(chances[observed:].sum())}
 
 
 def joint(layers, observed):
@@ -76,11 +76,29 @@ def independent(layers, observed):
             "p": sum(p for (x, y), p in outcomes.items() if x / y >= observed - 1e-12)}
 
 
+def small(cases, seed):
+    """Pairs of sets that are small enough to differ in every way: empty, full, nothing or all in common."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for _ in range(cases):
+        layers = []
+        for _ in range(random.integers(1, 5)):
+            width = int(random.integers(1, 31))
+            layers.append((width, int(random.integers(0, width + 1)), int(random.integers(0, width + 1))))
+        least = sum(max(0, a + b - width) for width, a, b in layers)
+        most = sum(min(a, b) for _, a, b in layers)
+        rows.append(pair(layers, int(random.integers(least, most + 1))))
+    return rows
+
+
 def make():
     return {
+        "small": small(1000, 14),
         "pairs": [pair([(12, 4, 5), (12, 2, 3)], 3), pair([(768, 77, 77), (768, 300, 40), (768, 0, 5)], 60),
                   pair([(768, 77, 77)] * 8, 61), pair([(100, 90, 80)], 70), pair([(768, 77, 77)], 77),
-                  pair([(11008, 1101, 900)] * 3, 330)],
+                  pair([(11008, 1101, 900)] * 3, 330),
+                  *(pair([(15625, 1560, 1600)] * 32, common) for common in [4900, 5112, 5300, 5600, 6600]),
+                  *(pair([(15625, 10937, 9000), (15625, 40, 15600)], common) for common in [6350, 6600, 7000])],
         "joint": [joint([(12, [4, 5, 6]), (12, [2, 3, 9])], 3), joint([(768, [77, 77, 200, 90])] * 2, 5)],
         "independent": [independent([(12, [3, 4, 0], [2, 5]), (10, [2, 2, 1], [4, 0])], 8 / 15),
                         independent([(20, [6, 6], [5, 5])], 0.5)],

@@ -7,6 +7,7 @@
 
 #include "taskneuron/base/options.h"
 #include "taskneuron/neuron/comparison.h"
+#include "taskneuron/neuron/shared_core.h"
 
 namespace taskneuron {
 
