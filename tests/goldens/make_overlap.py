@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Overlap of sets by chance, recomputed with SciPy: make_overlap.py [--check] FILE
+"""Overlap of sets by chance and trees, recomputed with SciPy: make_overlap.py [--check] FILE
 
-Writes a fixture of sets' sizes per layer and of what SciPy's hypergeometric distribution makes of them; with
+Writes a fixture of sets' sizes per layer and of what SciPy's hypergeometric distribution makes of them, and of
+distances with the trees of its average linkage; with
 --check compares an existing one instead (relative 1e-9). Made with SciPy 1.17.1; without it --check exits 77, which
 ctest counts as skipped.
 """
@@ -11,6 +12,7 @@ import sys
 import make_statistics  # exits 77 without SciPy
 import numpy as np
 from scipy import stats
+from scipy.cluster import hierarchy
 
 
 def common(width, a, b):
@@ -91,8 +93,22 @@ def small(cases, seed):
     return rows
 
 
+def trees(cases, seed):
+    """Average linkage of random distances, which have no ties."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for _ in range(cases):
+        items = int(random.integers(2, 16))
+        distances = random.uniform(0.1, 1.1, items * (items - 1) // 2).round(6)
+        merges = [[*sorted((int(a), int(b))), height, int(size)]
+                  for a, b, height, size in hierarchy.linkage(distances, "average")]
+        rows.append({"items": items, "distances": distances.tolist(), "merges": merges})
+    return rows
+
+
 def make():
     return {
+        "trees": trees(40, 15),
         "small": small(1000, 14),
         "pairs": [pair([(12, 4, 5), (12, 2, 3)], 3), pair([(768, 77, 77), (768, 300, 40), (768, 0, 5)], 60),
                   pair([(768, 77, 77)] * 8, 61), pair([(100, 90, 80)], 70), pair([(768, 77, 77)], 77),
