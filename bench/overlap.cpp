@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
   std::vector<const NeuronSet*> pointers;
   for (const NeuronSet& set : sets) pointers.push_back(&set);
   const double pairs = bench::median_seconds(3, [&] { compare_all(pointers); });
-  const double cores = bench::median_seconds(1, [&] { shared_core(sets, std::nullopt, 0); });
+  const double cores = bench::median_seconds(1, [&] { shared_core(sets, {}); });
   const auto file =
       std::filesystem::temp_directory_path() / fmt::format("overlap-{}.json", ::getpid());
   save_set(sets.front(), file);

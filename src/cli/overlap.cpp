@@ -57,7 +57,7 @@ void add_overlap(CLI::App& app) {
   // Its name in scripts of before, which gave one size in front of the files.
   CLI::App* former = add_command(app, "compare", "overlap");
   former->group("");
-  former->get_option("--top")->expected(1);
+  former->get_option("--top")->expected(1)->allow_extra_args(false);
 }
 
 }  // namespace taskneuron::cli

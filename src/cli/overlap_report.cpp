@@ -137,9 +137,37 @@ void print_group(const OverlapGroup& group, const std::vector<std::string>& name
   }
 }
 
+// How long the folder is that all names begin with, its slash included.
+std::size_t common_folder(const std::vector<std::string>& names) {
+  std::string folder = names.front().substr(0, names.front().rfind('/') + 1);
+  for (const std::string& name : names) {
+    // The names of a union's members would begin with it too.
+    if (name.find('+') != std::string::npos) return 0;
+    while (name.rfind(folder, 0) != 0) {
+      folder = folder.size() < 2 ? "" : folder.substr(0, folder.rfind('/', folder.size() - 2) + 1);
+    }
+  }
+  return folder.size();
+}
+
+// Tables have room for names without the folder that all files lie in.
+OverlapResult with_short_names(OverlapResult found) {
+  const std::size_t folder = common_folder(found.names);
+  const auto shorten = [&](std::string& name) { name.erase(0, folder); };
+  for (std::string& name : found.names) shorten(name);
+  for (OverlapGroup& group : found.groups) {
+    for (OverlapPair& pair : group.pairs) {
+      shorten(pair.a);
+      shorten(pair.b);
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
-void print_overlap(const OverlapResult& found) {
+void print_overlap(const OverlapResult& whole) {
+  const OverlapResult found = with_short_names(whole);
   PairTable(found).print();
   for (const OverlapGroup& group : found.groups) {
     print_group(group, found.names, found.groups.size() > 1);

@@ -89,17 +89,15 @@ std::vector<std::int64_t> draw_layer(const CoreLayer& layer, const CommonDraw& d
   return units;
 }
 
-// Upper bound of the counts that one draw of all layers takes.
-std::int64_t counts_per_draw(const std::vector<CoreLayer>& layers) {
-  std::int64_t counts = 0;
+std::int64_t affordable_draws(const std::vector<CoreLayer>& layers) {
+  std::int64_t counts = 1;  // that one draw of all layers takes
   for (const CoreLayer& layer : layers) {
-    const auto sets = static_cast<std::int64_t>(layer.sizes.size());
-    // Few sets hold a unit by chance: classes beyond are empty.
-    const auto classes = std::count_if(layer.expected.begin(), layer.expected.end(),
+    // By chance few units are in many sets: those numbers of sets cost nothing.
+    const auto numbers = std::count_if(layer.expected.begin(), layer.expected.end(),
                                        [](double units) { return units > 0.5; });
-    counts += sets * (classes + 1);
+    counts += static_cast<std::int64_t>(layer.sizes.size()) * (numbers + 1);
   }
-  return counts;
+  return std::clamp(kDrawnCounts / counts, kFewestDraws, kMostDraws);
 }
 
 // [draw][m − 1]: units in m sets or more.
@@ -159,20 +157,18 @@ PrivateUnits privates_of(std::size_t set, const std::vector<CoreLayer>& layers) 
 
 }  // namespace
 
-SharedCore shared_core(const std::vector<NeuronSet>& sets, std::optional<std::int64_t> m,
-                       std::uint64_t seed) {
+SharedCore shared_core(const std::vector<NeuronSet>& sets, const CoreOptions& options) {
   const auto all = static_cast<std::int64_t>(sets.size());
-  TN_CHECK(m.value_or(1) >= 1 && m.value_or(1) <= all);
+  TN_CHECK(options.m.value_or(1) >= 1 && options.m.value_or(1) <= all);
   std::vector<CoreLayer> layers;
   for_every_layer(pointers(sets), [&](Site site, std::int64_t, std::int64_t width,
                                       const std::vector<const LayerUnits*>& units) {
     layers.push_back(count_layer(site, width, units));
   });
   SharedCore found;
-  found.draws = std::clamp(kDrawnCounts / std::max<std::int64_t>(1, counts_per_draw(layers)),
-                           kFewestDraws, kMostDraws);
-  const auto drawn = draw_cores(layers, found.draws, seed);
-  for (std::int64_t least = m.value_or(1); least <= m.value_or(all); ++least) {
+  found.draws = options.draws.value_or(affordable_draws(layers));
+  const auto drawn = draw_cores(layers, found.draws, options.seed);
+  for (std::int64_t least = options.m.value_or(1); least <= options.m.value_or(all); ++least) {
     const auto index = static_cast<std::size_t>(least);
     CoreUnits core = core_of(index, layers);
     const auto reached = std::count_if(drawn.begin(), drawn.end(), [&](const auto& units) {

@@ -55,20 +55,27 @@ std::vector<std::string> member_files(const std::string& argument) {
 
 void OverlapOptions::check() const {
   check_declared(*this);
+  for (const std::string& top : tops) {
+    if (is_set(top) || std::filesystem::exists(top)) {
+      throw UsageError(fmt::format("`top` '{}' is a file; files stand in front of `top`", top));
+    }
+  }
+  parse_percents(tops);
   if (files.size() < 2) {
     throw UsageError(fmt::format(
         "overlap is what two tasks or more share; there is only '{}': give another file",
         files.front()));
   }
-  parse_percents(tops);
   parse_scope(scope);
   const bool sets = is_set(files.front());
-  for (const std::string& file : files) {
-    if (is_set(file) == sets) continue;
-    throw UsageError(fmt::format(
-        "{} and {}: give either sets (.json) or score files, not both; `select` makes sets of "
-        "score files",
-        files.front(), file));
+  for (const std::string& argument : files) {
+    for (const std::string& file : member_files(argument)) {
+      if (is_set(file) == sets) continue;
+      throw UsageError(fmt::format(
+          "{} and {}: give either sets (.json) or score files, not both; the command select makes "
+          "sets of score files",
+          files.front(), file));
+    }
   }
   if (sets && tops.size() > 1) {
     throw UsageError("several `top` are for score files; a set has its size");
@@ -216,8 +223,9 @@ OverlapGroup compare_group(const OverlapOptions& options, const std::vector<Item
   if (items.size() < 3 && options.core == 0) return group;
   std::vector<NeuronSet> all;
   for (const NeuronSet* set : sets) all.push_back(*set);
-  group.core =
-      shared_core(all, options.core > 0 ? std::optional(options.core) : std::nullopt, options.seed);
+  CoreOptions core = {.m = {}, .seed = options.seed, .draws = {}};
+  if (options.core > 0) core.m = options.core;
+  group.core = shared_core(all, core);
   if (items.size() < 3) return group;
   group.together = joint_overlap(all);
   group.trees = {grow(group.pairs, items.size(), true), grow(group.pairs, items.size(), false)};

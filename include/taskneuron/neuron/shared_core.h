@@ -47,10 +47,13 @@ struct SharedCore {
   std::vector<PrivateUnits> privates;  // by set
   std::int64_t draws = 0;
 };
-// m: only that core; otherwise 1 up to the number of sets. Draws are fewer for large problems, so
-// that they take seconds. REQUIRES 1 <= m <= sets; throws Error unless all have the same sites and
-// shapes.
-SharedCore shared_core(const std::vector<NeuronSet>& sets, std::optional<std::int64_t> m,
-                       std::uint64_t seed);
+struct CoreOptions {
+  std::optional<std::int64_t> m;  // only that core; otherwise 1 up to the number of sets
+  std::uint64_t seed = 0;
+  // Otherwise 9,999, fewer for large problems, so that they take seconds.
+  std::optional<std::int64_t> draws;
+};
+// REQUIRES 1 <= m <= sets; throws Error unless all have the same sites and shapes.
+SharedCore shared_core(const std::vector<NeuronSet>& sets, const CoreOptions& options);
 
 }  // namespace taskneuron
