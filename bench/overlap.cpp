@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/json.h"
 #include "bench/timing.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/random.h"
@@ -55,10 +56,10 @@ int main(int argc, char** argv) {
   save_set(sets.front(), file);
   const double load = bench::median_seconds(5, [&] { load_set(file); });
   std::filesystem::remove(file);
-  fmt::print(
-      "{} sets of {} of {} units: {} pairs in {:.2f} s; shared core in {:.2f} s; one file is read "
-      "in {:.1f} ms\n",
-      tasks, sets.front().size(), layers * width, tasks * (tasks - 1) / 2, pairs, cores,
-      load * 1000);
+  const OutputJson result = {{"sets", tasks},          {"units", sets.front().size()},
+                             {"of", layers * width},   {"pairs", tasks * (tasks - 1) / 2},
+                             {"pairs_seconds", pairs}, {"core_seconds", cores},
+                             {"file_seconds", load}};
+  fmt::print("{}\n", result.dump());
   return 0;
 }
