@@ -1,5 +1,5 @@
 """Cases about our own program: prefixes that are shared, memory, growth with the share of neurons,
-large models, generation, tokenizers, kernels."""
+large models, generation, overlap, tokenizers, kernels."""
 import json
 import os
 import shutil
@@ -104,6 +104,18 @@ def generation(bench):
     bench.results.append({"case": "generation, mini, 64 prompts side by side", "output": output,
                           "command": bench.shown(command),
                           "ratios": [{"name": "times one by one", "value": output["ratio"], "wanted": None}]})
+
+
+def overlap(bench):
+    for name, *flags in (("sets of nothing in common",), ("sets that share half", "shared")):
+        command = [bench.tool("overlap"), "100", "32", "15625", "10", *flags]
+        output, _, _ = bench.run(command)
+        print(f"\noverlap, {output['sets']} {name}, about {output['units']} of {output['of']} units: {output['pairs']} pairs in "
+              f"{output['pairs_seconds']:.2f} s, shared core in {output['core_seconds']:.2f} s, a file is read in "
+              f"{1000 * output['file_seconds']:.1f} ms", flush=True)
+        bench.results.append({"case": f"overlap, 100 {name}, 500,000 units", "output": output, "command": bench.shown(command),
+                              "ratios": [{"name": "pairs in 10 s against the time taken", "value": 10 / output["pairs_seconds"],
+                                          "wanted": 1}]})
 
 
 def tokenizer(bench):

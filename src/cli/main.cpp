@@ -146,7 +146,8 @@ int run(int argc, char** argv) {
   add_detect(app);
   add_select(app);
   add_merge(app);
-  add_compare(app);
+  add_sets(app);
+  add_overlap(app);
   add_similarity(app);
   add_correlate(app);
   add_affinity(app);

@@ -13,15 +13,28 @@ namespace taskneuron {
 namespace {
 
 constexpr const char* kFormat = "taskneuron.set/1";
+constexpr std::int64_t kWidestLayer = 1 << 24;  // what bitmaps of any file may take
 
+// Sets hold hundreds of thousands of ids: a view of one, which knows its place, is made where it is
+// wrong.
 std::vector<std::int64_t> read_units(const JsonView& json, std::int64_t width) {
+  const Json& list = json.value();
+  if (!list.is_array()) json.array();
   std::vector<std::int64_t> units;
-  for (const JsonView& item : json.array()) {
-    const std::int64_t unit = item.integer();
+  units.reserve(list.size());
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const auto place = [&] { return JsonView(list[i], fmt::format("{}[{}]", json.where(), i)); };
+    const std::int64_t unit =
+        list[i].is_number_integer() ? list[i].get<std::int64_t>() : place().integer();
     if (unit < 0 || unit >= width) {
-      item.fail(fmt::format("unit {} is out of range; the width is {}", unit, width));
+      place().integer();  // refuses what no integer of ours can hold
+      place().fail(fmt::format("unit {} is out of range; the width is {}", unit, width));
     }
-    if (!units.empty() && unit <= units.back()) item.fail("unit ids must ascend");
+    if (!units.empty() && unit <= units.back()) {
+      place().fail(unit == units.back()
+                       ? fmt::format("unit {} is there twice; ids ascend", unit)
+                       : fmt::format("unit {} comes after {}; ids ascend", unit, units.back()));
+    }
     units.push_back(unit);
   }
   return units;
@@ -72,7 +85,11 @@ NeuronSet load_set(const std::filesystem::path& path) {
   for (const auto& item : json.at("sites").object().items()) {
     const Site site = parse_site(item.key());
     NeuronSet::SiteUnits& units = set.sites[site];
-    units.width = json.at("width").at(item.key()).integer();
+    const JsonView width = json.at("width").at(item.key());
+    units.width = width.integer();
+    if (units.width < 1 || units.width > kWidestLayer) {
+      width.fail(fmt::format("width {} is out of range, 1 to {}", units.width, kWidestLayer));
+    }
     for (const JsonView& layer : json.at("sites").at(item.key()).array()) {
       units.units.push_back(read_units(layer, units.width));
     }

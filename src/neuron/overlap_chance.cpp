@@ -2,114 +2,141 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
-#include "taskneuron/base/error.h"
+#include "base/check.h"
+#include "neuron/hypergeometric.h"
 #include "taskneuron/neuron/comparison.h"
 
 namespace taskneuron {
 
 namespace {
 
-constexpr double kNegligible = 1e-300;  // products of what is below add nothing to a double
-
-double log_choose(double n, double k) {
-  return std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1);
+// Leaves out what both ends hold of next to nothing.
+void trim(CountChances& counts, double least) {
+  std::vector<double>& chance = counts.chance;
+  const double bound = *std::max_element(chance.begin(), chance.end()) * least;
+  const auto counts_there = [bound](double value) { return value >= bound && value > 0; };
+  const auto begin = std::find_if(chance.begin(), chance.end(), counts_there);
+  const auto end = std::find_if(chance.rbegin(), chance.rend(), counts_there).base();
+  counts.first += begin - chance.begin();
+  chance = std::vector<double>(begin, end);
 }
 
-// The numbers of common units that can be, the likeliest of them, and how likely neighbours are.
-struct Hypergeometric {
-  Hypergeometric(std::int64_t width, std::int64_t first, std::int64_t second)
-      : n(static_cast<double>(width)),
-        a(static_cast<double>(first)),
-        b(static_cast<double>(second)),
-        lowest(std::max<std::int64_t>(0, first + second - width)),
-        highest(std::min(first, second)),
-        mode(std::clamp((first + 1) * (second + 1) / (width + 2), lowest, highest)) {}
-
-  // P(i + 1) / P(i)
-  double up(std::int64_t i) const {
-    const auto x = static_cast<double>(i);
-    return (a - x) * (b - x) / ((x + 1) * (n - a - b + x + 1));
+// sum[i + j] += a[i] · b[j]. Four of a at a time: each sum is then fetched and stored a quarter as
+// often.
+void add_products(const std::vector<double>& a, const std::vector<double>& b,
+                  std::vector<double>& sum) {
+  constexpr std::size_t kBlock = 4;
+  std::vector<double> padded(b.size() + 2 * (kBlock - 1), 0.0);
+  std::copy(b.begin(), b.end(), padded.begin() + kBlock - 1);
+  std::size_t i = 0;
+  for (; i + kBlock <= a.size(); i += kBlock) {
+    const double a0 = a[i], a1 = a[i + 1], a2 = a[i + 2], a3 = a[i + 3];
+    double* out = sum.data() + i;
+    const double* in = padded.data();
+    for (std::size_t j = 0; j < b.size() + kBlock - 1; ++j) {
+      out[j] += a0 * in[j + 3] + a1 * in[j + 2] + a2 * in[j + 1] + a3 * in[j];
+    }
   }
-  double chance_of_mode() const {
-    const auto x = static_cast<double>(mode);
-    return std::exp(log_choose(a, x) + log_choose(n - a, b - x) - log_choose(n, b));
+  for (; i < a.size(); ++i) {
+    for (std::size_t j = 0; j < b.size(); ++j) sum[i + j] += a[i] * b[j];
   }
-
-  double n, a, b;
-  std::int64_t lowest, highest, mode;
-};
+}
 
 }  // namespace
 
-std::vector<double> common_chances(std::int64_t width, std::int64_t a, std::int64_t b) {
-  const Hypergeometric law(width, a, b);
-  std::vector<double> chance(static_cast<std::size_t>(law.highest) + 1, 0.0);
-  const auto at = [&](std::int64_t i) -> double& { return chance[static_cast<std::size_t>(i)]; };
-  at(law.mode) = 1;
-  for (std::int64_t i = law.mode; i < law.highest; ++i) at(i + 1) = at(i) * law.up(i);
-  for (std::int64_t i = law.mode; i > law.lowest; --i) at(i - 1) = at(i) / law.up(i - 1);
-  double sum = 0;
-  for (const double value : chance) sum += value;
-  for (double& value : chance) value /= sum;
-  return chance;
+CountChances common_chances(std::int64_t width, std::int64_t a, std::int64_t b, double least) {
+  return tilted_chances(Hypergeometric(width, a, b), 1, least).counts;
 }
 
-std::vector<double> common_to_all_chances(std::int64_t width,
-                                          const std::vector<std::int64_t>& sizes) {
+CountChances common_to_all_chances(std::int64_t width, std::vector<std::int64_t> sizes) {
   TN_CHECK(!sizes.empty());
-  std::vector<double> chances(static_cast<std::size_t>(sizes.front()) + 1, 0.0);
-  chances.back() = 1;
+  std::sort(sizes.begin(), sizes.end());
+  CountChances counts = {sizes.front(), {1.0}};
   for (std::size_t s = 1; s < sizes.size(); ++s) {
-    std::vector<double> next(std::min(chances.size(), static_cast<std::size_t>(sizes[s]) + 1), 0.0);
-    for (std::size_t common = 0; common < chances.size(); ++common) {
-      if (chances[common] < kNegligible) continue;
-      const std::vector<double> kept =
-          common_chances(width, static_cast<std::int64_t>(common), sizes[s]);
-      for (std::size_t i = 0; i < kept.size(); ++i) next[i] += chances[common] * kept[i];
+    CountChances next = {0, std::vector<double>(static_cast<std::size_t>(counts.end()), 0.0)};
+    for (std::size_t i = 0; i < counts.chance.size(); ++i) {
+      const CountChances kept =
+          common_chances(width, counts.first + static_cast<std::int64_t>(i), sizes[s]);
+      double* out = next.chance.data() + kept.first;
+      for (std::size_t k = 0; k < kept.chance.size(); ++k) {
+        out[k] += counts.chance[i] * kept.chance[k];
+      }
     }
-    chances = std::move(next);
+    trim(next, kImpossible);
+    counts = std::move(next);
   }
-  return chances;
+  return counts;
 }
 
-std::vector<double> convolve(const std::vector<double>& a, const std::vector<double>& b) {
-  std::vector<double> sum(a.size() + b.size() - 1, 0.0);
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (a[i] < kNegligible) continue;
-    for (std::size_t j = 0; j < b.size(); ++j) sum[i + j] += a[i] * b[j];
+CountChances convolve(const CountChances& a, const CountChances& b, double least) {
+  CountChances sum = {a.first + b.first,
+                      std::vector<double>(a.chance.size() + b.chance.size() - 1, 0.0)};
+  if (a.chance.size() < b.chance.size()) {
+    add_products(a.chance, b.chance, sum.chance);
+  } else {
+    add_products(b.chance, a.chance, sum.chance);
   }
+  trim(sum, least);
   return sum;
 }
 
-double upper_tail(const std::vector<double>& chances, std::int64_t observed) {
-  double tail = 0;
-  for (auto i = static_cast<std::int64_t>(chances.size()) - 1; i >= observed; --i) {
-    tail += chances[static_cast<std::size_t>(i)];
+CountChances convolve_all(std::vector<CountChances> counts, double least) {
+  TN_CHECK(!counts.empty());
+  while (counts.size() > 1) {
+    std::vector<CountChances> sums;
+    for (std::size_t i = 0; i + 1 < counts.size(); i += 2) {
+      sums.push_back(convolve(counts[i], counts[i + 1], least));
+    }
+    if (counts.size() % 2 == 1) sums.push_back(std::move(counts.back()));
+    counts = std::move(sums);
   }
-  return std::clamp(tail, kSmallestOverlapP, 1.0);
+  return std::move(counts.front());
 }
 
-std::int64_t draw_common(std::int64_t width, std::int64_t a, std::int64_t b, Random& random) {
+double upper_tail(const CountChances& chances, std::int64_t observed) {
+  double tail = 0;
+  for (std::int64_t i = chances.end() - 1; i >= std::max(observed, chances.first); --i) {
+    tail += chances.chance[static_cast<std::size_t>(i - chances.first)];
+  }
+  return observed <= chances.first ? 1.0 : std::clamp(tail, kSmallestOverlapP, 1.0);
+}
+
+CommonDraw::CommonDraw(std::int64_t widest) {
+  for (std::int64_t i = 0; i <= widest; ++i) {
+    log_factorial_.push_back(std::lgamma(static_cast<double>(i) + 1));
+  }
+}
+
+std::int64_t CommonDraw::operator()(std::int64_t width, std::int64_t a, std::int64_t b,
+                                    Random& random) const {
   const Hypergeometric law(width, a, b);
-  const double at_mode = law.chance_of_mode();
+  const std::int64_t mode = law.mode();
+  if (law.lowest() == law.highest()) return mode;
+  const auto log_choose = [this](std::int64_t n, std::int64_t k) {
+    const auto at = [this](std::int64_t i) { return log_factorial_[static_cast<std::size_t>(i)]; };
+    return at(n) - at(k) - at(n - k);
+  };
+  const double at_mode =
+      std::exp(log_choose(a, mode) + log_choose(width - a, b - mode) - log_choose(width, b));
   // Inversion, outwards from where most draws end.
   double rest = random.uniform() - at_mode, below = at_mode, above = at_mode;
-  std::int64_t low = law.mode, high = law.mode;
-  if (rest < 0) return law.mode;
-  while (low > law.lowest || high < law.highest) {
-    if (high < law.highest) {
+  std::int64_t low = mode, high = mode;
+  if (rest < 0) return mode;
+  while (low > law.lowest() || high < law.highest()) {
+    if (high < law.highest()) {
       above *= law.up(high);
       ++high;
       if ((rest -= above) < 0) return high;
     }
-    if (low > law.lowest) {
+    if (low > law.lowest()) {
       --low;
       below /= law.up(low);
       if ((rest -= below) < 0) return low;
     }
   }
-  return law.mode;
+  return mode;
 }
 
 }  // namespace taskneuron

@@ -1,6 +1,7 @@
 #include "taskneuron/neuron/selection.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -29,6 +30,24 @@ double parse_percent(const std::string& text) {
                      fmt::format("may mean {:g}% or {:g}% of the units", 100 * percent, percent));
   }
   return percent;
+}
+
+std::vector<double> parse_percents(const std::vector<std::string>& texts) {
+  std::vector<std::pair<double, std::string>> shares;
+  for (const std::string& text : texts) shares.emplace_back(parse_percent(text), text);
+  auto right = shares;
+  std::stable_sort(right.begin(), right.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  right.erase(std::unique(right.begin(), right.end(),
+                          [](const auto& a, const auto& b) { return a.first == b.first; }),
+              right.end());
+  std::vector<double> percents;
+  for (const auto& share : shares) percents.push_back(share.first);
+  if (right == shares) return percents;
+  std::string order;
+  for (const auto& share : right) order += (order.empty() ? "" : " ") + share.second;
+  throw UsageError("top", fmt::format("{}", fmt::join(texts, " ")), order,
+                   "is not in ascending order, each share once");
 }
 
 SiteRelevance site_relevance(const Scores& scores, const std::vector<Site>& sites,

@@ -8,6 +8,7 @@
 #include "evaluate/result_rows.h"
 #include "recipe/blame.h"
 #include "recipe/fitting_set.h"
+#include "recipe/help.h"
 #include "recipe/references.h"
 #include "recipe/warnings.h"
 #include "taskneuron/base/error.h"
@@ -32,8 +33,7 @@ void EvaluateOptions::declare(OptionList& list) {
       .at_least(0);
   list.add("text", &text, Effect::kInput, "Text file whose perplexity is measured");
   list.add("predictions", &predictions, Effect::kNone, "Write every prediction as JSON lines");
-  list.add("allow_other_weights", &allow_other_weights, Effect::kNone,
-           "Use sets that were made for other weights of the same shape");
+  list.add("allow_other_weights", &allow_other_weights, Effect::kNone, kOtherWeightsHelp);
 }
 
 namespace {

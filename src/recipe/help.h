@@ -14,4 +14,7 @@ inline constexpr const char* kRandomKindHelp =
     "matched: as many per layer as the set that they stand beside; uniform: anywhere; outside: as "
     "matched, but none of that set's units";
 
+inline constexpr const char* kOtherWeightsHelp =
+    "Use sets that were made for other weights of the same shape";
+
 }  // namespace taskneuron

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "recipe/blame.h"
+#include "recipe/help.h"
 #include "recipe/train_parts.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/interruption.h"
@@ -85,8 +86,7 @@ void declare_run(TrainOptions& options, OptionList& list) {
   list.add("resume", &options.resume, Effect::kNone,
            "Go on with the run in `out`, to the very weights of an uninterrupted one; starts it "
            "where there is none");
-  list.add("allow_other_weights", &options.allow_other_weights, Effect::kNone,
-           "Use sets that were made for other weights of the same shape");
+  list.add("allow_other_weights", &options.allow_other_weights, Effect::kNone, kOtherWeightsHelp);
 }
 
 }  // namespace

@@ -5,7 +5,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "neuron/overlap_chance.h"
+#include "neuron/pair_chance.h"
 #include "support/support.h"
+#include "taskneuron/neuron/set_algebra.h"
+#include "taskneuron/neuron/shared_core.h"
 
 namespace taskneuron {
 namespace {
@@ -34,27 +37,22 @@ void expect_close(double found, double expected, double tolerance = 1e-9) {
 }
 
 TEST(OverlapChance, OfPairsAgreesWithSciPy) {
-  for (const auto& row : golden()["pairs"]) {
-    std::vector<double> chances = {1.0};
-    double expected = 0, units = 0, jaccard = 0;
-    for (const auto& layer : row["layers"]) {
-      chances = convolve(chances, common_chances(layer[0], layer[1], layer[2]));
-      units += layer[1].get<double>() + layer[2].get<double>();
+  for (const char* cases : {"pairs", "small"}) {
+    for (const auto& row : golden()[cases]) {
+      std::vector<PairLayer> layers;
+      for (const auto& layer : row["layers"]) layers.push_back({layer[0], layer[1], layer[2]});
+      const PairChance chance(layers);
+      expect_close(chance.expected_common(), row["expected_common"]);
+      expect_close(chance.expected_jaccard(), row["expected_jaccard"]);
+      expect_close(chance.p(row["common"]), row["p"]);
     }
-    for (std::size_t i = 0; i < chances.size(); ++i) {
-      const auto common = static_cast<double>(i);
-      expected += chances[i] * common;
-      jaccard += chances[i] * common / (units - common);
-    }
-    expect_close(expected, row["expected_common"]);
-    expect_close(jaccard, row["expected_jaccard"]);
-    expect_close(upper_tail(chances, row["common"]), row["p"]);
   }
+  EXPECT_EQ(golden()["small"].size(), 1000);
 }
 
 TEST(OverlapChance, OfSeveralSetsAgreesWithSciPy) {
   for (const auto& row : golden()["joint"]) {
-    std::vector<double> chances = {1.0};
+    CountChances chances;
     for (const auto& layer : row["layers"]) {
       chances = convolve(chances, common_to_all_chances(layer[0], layer[1]));
     }
@@ -67,14 +65,17 @@ TEST(OverlapChance, DrawsFollowTheDistribution) {
                                     {30, 25, 20},
                                     {30, 0, 5},
                                     {30, 30, 5}}) {
-    const std::vector<double> chances = common_chances(width, a, b);
-    std::vector<double> drawn(chances.size(), 0.0);
+    const CountChances chances = common_chances(width, a, b);
+    const CommonDraw draw_common(30);
+    std::vector<double> drawn(static_cast<std::size_t>(chances.end()), 0.0);
     Random random(5, "drawn overlaps");
     constexpr int kDraws = 40000;
     for (int i = 0; i < kDraws; ++i) {
       drawn.at(static_cast<std::size_t>(draw_common(width, a, b, random))) += 1.0 / kDraws;
     }
-    for (std::size_t i = 0; i < chances.size(); ++i) EXPECT_NEAR(drawn[i], chances[i], 0.012);
+    for (std::size_t i = 0; i < chances.chance.size(); ++i) {
+      EXPECT_NEAR(drawn[static_cast<std::size_t>(chances.first) + i], chances.chance[i], 0.012);
+    }
   }
 }
 
@@ -152,7 +153,7 @@ TEST(Comparison, OfAllTogether) {
 TEST(Comparison, DifferentShapesAreRefused) {
   EXPECT_NE(test::error_of([] {
               union_of({set_of({1}, 4), set_of({1}, 5)});
-            }).find("different shapes at site act"),
+            }).find("different shapes (act 1 x 4; act 1 x 5)"),
             std::string::npos);
   EXPECT_NE(test::error_of([] {
               joint_overlap({set_of({1}, 4), set_of({1, 1}, 4)});
