@@ -66,6 +66,11 @@ void DataTable::read_csv(const std::string& text) {
   const char delimiter = likely_delimiter(text);
   const std::vector<CsvRow> lines = parse_csv(text, path_, delimiter == '\0' ? ',' : delimiter);
   columns_ = lines.front().fields;
+  for (const std::string& column : columns_) {
+    if (std::count(columns_.begin(), columns_.end(), column) > 1) {
+      throw Error(fmt::format("{}:1: two columns are named '{}'", path_, column));
+    }
+  }
   for (std::size_t i = 1; i < lines.size(); ++i) {
     const CsvRow& line = lines[i];
     if (line.fields.size() != columns_.size()) {

@@ -5,8 +5,10 @@
 
 #include "base/file.h"
 #include "support/task_on_model.h"
+#include "taskneuron/analysis/affinity.h"
 #include "taskneuron/analysis/deactivation.h"
 #include "taskneuron/analysis/fidelity.h"
+#include "taskneuron/analysis/similarity.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/interruption.h"
 #include "taskneuron/model/generation.h"
@@ -237,6 +239,35 @@ TEST_F(Cancellation, OfStability) {
     Numbers numbers = {stability.half_jaccard, stability.half_spearman};
     for (const StabilityPoint& point : stability.curve) numbers.push_back(point.with_all);
     return numbers;
+  });
+}
+
+TEST_F(Cancellation, OfSimilarity) {
+  const Checkpoint& checkpoint = fixture().checkpoint;
+  expect_cancels([&](Canceller& cancel) {
+    const auto found = unit_similarity({checkpoint,
+                                        checkpoint,
+                                        {{every_other_unit(), {}}},
+                                        {{every_other_unit(), {}}},
+                                        {SimilarityDefinition::kMasked},
+                                        [&](std::int64_t) { cancel(); }});
+    Numbers numbers;
+    for (const auto& value : found[0].masked->layers) numbers.push_back(value.value());
+    return numbers;
+  });
+}
+
+TEST_F(Cancellation, OfGradientAgreement) {
+  const std::vector<AnswerExample> examples = few_examples();
+  const std::vector<GradientTask> tasks = {{"a", {examples[0]}, every_other_unit()},
+                                           {"b", {examples[1]}, every_other_unit()}};
+  expect_cancels([&](Canceller& cancel) {
+    GradientOptions options;
+    options.passes.limits = small_passes();
+    options.progress = [&](double) { cancel(); };
+    const GradientAgreement found =
+        gradient_agreement(fixture().checkpoint, fixture().decoder, tasks, options);
+    return Numbers{found.losses[0], found.all[0][1].all.value(), found.own[1][0].all.value()};
   });
 }
 
