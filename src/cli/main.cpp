@@ -85,8 +85,11 @@ std::string unknown_word(const CLI::App& app, const CLI::App& command,
     return fmt::format("'{}' is unknown{}", wrong,
                        nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest));
   };
-  if (&command == &app && !words.empty() && words.front().rfind("-", 0) != 0) {
-    return suggest(words.front(), nearest_command(app, words.front()));
+  std::size_t depth = 0;  // words that name commands
+  for (const CLI::App* one = &command; one != &app; one = one->get_parent()) ++depth;
+  const bool takes_command = !command.get_subcommands({}).empty() && depth < words.size();
+  if (takes_command && words[depth].rfind("-", 0) != 0) {
+    return suggest(words[depth], nearest_command(command, words[depth]));
   }
   for (const std::string& word : words) {
     const std::string flag = word.substr(0, word.find('='));

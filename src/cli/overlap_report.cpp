@@ -17,6 +17,11 @@ std::string ratio_text(const std::optional<double>& ratio) {
   return ratio ? fmt::format("{:.2f}", *ratio) : "–";
 }
 
+// A number of units that is expected.
+std::string expected_text(double units) {
+  return units > 0 && units < 0.05 ? fmt::format("{:.1g}", units) : fmt::format("{:.1f}", units);
+}
+
 std::string common_text(const SetComparison& overlap) {
   return fmt::format("{} of {} and {}", overlap.common, overlap.first, overlap.second);
 }
@@ -101,7 +106,7 @@ void print_core(const SharedCore& found, const std::vector<std::string>& names) 
   fmt::print("\n");
   Table core({"in at least", "units", "by chance", "ratio", "p", "per layer"});
   for (const CoreUnits& one : found.core) {
-    core.add({std::to_string(one.m), std::to_string(one.units), fmt::format("{:.1f}", one.expected),
+    core.add({std::to_string(one.m), std::to_string(one.units), expected_text(one.expected),
               ratio_text(one.ratio), p_text(one.p), layers_text(one.layers)});
   }
   core.print();
@@ -109,7 +114,7 @@ void print_core(const SharedCore& found, const std::vector<std::string>& names) 
   Table privates({"only in", "units", "by chance", "ratio", "per layer"});
   for (std::size_t s = 0; s < names.size(); ++s) {
     const PrivateUnits& one = found.privates[s];
-    privates.add({names[s], std::to_string(one.units), fmt::format("{:.1f}", one.expected),
+    privates.add({names[s], std::to_string(one.units), expected_text(one.expected),
                   ratio_text(one.ratio), layers_text(one.layers)});
   }
   privates.print();

@@ -31,9 +31,10 @@ std::vector<std::int64_t> read_units(const JsonView& json, std::int64_t width) {
       place().fail(fmt::format("unit {} is out of range; the width is {}", unit, width));
     }
     if (!units.empty() && unit <= units.back()) {
-      place().fail(unit == units.back()
-                       ? fmt::format("unit {} is there twice; ids ascend", unit)
-                       : fmt::format("unit {} comes after {}; ids ascend", unit, units.back()));
+      place().fail(
+          unit == units.back()
+              ? fmt::format("unit {} is there twice; unit ids must ascend", unit)
+              : fmt::format("unit {} comes after {}; unit ids must ascend", unit, units.back()));
     }
     units.push_back(unit);
   }

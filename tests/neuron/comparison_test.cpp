@@ -7,6 +7,8 @@
 #include "neuron/overlap_chance.h"
 #include "neuron/pair_chance.h"
 #include "support/support.h"
+#include "taskneuron/base/random.h"
+#include "taskneuron/neuron/selection.h"
 #include "taskneuron/neuron/set_algebra.h"
 #include "taskneuron/neuron/shared_core.h"
 
@@ -91,6 +93,49 @@ TEST(Comparison, SaysHowMuchMoreThanChance) {
   const NeuronSet empty = set_of({0, 0, 0}, 768);
   EXPECT_FALSE(compare_sets(empty, empty).ratio.has_value());
   EXPECT_EQ(compare_sets(empty, a).p, 1);
+}
+
+// Bitmaps against merged lists, on widths that end within a word; layers add up to their pair.
+TEST(Comparison, EveryTwoOfManyAsTwoByThemselves) {
+  Random random(11, "every two");
+  std::vector<NeuronSet> sets(6);
+  for (std::size_t s = 0; s < sets.size(); ++s) {
+    sets[s].sites[Site::kAct].width = 200;
+    sets[s].sites[Site::kOut].width = 65;
+    for (int l = 0; l < 3; ++l) {
+      // The first two have the same sizes, the third is empty.
+      const std::uint64_t size = s < 2 ? 30 : s == 2 ? 0 : random.below(66);
+      for (auto& item : sets[s].sites) {
+        item.second.units.push_back(
+            random.sample(item.second.width, static_cast<std::int64_t>(size)));
+      }
+    }
+  }
+  std::vector<const NeuronSet*> pointers;
+  for (const NeuronSet& set : sets) pointers.push_back(&set);
+  const std::vector<SetComparison> found = compare_all(pointers);
+  ASSERT_EQ(found.size(), 15);
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    for (std::size_t j = i + 1; j < sets.size(); ++j, ++next) {
+      const SetComparison alone = compare_sets(sets[i], sets[j]);
+      EXPECT_EQ(found[next].first, alone.first);
+      EXPECT_EQ(found[next].second, alone.second);
+      EXPECT_EQ(found[next].common, units_in_common(sets[i], sets[j]));
+      EXPECT_EQ(found[next].in_any, union_of({sets[i], sets[j]}).size());
+      EXPECT_EQ(found[next].jaccard, alone.jaccard);
+      EXPECT_EQ(found[next].expected_jaccard, alone.expected_jaccard);
+      EXPECT_EQ(found[next].p, alone.p);
+      std::int64_t common = 0;
+      for (const LayerComparison& layer : compare_layers(sets[i], sets[j])) {
+        common += layer.overlap.common;
+        EXPECT_TRUE(layer.overlap.p > 0 && layer.overlap.p <= 1);
+      }
+      EXPECT_EQ(common, alone.common);
+    }
+  }
+  EXPECT_TRUE(compare_all({}).empty());
+  EXPECT_TRUE(compare_all({pointers.front()}).empty());
 }
 
 TEST(Comparison, UnionsAgainstIndependentMembers) {

@@ -78,7 +78,7 @@ TEST(SetAlgebra, SlipsInAFileAreNamedWithTheirPlace) {
   EXPECT_NE(error("[[1], [2, 7, 7]]").find("s.json: 'sites': 'act'[1][2]: unit 7 is there twice"),
             std::string::npos)
       << error("[[1], [2, 7, 7]]");
-  EXPECT_NE(error("[[4, 1]]").find("'act'[0][1]: unit 1 comes after 4; ids ascend"),
+  EXPECT_NE(error("[[4, 1]]").find("'act'[0][1]: unit 1 comes after 4; unit ids must ascend"),
             std::string::npos);
   EXPECT_NE(error("[[9]]").find("unit 9 is out of range; the width is 9"), std::string::npos);
   EXPECT_NE(error("[[-1]]").find("unit -1 is out of range"), std::string::npos);
