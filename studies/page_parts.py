@@ -30,7 +30,7 @@ def p_text(p):
 
 
 def number(value, digits=3):
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no minus zero
 
 
 def interval(entry):

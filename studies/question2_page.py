@@ -1,1 +1,371 @@
-"""Placeholder"""
+"""Writes docs/results/question2.md, and its figures beside it, from a study's result. No number of it is typed."""
+import os
+
+from figures import curves, heatmap
+from page_parts import interval, metric_name, number, p_text, table
+from question2_protocol import DEFINITIONS, KINDS, TOP
+
+# Where the paper's Llama-2-7b has its highest specialization, tasks trained together; alone it rises all the way.
+PAPER_PEAKS = {"classification": "70%", "generation": "50%"}
+QUANTITIES = ("specialization", "generalization", "mean")
+
+
+def own_metric(kind):
+    return "accuracy" if kind == "classification" else "rougeL"
+
+
+def find(rows, **wanted):
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def measure_name(row):
+    return metric_name(row["metric"]) if row["measure"] == "value" else f"loss ({metric_name(row['metric'])} tasks)"
+
+
+def with_interval(point, key="mean"):
+    if point["low"] is None:
+        return number(point[key])
+    return f"{point[key]:.3f} ({point['low']:.3f} … {point['high']:.3f})"
+
+
+# ---- what agrees ----
+
+def peak_verdict(curve, claimed):
+    """Whether a curve's best share is the claimed one: only what can be told apart counts."""
+    best = curve["best"]
+    if best["top"] == claimed:
+        told = all(other["told_apart"] for other in best["others"])
+        return "agrees" if told else "undetermined"
+    other = next((o for o in best["others"] if o["top"] == claimed), None)
+    return "undetermined" if other is None or not other["told_apart"] else "does not"
+
+
+def peak_words(curve):
+    alike = [other["top"] for other in curve["best"]["others"] if not other["told_apart"]]
+    return f"best at {curve['best']['top']}" + (f", not told from {', '.join(alike)}" if alike else ", told from all others")
+
+
+def verdicts(result):
+    rows = []
+    for kind, sweep in result["sweeps"].items():
+        wanted = {"metric": own_metric(kind), "measure": "value", "quantity": "specialization", "arm": "own"}
+        for curve in find(sweep["curves"], trained="together", **wanted):
+            claimed = PAPER_PEAKS[kind]
+            rows.append([f"{kind}, together: specialization is highest at {claimed}", peak_words(curve), peak_verdict(curve, claimed)])
+        for curve in find(sweep["curves"], trained="alone", **wanted):
+            # One training of each: points can't be told apart, whatever they are.
+            rows.append([f"{kind}, alone: specialization rises up to 100%", peak_words(curve), peak_verdict(curve, "100%")])
+        for difference in find(sweep["differences"], trained="together", metric=own_metric(kind), measure="value",
+                               quantity="specialization"):
+            for point in difference["points"]:
+                rows.append([f"{kind}, together: own units do better than random ones at {point['top']} (not asked by the paper)",
+                             f"{point['difference']:+.3f} ({interval(point)}), p {p_text(point['p_adjusted'])}", point["verdict"]])
+        for curve in find(sweep["overlap_control"]["curves"], metric=own_metric(kind), measure="value"):
+            slope = curve["slope"]
+            rows.append([f"{kind}: of {curve['top']} units, the more are the test task's the better",
+                         f"{slope['difference']:+.3f} per share of 1 ({interval(slope)}), p {p_text(slope['p_adjusted'])}",
+                         slope["verdict"]])
+    for entry in find(result["correlations"]["all value"]["over_groups"], column="masked", kind="spearman"):
+        low = entry.get("low")
+        verdict = "undetermined" if low is None or low <= 0 <= entry["high"] else "agrees" if low > 0 else "does not"
+        rows.append(["models whose units are more similar to a task's do that task better (mean rank correlation over tasks)",
+                     f"{number(entry['mean'])} ({number(low)} … {number(entry.get('high'))})", verdict])
+    return table(["claim", "found", "verdict"], rows)
+
+
+# ---- the share of units ----
+
+def share_figures(result, folder):
+    lines = []
+    for kind, sweep in result["sweeps"].items():
+        for trained in ("together", "alone"):
+            for quantity in ("specialization", "generalization"):
+                found = find(sweep["curves"], trained=trained, quantity=quantity, metric=own_metric(kind), measure="value")
+                if not found:
+                    continue
+                name = f"question2-{kind}-{trained}-{quantity}.svg"
+                curves(os.path.join(folder, name), sweep["tops"],
+                       [(f"{curve['arm']} units", [(p["mean"], p["low"], p["high"]) for p in curve["points"]]) for curve in found],
+                       f"{quantity.capitalize()}: {kind} tasks trained {trained}", "share of units that are trained",
+                       f"mean {metric_name(own_metric(kind))} of " + ("the trained tasks" if quantity == "specialization" else
+                                                                      "other tasks of this type"), found[0]["base"])
+                lines.append(f"![{quantity}, {kind}, {trained}]({name})")
+    return lines + [""]
+
+
+def share_tables(result):
+    lines = []
+    for kind, sweep in result["sweeps"].items():
+        for trained in ("together", "alone"):
+            found = find(sweep["curves"], trained=trained)
+            rows = []
+            for curve in sorted(found, key=lambda c: (QUANTITIES.index(c["quantity"]), c["metric"], c["measure"] == "loss")):
+                rows.append([curve["quantity"], measure_name(curve), curve["arm"], number(curve["base"])]
+                            + [with_interval(point) for point in curve["points"]] + [peak_words(curve)])
+            seeds = found[0]["seeds"]
+            lines += [f"### {kind.capitalize()} tasks, trained {trained}", "",
+                      f"{seeds} training{'s' if seeds > 1 else ''} of each; 95% intervals over "
+                      f"{'trainings and examples' if seeds > 1 else 'examples alone, so no two shares can be told apart'}.", ""]
+            lines += table(["mean of", "measure", "units", "before"] + sweep["tops"] + ["best"], rows)
+            rows = []
+            for difference in find(sweep["differences"], trained=trained):
+                for point in difference["points"]:
+                    rows.append([difference["quantity"], measure_name(difference), point["top"], f"{point['difference']:+.3f}",
+                                 interval(point), p_text(point["p"]), p_text(point["p_adjusted"]), number(point["detectable"]),
+                                 point["verdict"]])
+            if rows:
+                lines += ["Own minus random" + (" (over the models of the tasks)" if seeds == 1 else "") + ":", ""]
+                lines += table(["mean of", "measure", "share", "own − random", "95%", "p", "p (BH)", "detectable", "own is better"], rows)
+    return lines
+
+
+def transfer(result):
+    """What training on one type does to the other."""
+    rows = []
+    for kind, sweep in result["sweeps"].items():
+        for curve in find(sweep["curves"], trained="together", quantity="generalization", arm="own"):
+            if curve["metric"] != own_metric(kind):
+                rows.append([kind, measure_name(curve), number(curve["base"])] + [with_interval(point) for point in curve["points"]])
+    tops = next(iter(result["sweeps"].values()))["tops"]
+    return table(["trained on", "the other type", "before"] + tops, rows)
+
+
+def overlap_control(result):
+    lines = []
+    for kind, sweep in result["sweeps"].items():
+        rows = []
+        for curve in sweep["overlap_control"]["curves"]:
+            rows.append([curve["top"], measure_name(curve),
+                         "; ".join(f"{point['share']:.2f}: {point['mean']:.3f}" for point in curve["points"]),
+                         f"{curve['slope']['difference']:+.3f}", interval(curve["slope"]), p_text(curve["slope"]["p"]),
+                         p_text(curve["slope"]["p_adjusted"]), number(curve["slope"]["detectable"]), curve["slope"]["verdict"]])
+        lines += [f"{kind.capitalize()} tasks trained:", ""] + table(
+            ["units", "measure", "share of the test task's own: mean", "per share of 1", "95%", "p", "p (BH)", "detectable",
+             "own is better"], rows)
+    return lines
+
+
+# ---- overlap ----
+
+def task_of(path):
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def overlap(result, folder):
+    types, pairs, lines = result["tasks"], result["overlap"]["tasks"]["pairs"], []
+    rows = []
+    for top in dict.fromkeys(pair["top"] for pair in pairs):
+        for name, wanted in (("classification", {"classification"}), ("generation", {"generation"}), ("one of each", set(types.values()))):
+            chosen = [p for p in pairs if p["top"] == top and {types[task_of(p["a"])], types[task_of(p["b"])]} == wanted]
+            if not chosen:
+                continue
+            jaccard = sum(p["jaccard"] for p in chosen) / len(chosen)
+            expected = sum(p["expected"] for p in chosen) / len(chosen)
+            rows.append([top, name, str(len(chosen)), number(jaccard), number(expected), f"{jaccard / expected:.2f}",
+                         str(sum(p["p_adjusted"] <= 0.05 for p in chosen))])
+    lines += ["Means over pairs of tasks; p, corrected over all pairs and sizes, of at least so much in common:", ""]
+    lines += table(["units", "tasks", "pairs", "Jaccard", "by chance", "ratio", "pairs with p ≤ .05"], rows)
+    rows = []
+    for top, found in result["overlap"]["unions"].items():
+        for pair in found["pairs"]:
+            independent = pair.get("independent")
+            rows.append([top, union_name(pair["a"]), union_name(pair["b"]), number(pair["jaccard"]), number(pair["expected"]),
+                         f"{pair['ratio']:.2f}", number(independent["expected_jaccard"]) if independent else "–",
+                         f"{independent['ratio']:.2f}" if independent else "–"])
+    lines += ["Unions over groups (the paper's table 8), by chance with the unions' own sizes, and with every member set drawn anew:", ""]
+    lines += table(["units", "union", "union", "Jaccard", "by chance", "ratio", "members drawn", "ratio"], rows)
+    names, top = list(types), TOP
+    value = {frozenset((task_of(p["a"]), task_of(p["b"]))): p["ratio"] for p in pairs if p["top"] == top}
+    matrix = [[1.0 if a == b else value[frozenset((a, b))] for b in names] for a in names]
+    heatmap(os.path.join(folder, "question2-overlap.svg"), names, matrix, f"Overlap over chance, top {top}", "task", "task", digits=2)
+    lines += ["![overlap over chance](question2-overlap.svg)", ""]
+    at = next(entry for entry in result["overlap"]["tasks"]["per_top"] if entry["top"] == top)
+    rows = [[f"in {entry['at_least']} or more", str(entry["units"]), f"{entry['expected']:.1f}", f"{entry['ratio']:.2f}" if entry["ratio"] else "–",
+             p_text(entry["p"]), " ".join(map(str, next(iter(entry["layers"].values()))))] for entry in at["core"]]
+    lines += [f"Units that tasks share, top {top}, and how many are in each layer:", ""]
+    lines += table(["sets", "units", "by chance", "ratio", "p", "by layer"], rows)
+    rows = [[task_of(entry["set"]), str(entry["units"]), f"{entry['expected']:.1f}", f"{entry['ratio']:.2f}" if entry["ratio"] else "–",
+             " ".join(map(str, next(iter(entry["layers"].values()))))] for entry in at["private"]]
+    lines += ["Units of one task alone:", ""] + table(["task", "units", "by chance", "ratio", "by layer"], rows)
+    return lines
+
+
+def union_name(argument):
+    return " + ".join(task_of(part).removeprefix("base-").rsplit("-", 1)[0] for part in argument.split("+"))
+
+
+# ---- similarity and correlation ----
+
+def similarity(result):
+    rows = []
+    for trained in ("all", "classification", "generation"):
+        chosen = [row for row in result["pairs"] if trained in ("all", row["trained"])]
+        for name in dict.fromkeys(row["task"] for row in chosen):
+            of_task = [row for row in chosen if row["task"] == name]
+            cells = []
+            for column in (*DEFINITIONS, "overlap_only", "overlap"):
+                values = [row[column] for row in of_task if row[column] is not None]
+                cells.append(number(sum(values) / len(values)) if values else "–")
+            rows.append([trained, name, str(len(of_task))] + cells)
+    return table(["models trained on", "test task", "models", *DEFINITIONS, "masked, all norms equal", "Jaccard in the base model"], rows)
+
+
+def correlation_rows(found, kind):
+    rows = []
+    for group in found["groups"]:
+        for column in group["columns"]:
+            entry = column[kind]
+            rows.append([group["group"], column["column"], str(entry["points"]), number(entry["value"]),
+                         "–" if entry.get("low") is None else f"{entry['low']:+.2f} … {entry['high']:+.2f}", p_text(entry.get("p")),
+                         p_text(entry.get("smallest_p")), p_text(entry.get("p_adjusted")), entry.get("reason", "")])
+        late = group.get("late_minus_early", {}).get(kind)
+        if late:
+            rows.append([group["group"], "last band − first band", str(late["points"]), number(late["value"]),
+                         "–" if late.get("low") is None else f"{late['low']:+.2f} … {late['high']:+.2f}", "", "", "", late.get("reason", "")])
+    return rows
+
+
+def correlations(result):
+    lines, rows = [], []
+    for name, found in result["correlations"].items():
+        for entry in found["over_groups"]:
+            if entry["kind"] == "spearman":
+                rows.append([*name.split(), entry["column"], str(entry["groups"]), number(entry["mean"]),
+                             "–" if entry.get("low") is None else f"{entry['low']:+.2f} … {entry['high']:+.2f}"])
+    lines += ["Rank correlation of each column with performance, means over test tasks (\"loss\": minus the loss), with t intervals "
+              "over tasks; the models are the same for all, so these say nothing of other models:", ""]
+    lines += table(["models trained on", "performance", "column", "tasks", "mean", "95%"], rows)
+    lines += ["Task by task, all models, minus the loss; p exact or over drawn orders, BH over tasks:", ""]
+    lines += table(["test task", "column", "models", "rank correlation", "95%", "p", "smallest p", "p (BH)", ""],
+                   correlation_rows(result["correlations"]["all loss"], "spearman"))
+    return lines
+
+
+# ---- forecast ----
+
+def forecast(result, folder):
+    names, found = list(result["tasks"]), result["forecast"]["found"]
+    heatmap(os.path.join(folder, "question2-matrix.svg"), names, result["forecast"]["matrix"], "What training on one task does to the others",
+            "trained on", "fall of the loss, nats")
+    rows = [[score["name"], score["kind"], number(score["value"]), "–" if score.get("low") is None else f"{score['low']:+.2f} … {score['high']:+.2f}",
+             p_text(score.get("p")), p_text(score.get("smallest_p")), number(score["pooled"])] for score in found["scores"]]
+    lines = ["![what training on one task does to the others](question2-matrix.svg)", ""]
+    lines += table(["forecast by", "kind", "rank correlation", "95%", "p", "smallest p", "pooled"], rows)
+    rows = [[one["name"], one["against"], number(one["difference"]), "–" if one.get("low") is None else f"{one['low']:+.2f} … {one['high']:+.2f}"]
+            for one in found["comparisons"]]
+    return lines + table(["forecast by", "minus", "difference", "95%"], rows)
+
+
+# ---- core and private ----
+
+def kinds(result):
+    lines, rows = [], []
+    for where, title in (("off_units", "in the model that does all tasks"), ("trained_units", "in the base model")):
+        for kind in KINDS:
+            sizes = [sum(layers) for layers in result["kinds"][where][kind].values()]
+            rows.append([title, kind, f"{min(sizes)} to {max(sizes)}"])
+    lines += table(["sets", "kind", "units of a task"], rows)
+    rows = []
+    for kind, by_type in result["kinds"]["off"].items():
+        for which, found in by_type.items():
+            for entry in found["averages"] or found["results"]:
+                for measure in ("value", "loss"):
+                    contrast = entry["own_minus_random"]["matched"][measure]
+                    rows.append([kind, which, metric_name(entry["metric"]) if measure == "value" else "loss",
+                                 f"{entry['own_minus_original'][measure]['difference']:+.3f}", f"{contrast['difference']:+.3f}",
+                                 interval(contrast), p_text(contrast["p"]), p_text(contrast["p_adjusted"]), number(contrast["detectable"]),
+                                 contrast["verdict"]])
+    lines += ["### Switched off: are they needed?", "", "Own is the set of this kind, random its matched sets.", ""]
+    lines += table(["kind", "tasks", "measure", "off − original", "own − random", "95%", "p", "p (BH)", "detectable", "own is worse"], rows)
+    rows = []
+    for kind, by_type in result["kinds"]["off"].items():
+        for which, found in by_type.items():
+            for matrix in found.get("cross_matrices", []):
+                for measure in ("value_test", "loss_test"):
+                    test = matrix[measure]
+                    rows.append([kind, which, measure.removesuffix("_test"), number(test["statistic"]), p_text(test["p"]),
+                                 p_text(test["smallest_p"])])
+    lines += ["### Are they specific?", "", "A task's own set of this kind against the other tasks' (diagonal of the cross matrix minus the "
+              "rest, in standard deviations of a task). The core is the same for all: nothing in it can be specific.", ""]
+    lines += table(["kind", "tasks", "measure", "diagonal − rest", "p", "smallest p"], rows)
+    rows = []
+    for kind, found in result["kinds"]["trained"]["tests"].items():
+        for entry in found["averages"] or found["results"]:
+            for measure in ("value", "loss"):
+                contrast = entry["own_minus_random"][measure]
+                random = entry["random"][measure]
+                rows.append([kind, metric_name(entry["metric"]) if measure == "value" else f"loss ({metric_name(entry['metric'])} tasks)",
+                             str(entry["tasks"]), number(entry["own"][measure]), number(sum(random) / len(random)),
+                             f"{contrast['difference']:+.3f}", interval(contrast), p_text(contrast["p"]), p_text(contrast["p_adjusted"]),
+                             number(contrast["detectable"]), contrast["verdict"]])
+    lines += ["### Trained: do they learn more?", ""]
+    return lines + table(["kind", "measure", "tasks", "own", "random", "own − random", "95%", "p", "p (BH)", "detectable", "own is better"], rows)
+
+
+# ---- settings ----
+
+def settings(result):
+    protocol, lines = result["protocol"], []
+    for kind, group in protocol["groups"].items():
+        lines.append(f"- {kind.capitalize()}: trained {', '.join(group['train'])}; others {', '.join(group['other'])}; of the other type "
+                     f"{', '.join(group['transfer'])}.")
+    lines += [
+        f"- Relevance: {protocol['detect']} training rows of each task in the base model.",
+        f"- Shares: {protocol['seeds']} trainings together, {protocol['alone_seeds']} alone; up to {protocol['train']['classification']} training rows "
+        f"for {protocol['epochs']['classification']} epochs (classification), {protocol['train']['generation']} for "
+        f"{protocol['epochs']['generation']} (generation); all test rows of classification tasks, {protocol['generate']} of generation tasks.",
+        f"- Learning rates, for own and random units, every share and way of training apart: from {', '.join(protocol['rates'])}, growing, by "
+        f"validation loss after one epoch on {protocol['tune']['rows']} rows of each task.",
+        f"- The model of each task: all parameters, {protocol['model_epochs']} epochs, rate by validation; relevance in it from "
+        f"{protocol['model_detect']} rows; {protocol['matrix']} test rows of every task.",
+        f"- Core: units in the sets of at least {protocol['core']:.0%} of the tasks; private: in one set alone; contrastive: relevance minus the mean of the "
+        f"other tasks'. Off: {protocol['off_sets']} matched random sets, {protocol['off']} test rows; trained: {protocol['kind_sets']}, one training each.",
+        f"- Estimated before: {result['estimated_minutes']:.0f} minutes. Measured: the times of all stages add up to {result['seconds'] / 60:.0f} "
+        f"minutes, of which many ran side by side on {result['cores']} cores.", ""]
+    rows = []
+    for kind, sweep in result["sweeps"].items():
+        for rate in sweep["rates"]:
+            rows.append([kind, rate["trained"] + (f" on {rate['on']}" if "on" in rate else ""), rate["arm"], rate["top"], f"{rate['rate']:g}",
+                         ", ".join(f"{tried['rate']:g}: {number(tried['loss'])}" for tried in rate["tried"]), "yes" if rate["at_edge"] else ""])
+    return lines + (table(["group", "trained", "units", "share", "rate", "validation losses", "best at the grid's end"], rows) if rows else [])
+
+
+def commands(result):
+    """One command of each kind, as it was run."""
+    seen, lines = set(), []
+    for stage, command in result["commands"]:
+        parts = command.split()
+        kind = (stage.split("/")[0], parts[1], "--random" in parts)
+        if kind in seen or stage.startswith("estimate"):
+            continue
+        seen.add(kind)
+        lines += [f"# {stage}", command]
+    return ["```sh", *lines, "```", ""]
+
+
+def measured(result, folder):
+    return "\n".join(
+        ["## What agrees with the paper", "", "A peak *agrees* if the share that the paper names is best and told from all others; *does not*: "
+         "another is best, and told from it; everything else is *undetermined*. Other verdicts are `taskneuron`'s (docs/method.md).", ""]
+        + verdicts(result)
+        + ["## The share of units that are trained", "", "Specialization: mean over the trained tasks; generalization: over others; bars are 95% "
+           "intervals.", ""] + share_figures(result, folder) + share_tables(result)
+        + ["### Across types", "", "Own units, trained together, tested on tasks of the other type:", ""] + transfer(result)
+        + ["## Trained overlap", "", "As many units as the test task's own set, of which a share are its own.", ""] + overlap_control(result)
+        + ["## Overlap of tasks", ""] + overlap(result, folder)
+        + ["## Similarity of parameters", "", "In the model of each task: its units against those of every other task, mean over layers and models.", ""]
+        + similarity(result)
+        + ["## Does it go with performance?", ""] + correlations(result)
+        + ["## Forecast", "", "From the base model, before any training. Rank correlation with the measured changes off the diagonal, both standardised "
+           "within each target; intervals leave out a task at a time.", ""] + forecast(result, folder)
+        + ["## Core and private units", ""] + kinds(result)
+        + ["## Settings", ""] + settings(result)
+        + ["## Commands", "", "One of each kind.", ""] + commands(result))
+
+
+def write(result, path):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "question2_introduction.md")) as file:
+        introduction = file.read().format(parameters=result["model"]["parameters"] / 1e6, cores=result["cores"])
+    with open(path + ".part", "w") as file:
+        file.write(introduction + "\n" + measured(result, os.path.dirname(os.path.abspath(path))))
+    os.rename(path + ".part", path)

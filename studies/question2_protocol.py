@@ -8,7 +8,7 @@ GROUPS = {
                    "transfer": ["sst2", "paws", "gptnli"]},
 }
 QUICK_GROUPS = {
-    "classification": {"train": ["amazonfood", "babi"], "other": ["scitail"], "transfer": ["commongen"]},
+    "classification": {"train": ["babi"], "other": ["scitail"], "transfer": ["commongen"]},
     "generation": {"train": ["e2e"], "other": ["commongen"], "transfer": ["scitail"]},
 }
 TOPS = ("10%", "30%", "50%", "70%", "100%")
