@@ -13,8 +13,8 @@ def color(value, largest):
 
 
 def heatmap(path, names, matrix, title, row_title, column_title, digits=3):
-    """matrix[i][j] as colored cells with their numbers; the diagonal framed. Each column has a color
-    scale of its own, because tasks differ in how much there is to lose."""
+    """matrix[i][j] as colored cells with their numbers, None as an empty one; the diagonal framed. Each column
+    has a color scale of its own, because tasks differ in how much there is to lose."""
     cell, high, left, top = 64, 26, 150, 120
     width, height = left + cell * len(names) + 20, top + high * len(names) + 40
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
@@ -30,7 +30,9 @@ def heatmap(path, names, matrix, title, row_title, column_title, digits=3):
         y = top + high * i
         parts.append(f'<text x="{left - 8}" y="{y + 17}" text-anchor="end">{escaped(name)}</text>')
         for j, value in enumerate(matrix[i]):
-            largest = max(abs(row[j]) for row in matrix)
+            if value is None:
+                continue
+            largest = max(abs(row[j]) for row in matrix if row[j] is not None)
             dark = largest and abs(value) / largest > 0.6
             x = left + cell * j
             frame = ' stroke="black" stroke-width="2"' if i == j else ' stroke="#ddd"'

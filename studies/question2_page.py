@@ -175,10 +175,12 @@ def overlap(result, folder):
     lines += ["Unions over groups (the paper's table 8), by chance with the unions' own sizes, and with every member set drawn anew:", ""]
     lines += table(["units", "union", "union", "Jaccard", "by chance", "ratio", "members drawn", "ratio"], rows)
     names, top = list(types), TOP
-    value = {frozenset((task_of(p["a"]), task_of(p["b"]))): p["ratio"] for p in pairs if p["top"] == top}
-    matrix = [[1.0 if a == b else value[frozenset((a, b))] for b in names] for a in names]
-    heatmap(os.path.join(folder, "question2-overlap.svg"), names, matrix, f"Overlap over chance, top {top}", "task", "task", digits=2)
-    lines += ["![overlap over chance](question2-overlap.svg)", ""]
+    value = {frozenset((task_of(p["a"]), task_of(p["b"]))): (p["jaccard"] - p["expected"]) / (1 - p["expected"])
+             for p in pairs if p["top"] == top}
+    matrix = [[None if a == b else value[frozenset((a, b))] for b in names] for a in names]
+    heatmap(os.path.join(folder, "question2-overlap.svg"), names, matrix,
+            f"Overlap beyond chance, top {top}: 0 as by chance, 1 the same units", "", "")
+    lines += ["![overlap beyond chance](question2-overlap.svg)", ""]
     at = next(entry for entry in result["overlap"]["tasks"]["per_top"] if entry["top"] == top)
     rows = [[f"in {entry['at_least']} or more", str(entry["units"]), f"{entry['expected']:.1f}", f"{entry['ratio']:.2f}" if entry["ratio"] else "–",
              p_text(entry["p"]), " ".join(map(str, next(iter(entry["layers"].values()))))] for entry in at["core"]]
