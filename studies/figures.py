@@ -16,7 +16,7 @@ def heatmap(path, names, matrix, title, row_title, column_title, digits=3):
     """matrix[i][j] as colored cells with their numbers, None as an empty one; the diagonal framed. Each column
     has a color scale of its own, because tasks differ in how much there is to lose."""
     cell, high, left, top = 64, 26, 150, 120
-    width, height = left + cell * len(names) + 20, top + high * len(names) + 40
+    width, height = max(left + cell * len(names) + 20, 9 * len(title)), top + high * len(names) + 40
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
              'font-family="sans-serif" font-size="12">',
              f'<rect width="{width}" height="{height}" fill="white"/>',
