@@ -54,3 +54,16 @@ def contrast(entry):
 
 def bold(cells):
     return [f"**{cell}**" if cell else "" for cell in cells]
+
+
+def commands(result):
+    """One command of each kind, as it was run."""
+    seen, lines = set(), []
+    for stage, command in result["commands"]:
+        parts = command.split()
+        kind = (stage.split("/")[0], parts[1], "--random" in parts)
+        if kind in seen or stage.startswith("estimate"):
+            continue
+        seen.add(kind)
+        lines += [f"# {stage}", command]
+    return ["```sh", *lines, "```", ""]

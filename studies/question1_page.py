@@ -2,7 +2,7 @@
 import os
 
 from figures import heatmap
-from page_parts import CONTRAST, bold, contrast, deviation, interval, kinds_of_metrics, mean, metric_name, number, p_text, table
+from page_parts import CONTRAST, bold, commands, contrast, deviation, interval, kinds_of_metrics, mean, metric_name, number, p_text, table
 from question1_protocol import COUNTS_P
 
 # The paper's Llama-2-7b, tables 1 and 2: means of its tasks.
@@ -323,19 +323,6 @@ def settings(result):
     rows = [[name, f"{arms['own']['rate']:g}", losses(arms["own"]), f"{arms['random']['rate']:g}", losses(arms["random"])]
             for name, arms in chosen["units"].items()]
     return lines + table(["task", "rate, own", "validation losses", "rate, random", "validation losses"], rows)
-
-
-def commands(result):
-    """One command of each kind, as it was run."""
-    seen, lines = set(), []
-    for stage, command in result["commands"]:
-        parts = command.split()
-        kind = (stage.split("/")[0], parts[1], "--random" in parts)
-        if kind in seen or stage.startswith("estimate"):
-            continue
-        seen.add(kind)
-        lines += [f"# {stage}", command]
-    return ["```sh", *lines, "```", ""]
 
 
 def measured(result, folder):

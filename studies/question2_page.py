@@ -2,7 +2,7 @@
 import os
 
 from figures import curves, heatmap
-from page_parts import interval, metric_name, number, p_text, table
+from page_parts import commands, interval, metric_name, number, p_text, table
 from question2_protocol import DEFINITIONS, KINDS, TOP
 
 # Where the paper's Llama-2-7b has its highest specialization, tasks trained together; alone it rises all the way.
@@ -330,19 +330,6 @@ def settings(result):
             rows.append([kind, rate["trained"] + (f" on {rate['on']}" if "on" in rate else ""), rate["arm"], rate["top"], f"{rate['rate']:g}",
                          ", ".join(f"{tried['rate']:g}: {number(tried['loss'])}" for tried in rate["tried"]), "yes" if rate["at_edge"] else ""])
     return lines + (table(["group", "trained", "units", "share", "rate", "validation losses", "best at the grid's end"], rows) if rows else [])
-
-
-def commands(result):
-    """One command of each kind, as it was run."""
-    seen, lines = set(), []
-    for stage, command in result["commands"]:
-        parts = command.split()
-        kind = (stage.split("/")[0], parts[1], "--random" in parts)
-        if kind in seen or stage.startswith("estimate"):
-            continue
-        seen.add(kind)
-        lines += [f"# {stage}", command]
-    return ["```sh", *lines, "```", ""]
 
 
 def measured(result, folder):

@@ -10,7 +10,8 @@
 namespace taskneuron {
 
 // What of this run does not fit the scores that the sets come from, or cannot show what is asked.
-std::vector<Warning> ablate_warnings(const AblateResult& found, const std::vector<ScoreInfo>& origins);
+std::vector<Warning> ablate_warnings(const AblateResult& found,
+                                     const std::vector<ScoreInfo>& origins);
 
 // FOLDER/TASK.jsonl: every example of a task under every set (docs/formats/results.md).
 class AblatePredictions {

@@ -75,10 +75,7 @@ TrainOptions SweepCells::train_options(const SweepCell& cell) const {
   train.seed = options_.seed + static_cast<std::uint64_t>(cell.seed);
   train.epochs = options_.epochs;
   train.batch = options_.batch;
-  train.schedule = options_.schedule;
-  train.warmup_steps = options_.warmup_steps;
-  train.weight_decay = options_.weight_decay;
-  train.clip = options_.clip;
+  static_cast<OptimizerOptions&>(train) = options_;
   train.evaluate = "none";
   train.save = "delta";
   train.resume = true;

@@ -57,12 +57,7 @@ void declare_how(SweepOptions& options, OptionList& list) {
       .at_least(0);
   list.add("epochs", &options.epochs, Effect::kResult, "Passes over the rows");
   list.add("batch", &options.batch, Effect::kResult, "Examples per optimizer step").at_least(1);
-  list.add("schedule", &options.schedule, Effect::kResult, "constant, linear or cosine, to zero");
-  list.add("warmup_steps", &options.warmup_steps, Effect::kResult, "Steps of rising learning rate")
-      .at_least(0);
-  list.add("weight_decay", &options.weight_decay, Effect::kResult, "Decoupled weight decay")
-      .at_least(0);
-  list.add("clip", &options.clip, Effect::kResult, "Largest gradient norm; 0: any").at_least(0);
+  options.declare_optimizer(list);
   list.add("test_limit", &options.test_limit, Effect::kResult,
            "Test rows of a classification task; 0: all")
       .at_least(0);

@@ -42,12 +42,7 @@ void declare_what(TrainOptions& options, OptionList& list) {
 
 void declare_how(TrainOptions& options, OptionList& list) {
   list.add("lr", &options.learning_rate, Effect::kResult, "Learning rate");
-  list.add("schedule", &options.schedule, Effect::kResult, "constant, linear or cosine, to zero");
-  list.add("warmup_steps", &options.warmup_steps, Effect::kResult, "Steps of rising learning rate")
-      .at_least(0);
-  list.add("weight_decay", &options.weight_decay, Effect::kResult, "Decoupled weight decay")
-      .at_least(0);
-  list.add("clip", &options.clip, Effect::kResult, "Largest gradient norm; 0: any").at_least(0);
+  options.declare_optimizer(list);
   list.add("l2_start", &options.l2_start, Effect::kResult,
            "Weight L of a penalty L/2 times the squared distance of what is trained from its "
            "start; 0: off")
@@ -90,6 +85,14 @@ void declare_run(TrainOptions& options, OptionList& list) {
 }
 
 }  // namespace
+
+void OptimizerOptions::declare_optimizer(OptionList& list) {
+  list.add("schedule", &schedule, Effect::kResult, "constant, linear or cosine, to zero");
+  list.add("warmup_steps", &warmup_steps, Effect::kResult, "Steps of rising learning rate")
+      .at_least(0);
+  list.add("weight_decay", &weight_decay, Effect::kResult, "Decoupled weight decay").at_least(0);
+  list.add("clip", &clip, Effect::kResult, "Largest gradient norm; 0: any").at_least(0);
+}
 
 void TrainOptions::declare(OptionList& list) {
   data.declare(list);

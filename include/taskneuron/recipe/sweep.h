@@ -7,6 +7,7 @@
 
 #include "taskneuron/analysis/sweep.h"
 #include "taskneuron/recipe/session.h"
+#include "taskneuron/recipe/train.h"
 
 namespace taskneuron {
 
@@ -14,7 +15,7 @@ namespace taskneuron {
 // and one task at a time, beside as many random ones, each model evaluated on the trained and on
 // other tasks. Everything lies in a folder of its own (docs/formats/sweep.md); a sweep that was
 // killed goes on with what is missing.
-struct SweepOptions {
+struct SweepOptions : OptimizerOptions {
   DataOptions data;  // of the tasks that are trained; `limit` is of their train rows
   std::vector<std::string> other_tasks;
   std::string out;
@@ -37,10 +38,6 @@ struct SweepOptions {
   std::int64_t tune_validation = 100;
   double epochs = 3;
   std::int64_t batch = 16;
-  std::string schedule = "linear";
-  std::int64_t warmup_steps = 0;
-  double weight_decay = 0;
-  double clip = 1;
   // How it is measured.
   std::int64_t test_limit = 0;
   std::int64_t generate_limit = 150;

@@ -9,9 +9,18 @@
 
 namespace taskneuron {
 
+// How weights follow gradients, beside the learning rate.
+struct OptimizerOptions {
+  std::string schedule = "linear";
+  std::int64_t warmup_steps = 0;
+  double weight_decay = 0;
+  double clip = 1;
+  void declare_optimizer(OptionList& list);
+};
+
 // Fine-tuning of the units of sets, of the FFNs, of everything, or of adapters, in a folder of its
 // own (docs/formats/training.md).
-struct TrainOptions {
+struct TrainOptions : OptimizerOptions {
   DataOptions data;
   std::vector<std::string> sets;
   bool feed_forward = false;
@@ -21,10 +30,6 @@ struct TrainOptions {
   std::vector<std::string> lora_targets = {"query", "value"};
   std::string out;
   double learning_rate = 1e-4;
-  std::string schedule = "linear";
-  std::int64_t warmup_steps = 0;
-  double weight_decay = 0;
-  double clip = 1;
   double l2_start = 0;
   std::int64_t steps = 0;
   double epochs = 3;
