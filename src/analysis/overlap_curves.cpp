@@ -11,12 +11,12 @@ namespace taskneuron {
 
 namespace {
 
-// Least squares: Σ coefficient · y is the slope of y over x. REQUIRES two different x.
+// Least squares: Σ coefficient · y is the slope of y over x. Empty where all x are the same.
 std::vector<double> slope_coefficients(const std::vector<double>& x) {
   const double center = mean(x);
   double squares = 0;
   for (const double value : x) squares += (value - center) * (value - center);
-  TN_CHECK_GT(squares, 0);
+  if (!(squares > 1e-18)) return {};  // rounding
   std::vector<double> coefficients;
   for (const double value : x) coefficients.push_back((value - center) / squares);
   return coefficients;
@@ -110,10 +110,13 @@ std::vector<OverlapCurve> overlap_curves(std::size_t tops, std::size_t shares,
         }
         curve.seeds = static_cast<std::int64_t>(trainings.front()->front().by_seed.size());
         const std::vector<double> coefficients = slope_coefficients(curve.shares);
+        if (coefficients.empty()) continue;
         curve.slope = pooled.df > 0 ? contrast_of_trainings(trainings, coefficients, pooled)
                                     : slope_over_tasks(trainings, coefficients);
       }
-      for (std::size_t i = first; i < curves.size(); ++i) family.push_back(&curves[i].slope);
+      for (std::size_t i = first; i < curves.size(); ++i) {
+        if (curves[i].slope) family.push_back(&*curves[i].slope);
+      }
       adjust(family);
     }
   }

@@ -30,7 +30,11 @@ class Models {
     for (const SweptModel& model : models) {
       by_name_[{model.company, model.trained_on, model.arm, model.top}][model.seed] = &model;
       companies_.insert(model.company);
-      arms_[model.company].insert(model.arm);
+      // All units are one model, which tells nothing of what arms there are.
+      if (model.top != all_units) arms_[model.company].insert(model.arm);
+    }
+    for (const Company company : companies_) {
+      if (arms_[company].empty()) arms_[company].insert(Arm::kOwn);
     }
   }
 
@@ -169,14 +173,18 @@ SweepCurve curve_of(const Models& models, const CurveKey& key, Arm arm,
 Contrast over_models(const Models& models, const CurveKey& key, std::size_t top) {
   std::vector<double> differences;
   std::int64_t examples = 0;
-  for (const std::string& on : models.trained()) {
+  const std::vector<std::string> trained = models.trained();
+  const std::vector<Averaged> tasks = averaged(models, key);
+  // Each model stands for its own task alone, so the shares of trained tasks grow with the number
+  // of models that the mean below is of.
+  const auto count = static_cast<double>(key.quantity == Quantity::kSpecialization
+                                             ? models.tasks(key.metric, true).size()
+                                             : trained.size());
+  for (const std::string& on : trained) {
     double difference = 0;
-    const std::vector<Averaged> tasks = averaged(models, key);
-    double share_of_trained = 0;
-    for (const Averaged& task : tasks) share_of_trained += task.trained ? task.share : 0;
     for (const Averaged& task : tasks) {
       if (task.trained && task.task != on) continue;
-      const double share = task.trained ? share_of_trained : task.share;
+      const double share = task.trained ? count * task.share : task.share;
       const auto own = models.scores(key, Arm::kOwn, top, on, task.task).front(),
                  random = models.scores(key, Arm::kRandom, top, on, task.task).front();
       difference += share * (mean(own) - mean(random));
@@ -212,7 +220,7 @@ void add_curves(const Models& models, const CurveKey& key, std::size_t tops,
   for (const Arm arm : models.arms(key.company)) {
     for (std::size_t top = 0; top < tops; ++top) {
       points[arm].push_back(point_of(models, key, arm, top));
-      const bool known = top == all_units && arm != Arm::kOwn;
+      const bool known = top == all_units && arm != *models.arms(key.company).begin();
       if (!known) alike.push_back(points[arm].back());
     }
   }

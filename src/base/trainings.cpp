@@ -220,19 +220,23 @@ Best best_of(const std::vector<Trainings>& points, const SeedVariance& pooled, b
   }
   // Which pair holds the best is the data's choice, so every pair is tested.
   std::vector<double> p;
+  std::vector<bool> tested;
   std::vector<std::size_t> with_best;  // which pair tests the best against point i
   with_best.resize(points.size());
   for (std::size_t i = 0; i < points.size(); ++i) {
     for (std::size_t j = i + 1; j < points.size(); ++j) {
       if (i == best.at) with_best[j] = p.size();
       if (j == best.at) with_best[i] = p.size();
-      p.push_back(contrast_of_trainings({&points[i], &points[j]}, {1, -1}, pooled).p().value_or(1));
+      const auto of_pair = contrast_of_trainings({&points[i], &points[j]}, {1, -1}, pooled).p();
+      p.push_back(of_pair.value_or(1));
+      tested.push_back(of_pair.has_value());
     }
   }
   p = holm(p);
   for (std::size_t i = 0; i < points.size(); ++i) {
-    best.p.push_back(i == best.at ? 1 : p[with_best[i]]);
-    best.told_apart.push_back(best.p.back() < kAlpha);
+    std::optional<double>& known = best.p.emplace_back();
+    if (i != best.at && tested[with_best[i]]) known = p[with_best[i]];
+    best.told_apart.push_back(known && *known < kAlpha);
   }
   return best;
 }

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "cli/command.h"
 #include "cli/overlap_output.h"
@@ -12,6 +13,9 @@ namespace taskneuron::cli {
 namespace {
 
 std::string decimals(double value) { return fmt::format("{:.4f}", value); }
+
+// Of relevance that is the same for all units there is none.
+std::string correlation_text(double value) { return std::isfinite(value) ? decimals(value) : "–"; }
 
 std::string ratio_text(const std::optional<double>& ratio) {
   return ratio ? fmt::format("{:.2f}", *ratio) : "–";
@@ -63,8 +67,8 @@ class PairTable {
            const std::vector<std::string>& chance) {
     std::vector<std::string> cells = {pair.a, pair.b};
     if (scores_) {
-      cells.push_back(decimals(pair.relevance->pearson));
-      cells.push_back(decimals(pair.relevance->spearman));
+      cells.push_back(correlation_text(pair.relevance->pearson));
+      cells.push_back(correlation_text(pair.relevance->spearman));
       cells.push_back(top);
     }
     cells.push_back(common_text(pair.overlap));

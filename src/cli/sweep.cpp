@@ -84,7 +84,7 @@ OutputJson curve_json(const SweepCurve& curve, const std::vector<std::string>& t
   for (std::size_t i = 0; i < tops.size(); ++i) {
     if (i == curve.best.at) continue;
     best["others"].push_back({{"top", tops[i]},
-                              {"p_adjusted", curve.best.p[i]},
+                              {"p_adjusted", or_null(curve.best.p[i])},
                               {"told_apart", static_cast<bool>(curve.best.told_apart[i])}});
   }
   return json;
@@ -124,8 +124,8 @@ OutputJson overlap_json(const SweepResult& found, const SweepOptions& options) {
       point.update(mean_json(curve.points[i]));
       row["points"].push_back(point);
     }
-    row["slope"] =
-        contrast_json(curve.slope, claimed(curve.of_loss ? Better::kLower : curve.metric.better));
+    const Claim claim = claimed(curve.of_loss ? Better::kLower : curve.metric.better);
+    row["slope"] = curve.slope ? contrast_json(*curve.slope, claim) : OutputJson(nullptr);
     json["curves"].push_back(row);
   }
   return json;
@@ -174,7 +174,7 @@ std::string measure_text(const std::string& metric, bool of_loss) {
   return of_loss ? fmt::format("loss ({} tasks)", metric) : metric;
 }
 
-// Which share is best, and whether that can be said.
+// Which share of several is best, and whether that can be said.
 std::string best_text(const SweepCurve& curve, const std::vector<std::string>& tops) {
   std::vector<std::string> alike;
   for (std::size_t i = 0; i < tops.size(); ++i) {
@@ -231,10 +231,14 @@ void print_overlap(const SweepResult& found) {
       points.add({found.overlap_tops[curve.top], measure, fmt::format("{:.2f}", curve.shares[i]),
                   interval_text(curve.points[i], "{:.4f}")});
     }
-    slopes.add({found.overlap_tops[curve.top], measure, interval_text(curve.slope, "{:+.4f}"),
-                p_text(curve.slope.p()), p_text(curve.slope.p_adjusted),
+    if (!curve.slope) {
+      slopes.add({found.overlap_tops[curve.top], measure, "undefined", "–", "–", "undetermined"});
+      continue;
+    }
+    slopes.add({found.overlap_tops[curve.top], measure, interval_text(*curve.slope, "{:+.4f}"),
+                p_text(curve.slope->p()), p_text(curve.slope->p_adjusted),
                 verdict_name(judge(
-                    curve.slope, claimed(curve.of_loss ? Better::kLower : curve.metric.better)))});
+                    *curve.slope, claimed(curve.of_loss ? Better::kLower : curve.metric.better)))});
   }
   points.print();
   fmt::print("\n");
@@ -246,9 +250,10 @@ void print(const SweepResult& found) {
   fmt::print("\n");
   bool one_training = false;
   for (const SweepCurve& curve : found.curves.curves) {
-    fmt::print("{}", best_text(curve, found.tops));
+    if (found.tops.size() > 1) fmt::print("{}", best_text(curve, found.tops));
     one_training = one_training || curve.seeds == 1;
   }
+  for (const OverlapCurve& curve : found.overlap) one_training = one_training || curve.seeds == 1;
   print_differences(found);
   print_overlap(found);
   fmt::print(

@@ -306,6 +306,10 @@ void AblateOptions::check() const {
     if (is_set(path) == is_set(scores.front())) continue;
     throw UsageError(fmt::format("{}: give either score files or sets (.json) as `scores`", path));
   }
+  if (are_sets(*this) && (!sites.empty() || !aggregate.empty() || tops.size() > 1)) {
+    throw UsageError(
+        "`site`, `aggregate` and several `top` are for score files; sets are as given");
+  }
   if (predictions.empty()) return;
   for (const std::string& folder : data.tasks) {
     require_writable(std::filesystem::path(predictions) / (load_task(folder).name + ".jsonl"),

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/sha256.h"
+#include "recipe/fitting_set.h"
 #include "recipe/help.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/progress.h"
@@ -105,7 +106,7 @@ NeuronSet combine_sets(const CombineSetsOptions& options) {
   for (const std::string& file : options.sets) {
     sets.push_back(load_set(file));
     require_same_model(sets.front(), sets.back(), options.sets.front(), file,
-                       options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse);
+                       other_weights(options.allow_other_weights));
   }
   NeuronSet result = combine(options, sets);
   result.from = origin(options, sets);

@@ -7,6 +7,7 @@
 
 #include "base/torch_compat.h"
 #include "base/workers.h"
+#include "recipe/fitting_set.h"
 #include "recipe/help.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/inference.h"
@@ -97,10 +98,6 @@ struct Item {
   bool is_union() const { return members.size() > 1; }
 };
 
-OtherWeights weights_rule(const OverlapOptions& options) {
-  return options.allow_other_weights ? OtherWeights::kAllow : OtherWeights::kRefuse;
-}
-
 Item load_sets(const OverlapOptions& options, const std::string& argument) {
   const std::vector<std::string> files = member_files(argument);
   Item item;
@@ -108,7 +105,7 @@ Item load_sets(const OverlapOptions& options, const std::string& argument) {
   for (const std::string& file : files) {
     item.members.push_back(load_set(file));
     require_same_model(item.members.front(), item.members.back(), files.front(), file,
-                       weights_rule(options));
+                       other_weights(options.allow_other_weights));
   }
   item.sets = {item.is_union() ? union_of(item.members) : item.members.front()};
   return item;
@@ -149,7 +146,7 @@ std::vector<Item> load_items(const OverlapOptions& options) {
   });
   for (const Item& item : items) {
     require_same_model(items.front().sets.front(), item.sets.front(), items.front().name, item.name,
-                       weights_rule(options));
+                       other_weights(options.allow_other_weights));
   }
   return items;
 }

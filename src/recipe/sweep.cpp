@@ -112,7 +112,8 @@ void Sweep::run_model(const Planned& planned) {
 void Sweep::run_overlap(const Planned& planned) {
   const SweptModel& model = planned.model;
   const std::string& top = options_.overlap_tops[model.top];
-  const std::string& share = options_.shares[planned.share];
+  // One name, however it was written.
+  const std::string share = fmt::format("{}", std::stod(options_.shares[planned.share]));
   OverlapModel overlap{model.top, planned.share, model.seed, {}, 0};
   SweepCell cell;
   cell.name = fmt::format("overlap-{}-{}-share{}-seed{}", planned.test, parse_percent(top), share,
@@ -123,8 +124,7 @@ void Sweep::run_overlap(const Planned& planned) {
   cell.sets = {sets_.mixed(planned.test, top, share, model.seed, overlap.real_share)};
   cell.seed = model.seed;
   cell.evaluated = {planned.test};
-  const Arm arm = parse_percent(top) == 100 ? Arm::kOwn : Arm::kRandom;
-  cell.rate = rates_.rate(Company::kTogether, "", arm, top);
+  cell.rate = rates_.rate(Company::kTogether, "", Arm::kRandom, top);
   overlap.test = cells_.run(cell).front();
   found_.overlap_models.push_back(std::move(overlap));
 }
@@ -144,10 +144,11 @@ SweepResult Sweep::run() {
     }
     ++done;
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    if (elapsed.count() < told + 10 || done == planned.size()) continue;
+    // Models of an earlier start are read in no time, and tell nothing of what the others take.
+    if (cells_.made() == 0 || elapsed.count() < told + 10 || done == planned.size()) continue;
     told = elapsed.count();
     note(fmt::format("{} of {} models; about {} left", done, planned.size(),
-                     clock_time(elapsed.count() / static_cast<double>(done) *
+                     clock_time(elapsed.count() / static_cast<double>(cells_.made()) *
                                 static_cast<double>(planned.size() - done))));
   }
   found_.tops = options_.tops;

@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kCellFile = "cell.json";
+constexpr const char* kBegunFile = "begun.json";  // what is being made, until it is done
 
 // What a cell's result depends on beside what all cells share.
 OutputJson identity_of(const SweepCell& cell) {
@@ -50,6 +51,28 @@ std::vector<std::string> finished_files(const fs::path& at, const OutputJson& id
   } catch (const Error&) {
     return {};  // a file that something else cut short
   }
+}
+
+// Removes what is left of a cell that was another, or that was done but is no longer whole: its
+// training must neither be resumed nor stand for this one's.
+void begin_cell(const fs::path& at, const OutputJson& identity) {
+  const std::string begun = identity.dump(1) + "\n";
+  const fs::path file = at / kBegunFile;
+  const bool goes_on = !fs::exists(at / kCellFile) && fs::exists(file) && read_file(file) == begun;
+  if (goes_on) return;
+  fs::remove_all(at);
+  write_file(file, begun);
+}
+
+void finish_cell(const fs::path& at, const OutputJson& identity,
+                 const std::vector<std::string>& files, double seconds) {
+  OutputJson json = {{"format", "taskneuron.sweep.cell/1"}, {"cell", identity}};
+  for (const std::string& file : files) {
+    json["files"][fs::path(file).filename().string()] = sha256_of_file(file);
+  }
+  json["seconds"] = seconds;
+  write_file(at / kCellFile, json.dump(1) + "\n");
+  fs::remove(at / kBegunFile);
 }
 
 }  // namespace
@@ -135,8 +158,7 @@ std::vector<SweptTask> SweepCells::run(const SweepCell& cell) {
   double seconds = 0;
   std::vector<std::string> files = finished_files(at, identity, seconds);
   if (files.empty()) {
-    // What is left of a training with other settings cannot be resumed.
-    if (fs::exists(at / kCellFile)) fs::remove_all(at);
+    begin_cell(at, identity);
     const auto start = std::chrono::steady_clock::now();
     const std::string delta = train(cell, at);
     ModelOptions model;
@@ -146,13 +168,9 @@ std::vector<SweptTask> SweepCells::run(const SweepCell& cell) {
     model.deltas = {delta};
     files = evaluate_all(Session(model), cell.evaluated, at);
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    OutputJson json = {{"format", "taskneuron.sweep.cell/1"}, {"cell", identity}};
-    for (const std::string& file : files) {
-      json["files"][fs::path(file).filename().string()] = sha256_of_file(file);
-    }
-    json["seconds"] = seconds;
-    write_file(at / kCellFile, json.dump(1) + "\n");
+    finish_cell(at, identity, files, seconds);
     if (!options_.keep_models) fs::remove_all(at / "training");
+    ++made_;
   }
   seconds_ += seconds;
   return read(files);
@@ -167,12 +185,7 @@ std::vector<SweptTask> SweepCells::base() {
   std::vector<std::string> files = finished_files(at, identity, seconds);
   if (files.empty()) {
     files = evaluate_all(session_, all.evaluated, at);
-    OutputJson json = {{"format", "taskneuron.sweep.cell/1"}, {"cell", identity}};
-    for (const std::string& file : files) {
-      json["files"][fs::path(file).filename().string()] = sha256_of_file(file);
-    }
-    json["seconds"] = seconds;
-    write_file(at / kCellFile, json.dump(1) + "\n");
+    finish_cell(at, identity, files, seconds);
   }
   return read(files);
 }

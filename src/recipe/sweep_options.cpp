@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 
 #include "recipe/help.h"
@@ -84,8 +85,10 @@ void declare_overlap(SweepOptions& options, OptionList& list) {
 double number_of(const char* option, const std::string& text, double least, double most,
                  const char* allowed) {
   char* end = nullptr;
+  errno = 0;
   const double value = std::strtod(text.c_str(), &end);
-  if (!text.empty() && *end == '\0' && value >= least && value <= most) return value;
+  const bool whole = !text.empty() && *end == '\0' && errno == 0;
+  if (whole && value >= least && value <= most) return value;
   throw UsageError(option, text, allowed, "is out of range");
 }
 
@@ -96,6 +99,14 @@ void require_ascending(const char* option, const std::vector<std::string>& texts
     if (values[i] > values[i - 1]) continue;
     throw UsageError(fmt::format("`{}` must ascend, each once: {} stands behind {}", option,
                                  texts[i], texts[i - 1]));
+  }
+}
+
+void require_each_once(const char* option, const std::vector<std::string>& names) {
+  if (names.empty()) throw UsageError(fmt::format("`{}` is empty", option));
+  for (const std::string& name : names) {
+    if (std::count(names.begin(), names.end(), name) == 1) continue;
+    throw UsageError(option, name, "each once", "is there twice");
   }
 }
 
@@ -154,8 +165,17 @@ void SweepOptions::check() const {
   if (overlap_control && shares.size() < 2) {
     throw UsageError("`overlap_control` needs two shares or more to compare");
   }
-  if (companies_of(*this).empty()) throw UsageError("`trained` is empty");
-  if (arms_of(*this).empty()) throw UsageError("`arm` is empty");
+  if (!overlap_control && !overlap_tasks.empty()) {
+    throw UsageError("`overlap_task` needs `overlap_control`");
+  }
+  if (overlap_control && parse_percent(overlap_tops.back()) == 100) {
+    throw UsageError("overlap_top", overlap_tops.back(), "shares below 100%",
+                     "leaves no units outside the test task's own");
+  }
+  companies_of(*this);
+  arms_of(*this);
+  require_each_once("trained", trained);
+  require_each_once("arm", arms);
   for (const std::string& rate : rates) {
     if (!(number_of("lr", rate, 0, 1e3, "numbers above 0") > 0)) {
       throw UsageError("lr", rate, "numbers above 0", "is out of range");

@@ -86,6 +86,8 @@ class SweepCells {
   double tuning_loss(const SweepCell& cell);
 
   double seconds() const { return seconds_; }
+  // Cells that run() did not find done.
+  std::size_t made() const { return made_; }
 
  private:
   TrainOptions train_options(const SweepCell& cell) const;
@@ -101,6 +103,7 @@ class SweepCells {
   const std::vector<SweepTask>& tasks_;
   std::filesystem::path folder_;
   double seconds_ = 0;  // of all cells that were asked for
+  std::size_t made_ = 0;
 };
 
 // The learning rates of a sweep. Own and random sides are tried at the same rates; a grid whose end

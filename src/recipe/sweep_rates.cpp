@@ -74,7 +74,8 @@ void SweepRates::tune(Company company, const std::string& trained_on, const std:
   // All units are one set, whichever side it is called.
   const bool all = parse_percent(top) == 100;
   std::vector<Arm> arms = {Arm::kOwn};
-  const bool compared = options_.overlap_control ||
+  // Overlap-controlled training takes the rate of random units.
+  const bool compared = (options_.overlap_control && company == Company::kTogether) ||
                         std::count(options_.arms.begin(), options_.arms.end(), "random") > 0;
   if (!all && compared) arms.push_back(Arm::kRandom);
   std::map<Arm, std::map<double, double>> losses;

@@ -138,6 +138,66 @@ TEST(Sweep, ModelsOfSingleTasksAreAveragedAndComparedOverTasks) {
   }
 }
 
+// Models of a and b (accuracy) and of g (ROUGE-L): all three are tested on c.
+TEST(Sweep, AMeanOfTasksOfOneMetricIsComparedOverModelsOfAll) {
+  std::vector<SweptModel> models = alone();
+  for (const Arm arm : {Arm::kOwn, Arm::kRandom}) {
+    const double x = arm == Arm::kOwn ? 0.3 : 0;
+    models.push_back({Company::kAlone,
+                      "g",
+                      arm,
+                      0,
+                      0,
+                      {task("g", true, "rougeL", {x, x}),
+                       task("c", false, "accuracy", {0.1 + x, 0.1 + x, 0.1 + x})}});
+  }
+  std::vector<SweptTask> base = kBase;
+  base.push_back(task("g", true, "rougeL", {0, 0}));
+  const SweepCurves found = sweep_curves({"10%"}, std::nullopt, models, base);
+  for (const SweepDifference& difference : found.differences) {
+    const auto of_arm = [&](Arm arm) {
+      return curve(found, Company::kAlone, difference.key.quantity, arm, difference.key.of_loss,
+                   difference.key.metric.name)
+          .points[0]
+          .difference;
+    };
+    EXPECT_NEAR(difference.points[0]->difference, of_arm(Arm::kOwn) - of_arm(Arm::kRandom), 1e-12)
+        << quantity_name(difference.key.quantity) << " of " << difference.key.metric.name;
+  }
+}
+
+TEST(Sweep, RandomUnitsAloneHaveTheModelOfAllUnitsAsTheirEnd) {
+  std::vector<SweptModel> models;
+  for (SweptModel& model : together(2)) {
+    if (model.arm == Arm::kRandom || model.top == 1) models.push_back(std::move(model));
+  }
+  const SweepCurves found = sweep_curves({"10%", "100%"}, 1, models, kBase);
+  EXPECT_TRUE(found.differences.empty());
+  ASSERT_EQ(found.curves.size(), 6U);
+  for (const SweepCurve& one : found.curves) EXPECT_EQ(one.arm, Arm::kRandom);
+  const SweepCurve& general =
+      curve(found, Company::kTogether, Quantity::kGeneralization, Arm::kRandom, false);
+  EXPECT_NEAR(general.points[0].difference, 0.005, 1e-12);
+  EXPECT_NEAR(general.points[1].difference, 0.305, 1e-12);
+  // The spread between trainings is that of both points.
+  const SweepCurves both = sweep_curves({"10%", "100%"}, 1, together(2), kBase);
+  const SweepCurve& of_both =
+      curve(both, Company::kTogether, Quantity::kGeneralization, Arm::kRandom, false);
+  EXPECT_NEAR(general.points[0].interval->low, of_both.points[0].interval->low, 0.05);
+}
+
+TEST(Sweep, AllUnitsAloneAreTheOwnOnes) {
+  std::vector<SweptModel> models;
+  for (SweptModel& model : together(2)) {
+    if (model.top != 1) continue;
+    model.top = 0;
+    models.push_back(std::move(model));
+  }
+  const SweepCurves found = sweep_curves({"100%"}, 0, models, kBase);
+  ASSERT_EQ(found.curves.size(), 6U);
+  EXPECT_EQ(found.curves.front().arm, Arm::kOwn);
+}
+
 TEST(Sweep, AMissingModelIsNamed) {
   std::vector<SweptModel> models = alone();
   models.pop_back();
@@ -162,10 +222,25 @@ TEST(OverlapControl, SlopesAreLeastSquares) {
   EXPECT_EQ(curves[0].shares, (std::vector<double>{0, 0.5, 1}));
   EXPECT_NEAR(curves[0].points[1].difference, 0.32 / 3 + 0.05, 1e-12);
   // .2 a share in two tasks, .24 in the third; the test is over these.
-  EXPECT_NEAR(curves[0].slope.difference, 0.64 / 3, 1e-12);
-  ASSERT_TRUE(curves[0].slope.test);
-  EXPECT_EQ(curves[0].slope.test->df, 2);
-  EXPECT_NEAR(curves[1].slope.difference, -0.64 / 3, 1e-12);
+  ASSERT_TRUE(curves[0].slope);
+  EXPECT_NEAR(curves[0].slope->difference, 0.64 / 3, 1e-12);
+  ASSERT_TRUE(curves[0].slope->test);
+  EXPECT_EQ(curves[0].slope->test->df, 2);
+  EXPECT_NEAR(curves[1].slope->difference, -0.64 / 3, 1e-12);
+}
+
+// Where a task has nearly all units of every layer, no share but one can be had.
+TEST(OverlapControl, OneShareHasNoSlope) {
+  std::vector<OverlapModel> models;
+  for (const std::size_t share : {0, 1}) {
+    for (const char* name : {"a", "b", "c"}) {
+      models.push_back({0, share, 0, task(name, true, "accuracy", {0.1, 0.2}), 1});
+    }
+  }
+  const auto curves = overlap_curves(1, 2, models);
+  ASSERT_EQ(curves.size(), 2U);
+  EXPECT_FALSE(curves[0].slope);
+  EXPECT_NEAR(curves[0].points[1].difference, 0.15, 1e-12);
 }
 
 }  // namespace

@@ -47,7 +47,9 @@ TEST(Trainings, OneTrainingTellsOfExamplesAlone) {
   EXPECT_FALSE(difference.test);
   EXPECT_FALSE(difference.interval);
   EXPECT_EQ(difference.no_test, "one training of each shows no spread between trainings");
-  EXPECT_EQ(best_of({a, b}, pooled, true).told_apart, (std::vector<bool>{false, false}));
+  const Best best = best_of({a, b}, pooled, true);
+  EXPECT_EQ(best.told_apart, (std::vector<bool>{false, false}));
+  EXPECT_FALSE(best.p[0]);  // no test, no p
 }
 
 TEST(Trainings, DifferencesArePairedByExample) {
@@ -80,6 +82,10 @@ TEST(Trainings, TheBestIsToldFromWhatIsFarBelow) {
   const Best best = best_of(points, pooled, true);
   EXPECT_EQ(best.at, 2U);
   EXPECT_EQ(best.told_apart, (std::vector<bool>{true, false, false}));
+  ASSERT_TRUE(best.p[0] && best.p[1]);
+  EXPECT_LT(*best.p[0], 0.05);
+  EXPECT_GT(*best.p[1], 0.05);
+  EXPECT_FALSE(best.p[2]);
   EXPECT_EQ(best_of(points, pooled, false).at, 0U);
 }
 

@@ -107,7 +107,8 @@ struct OverlapCurve {
   std::vector<double> shares;    // real ones, means over tasks
   std::vector<Contrast> points;  // by share: means over test tasks
   // Least squares: change for a share that grows by 1. Of one training each, over the test tasks.
-  Contrast slope;
+  // Nothing where the layers left room for one share alone, whatever was asked for.
+  std::optional<Contrast> slope;
 };
 
 // Slopes are corrected over the tops, each metric and measure for itself.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "taskneuron/base/inference.h"
@@ -43,7 +44,8 @@ struct Best {
   // Of every other one: whether the test of their difference, corrected over all pairs (Holm 1979),
   // tells it from the best. [at] is false.
   std::vector<bool> told_apart;
-  std::vector<double> p;  // corrected, of the best and each; 1 at the best
+  // Corrected, of the best and each; nothing at the best, and where there is no test.
+  std::vector<std::optional<double>> p;
 };
 // points: ways of training in one order. REQUIRES a point; ties go to the first.
 Best best_of(const std::vector<Trainings>& points, const SeedVariance& pooled, bool higher);
