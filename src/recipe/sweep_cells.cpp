@@ -41,9 +41,11 @@ std::vector<std::string> finished_files(const fs::path& at, const OutputJson& id
     const JsonView json(document, (at / kCellFile).string());
     if (json.at("cell").value() != Json(identity)) return {};
     std::vector<std::string> files;
-    for (const auto& item : json.at("files").object().items()) {
+    const JsonView hashes = json.at("files");
+    for (const auto& item : hashes.object().items()) {
       const fs::path path = at / fs::path(item.key()).filename();
-      if (!fs::exists(path) || sha256_of_file(path) != item.value()) return {};
+      const std::string hash = hashes.at(item.key()).string();
+      if (!fs::exists(path) || sha256_of_file(path) != hash) return {};
       files.push_back(path.string());
     }
     seconds = json.at("seconds").number();
