@@ -22,7 +22,7 @@ void AblateOptions::declare(OptionList& list) {
   data.declare(list);
   list.add("scores", &scores, Effect::kInput,
            "Score files of the tasks, made by detect; or a set (.json) for each task, switched off "
-           "as it is")
+           "as it is; its task is the one that it was made of, else its file's name")
       .required();
   list.add("top", &tops, Effect::kResult,
            "Shares of the units, in percent; several show the response to the dose");
@@ -305,6 +305,13 @@ void AblateOptions::check() const {
   for (const std::string& path : scores) {
     if (is_set(path) == is_set(scores.front())) continue;
     throw UsageError(fmt::format("{}: give either score files or sets (.json) as `scores`", path));
+  }
+  const AblateOptions defaults;
+  if (are_sets(*this) && (tops != defaults.tops || scopes != defaults.scopes || !sites.empty() ||
+                          !aggregate.empty())) {
+    throw UsageError(
+        "`top`, `scope`, `site` and `aggregate` are for score files; a set is switched off as it "
+        "is");
   }
   if (predictions.empty()) return;
   for (const std::string& folder : data.tasks) {
