@@ -1,6 +1,7 @@
 #include "taskneuron/analysis/deactivation.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -26,8 +27,11 @@ std::size_t set_of(const std::vector<TaskSets>& sets, const std::string& task) {
   for (std::size_t i = 0; i < sets.size(); ++i) {
     if (sets[i].task == task) return i;
   }
+  std::vector<std::string> given;
+  for (const TaskSets& one : sets) given.push_back(fmt::format("'{}'", one.task));
   throw Error(
-      fmt::format("no score file is of task '{}'; detect it first and name it in `scores`", task));
+      fmt::format("no score file or set is of task '{}', only of {}; name one of it in `scores`",
+                  task, fmt::join(given, ", ")));
 }
 
 void contrast(const DeactivatedTask& task, ConditionRows& rows, std::uint64_t seed) {

@@ -245,6 +245,12 @@ void score_combined(const ForecastRequest& request, const Scorer& scorer, Foreca
             cross_validated_ridge(standardised(labels), relabelled(request.measured, tasks)));
       },
       Sides::kUpper));
+  // Of four tasks but two are left to fit to: each target has one source, which stands alone.
+  ForecastScore& ridge = result.scores.back();
+  if (!ridge.value && request.tasks.size() <= kFewestTasks) {
+    ridge.no_value = ridge.no_interval =
+        fmt::format("fitted without two tasks, it needs {} in all", kFewestTasks + 1);
+  }
   result.ridge_weights = ridge_weights(standardised(scorer.all()), scorer.measured(scorer.all()));
 }
 
@@ -307,7 +313,7 @@ Forecast forecast(const ForecastRequest& request) {
     if (!any) result.constant_targets.push_back(request.tasks[j]);
   }
   if (result.constant_targets.size() == request.tasks.size()) {
-    throw Error("measured changes: alike for all sources of every target; nothing to foresee");
+    throw Error("no target has two changes that differ; nothing to foresee");
   }
   for (const ForecastPredictor& one : request.predictors) {
     result.scores.push_back(scorer.score(

@@ -47,7 +47,11 @@ Json parse_json(std::string_view text, const std::string& where) {
 }
 
 Json read_json(const std::filesystem::path& path) {
-  return parse_json(read_file(path), path.string());
+  const std::string text = read_file(path);
+  if (text.find('\0') != std::string::npos) {
+    throw Error(fmt::format("{}: is a binary file; expected JSON", path.string()));
+  }
+  return parse_json(text, path.string());
 }
 
 void JsonView::fail(const std::string& problem) const {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "cli/provenance.h"
 
 namespace taskneuron::cli {
@@ -103,7 +105,9 @@ void print_matrix(const std::vector<std::string>& tasks,
   }
   fmt::print("\n");
   table.print();
-  fmt::print("diagonal above the rest: {:.3f} standard deviations, ", test.statistic);
+  const bool rounds_to_zero = std::abs(test.statistic) < 0.0005;  // never "-0.000"
+  fmt::print("diagonal above the rest: {:.3f} standard deviations, ",
+             rounds_to_zero ? 0.0 : test.statistic);
   const std::string orders =
       fmt::format("{} {} row orders within task types", test.exact ? "all" : "random", test.orders);
   if (test.p) {

@@ -100,6 +100,24 @@ std::string unknown_word(const CLI::App& app, const CLI::App& command,
   return "";
 }
 
+// "M: '2.5' is not a whole number", of CLI11's "Could not convert: M = 2.5".
+std::string conversion_problem(const CLI::App& command, const CLI::ParseError& error) {
+  const std::string text = error.what();
+  const std::size_t start = text.find(": ");
+  const std::size_t middle = text.find(" = ");
+  if (dynamic_cast<const CLI::ConversionError*>(&error) == nullptr || start > middle ||
+      middle == std::string::npos) {
+    return text;
+  }
+  const std::string name = text.substr(start + 2, middle - start - 2);
+  const CLI::Option* option = command.get_option_no_throw(name);
+  const std::string type = option == nullptr ? "" : option->get_type_name();
+  const bool whole = type.find("INT") != std::string::npos;
+  const bool positive = type.find("UINT") != std::string::npos;
+  return fmt::format("{}: '{}' is not a {}number{}", name, text.substr(middle + 3),
+                     whole ? "whole " : "", positive ? " of 0 or more" : "");
+}
+
 // As it is typed: "taskneuron tasks import".
 std::string full_name(const CLI::App& command) {
   const CLI::App* parent = command.get_parent();
@@ -111,7 +129,8 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error,
                  const std::vector<std::string>& words) {
   const CLI::App& command = chosen_command(app);
   const std::string unknown = unknown_word(app, command, words);
-  print_error(fmt::format("{} (see `{} --help`)", unknown.empty() ? error.what() : unknown,
+  print_error(fmt::format("{} (see `{} --help`)",
+                          unknown.empty() ? conversion_problem(command, error) : unknown,
                           full_name(command)));
   return kWrongUsage;
 }

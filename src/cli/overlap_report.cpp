@@ -136,7 +136,8 @@ void print_group(const OverlapGroup& group, const std::vector<std::string>& name
   for (const OverlapPair& pair : group.pairs) {
     if (!pair.layers.empty()) print_layers(pair, group.top);
   }
-  if (titled && group.core) fmt::print("\ntop {}\n", group.top);
+  if (group.together) fmt::print("\n");
+  if (titled && group.core) fmt::print("{}top {}\n", group.together ? "" : "\n", group.top);
   if (group.together) print_together(*group.together, names.size());
   if (group.core) print_core(*group.core, names);
   if (group.trees.empty()) return;
@@ -144,19 +145,6 @@ void print_group(const OverlapGroup& group, const std::vector<std::string>& name
   for (const std::string& line : tree_lines(group.trees.front().merges, names)) {
     fmt::print("{}\n", line);
   }
-}
-
-// How long the folder is that all names begin with, its slash included.
-std::size_t common_folder(const std::vector<std::string>& names) {
-  std::string folder = names.front().substr(0, names.front().rfind('/') + 1);
-  for (const std::string& name : names) {
-    // The names of a union's members would begin with it too.
-    if (name.find('+') != std::string::npos) return 0;
-    while (name.rfind(folder, 0) != 0) {
-      folder = folder.size() < 2 ? "" : folder.substr(0, folder.rfind('/', folder.size() - 2) + 1);
-    }
-  }
-  return folder.size();
 }
 
 // Tables have room for names without the folder that all files lie in.
@@ -174,6 +162,18 @@ OverlapResult with_short_names(OverlapResult found) {
 }
 
 }  // namespace
+
+std::size_t common_folder(const std::vector<std::string>& names) {
+  std::string folder = names.front().substr(0, names.front().rfind('/') + 1);
+  for (const std::string& name : names) {
+    // The names of a union's members would begin with it too.
+    if (name.find('+') != std::string::npos) return 0;
+    while (name.rfind(folder, 0) != 0) {
+      folder = folder.size() < 2 ? "" : folder.substr(0, folder.rfind('/', folder.size() - 2) + 1);
+    }
+  }
+  return folder.size();
+}
 
 void print_overlap(const OverlapResult& whole) {
   const OverlapResult found = with_short_names(whole);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cli/command.h"
+#include "cli/overlap_output.h"
 
 namespace taskneuron::cli {
 
@@ -59,8 +60,13 @@ void add_row(Table& table, const SimilarPair& pair, const char* definition,
 }
 
 void print(const SimilarityResult& found) {
+  std::vector<std::string> names;
+  for (const SimilarPair& pair : found.pairs) names.insert(names.end(), {pair.a, pair.b});
+  const std::size_t folder = common_folder(names);
   Table table({"a", "b", "definition", "mean", "per layer"});
-  for (const SimilarPair& pair : found.pairs) {
+  for (SimilarPair pair : found.pairs) {
+    pair.a.erase(0, folder);
+    pair.b.erase(0, folder);
     if (pair.found.masked) {
       add_row(table, pair, "masked", *pair.found.masked);
       add_row(table, pair, "  overlap only", *pair.found.overlap_only);

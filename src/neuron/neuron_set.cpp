@@ -78,6 +78,9 @@ std::int64_t NeuronSet::size() const {
 NeuronSet load_set(const std::filesystem::path& path) {
   const Json document = read_json(path);
   const JsonView json(document, path.string());
+  if (json.object().count("format") == 0) {
+    json.fail("key 'format' is missing; expected a set, made by select or sets");
+  }
   const std::string format = json.at("format").string();
   if (format != kFormat) json.fail(fmt::format("format '{}' is not '{}'", format, kFormat));
   require_known_keys(json);

@@ -1,6 +1,7 @@
 #include "taskneuron/neuron/scores.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <functional>
 
@@ -105,8 +106,10 @@ SiteShape Scores::shape(Site site) const {
 at::Tensor Scores::relevance(Site site, Aggregate aggregate) const {
   const auto found = sites.find(site);
   if (found == sites.end()) {
-    throw Error(fmt::format("the scores of task '{}' hold nothing for site {}", info.task,
-                            site_name(site)));
+    std::vector<std::string> held;
+    for (const auto& one : sites) held.push_back(site_name(one.first));
+    throw Error(fmt::format("the scores of task '{}' hold nothing for site {}, only for {}",
+                            info.task, site_name(site), fmt::join(held, " and ")));
   }
   const SiteSums& sums = found->second;
   const at::Tensor& sum = aggregate == Aggregate::kExample ? sums.example_abs_sum

@@ -22,7 +22,7 @@ void AblateOptions::declare(OptionList& list) {
   data.declare(list);
   list.add("scores", &scores, Effect::kInput,
            "Score files of the tasks, made by detect; or a set (.json) for each task, switched off "
-           "as it is")
+           "as it is; its task is the one that it was made of, else its file's name")
       .required();
   list.add("top", &tops, Effect::kResult,
            "Shares of the units, in percent; several show the response to the dose");
@@ -306,9 +306,12 @@ void AblateOptions::check() const {
     if (is_set(path) == is_set(scores.front())) continue;
     throw UsageError(fmt::format("{}: give either score files or sets (.json) as `scores`", path));
   }
-  if (are_sets(*this) && (!sites.empty() || !aggregate.empty() || tops.size() > 1)) {
+  const AblateOptions defaults;
+  if (are_sets(*this) && (tops != defaults.tops || scopes != defaults.scopes || !sites.empty() ||
+                          !aggregate.empty())) {
     throw UsageError(
-        "`site`, `aggregate` and several `top` are for score files; sets are as given");
+        "`top`, `scope`, `site` and `aggregate` are for score files; a set is switched off as it "
+        "is");
   }
   if (predictions.empty()) return;
   for (const std::string& folder : data.tasks) {

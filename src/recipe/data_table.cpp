@@ -39,7 +39,14 @@ DataTable::DataTable(const std::string& path) : path_(path) {
   const std::string text = read_file(path);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string::npos) throw Error(fmt::format("{}: is empty", path));
+  if (text.find('\0') != std::string::npos) {
+    throw Error(fmt::format("{}: is a binary file; expected CSV, JSON lines or a JSON list", path));
+  }
   if (text[first] == '{') {
+    if (Json::accept(text) && text.find('\n', first) < text.find_last_of('}')) {
+      throw Error(
+          fmt::format("{}: is one JSON object; expected an object a line, or a list", path));
+    }
     read_json_lines(text);
   } else if (text[first] == '[') {
     read_json_list(text);

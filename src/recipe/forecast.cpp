@@ -13,7 +13,9 @@
 namespace taskneuron {
 
 void ForecastOptions::declare(OptionList& list) {
-  list.add("affinity", &affinity, Effect::kInput, "What `affinity` wrote").positional().required();
+  list.add("affinity", &affinity, Effect::kInput, "What the command affinity wrote")
+      .positional()
+      .required();
   list.add("measured", &measured, Effect::kInput,
            "JSON {\"tasks\": [...], \"matrix\": [[change of task j after training on task i]]}")
       .positional()
@@ -157,7 +159,13 @@ Forecast forecast_from_files(const ForecastOptions& options) {
   request.measured = std::move(measured.matrix);
   request.draws = options.draws;
   request.seed = options.seed;
-  return forecast(request);
+  try {
+    return forecast(request);
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}: {}", options.measured, error.what()));
+  }
 }
 
 }  // namespace taskneuron

@@ -78,11 +78,13 @@ void OverlapOptions::check() const {
           files.front(), file));
     }
   }
-  if (sets && tops.size() > 1) {
-    throw UsageError("several `top` are for score files; a set has its size");
+  const OverlapOptions defaults;
+  if (sets && (tops != defaults.tops || scope != defaults.scope)) {
+    throw UsageError("`top` and `scope` are for score files; a set has its size");
   }
   if (core > static_cast<std::int64_t>(files.size())) {
-    throw UsageError(fmt::format("`core` {}: there are {} sets", core, files.size()));
+    throw UsageError(fmt::format("`core` {}: there are {} sets; use at most {}", core, files.size(),
+                                 files.size()));
   }
 }
 

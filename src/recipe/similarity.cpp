@@ -102,7 +102,11 @@ void SimilarityOptions::check() const {
   const bool by_sets = !sets.empty() || !with_sets.empty();
   const bool by_scores = !scores.empty() || !with_scores.empty();
   if (by_sets && by_scores) throw UsageError("give either sets or score files, not both");
-  if (by_sets && !sites.empty()) throw UsageError("`site` is for score files; a set has its sites");
+  const SimilarityOptions defaults;
+  if (by_sets && (top != defaults.top || scope != defaults.scope || !sites.empty())) {
+    throw UsageError(
+        "`top`, `scope` and `site` are for score files; a set has its size and its sites");
+  }
   if (wanted.count(SimilarityDefinition::kRanked) != 0 && by_sets) {
     throw UsageError(
         "`definition` ranked needs an order of relevance, which sets do not hold; give `scores` "
