@@ -27,12 +27,13 @@ const std::vector<std::string> kMayGrow = {
     "overlap_task", "overlap_top", "share",   "overlap_seeds", "keep_models", "memory"};
 
 std::string rows_hash(const SweepTask& task) {
-  std::string hashes;
+  // Labels, metric and instruction stand there.
+  std::string hashes = sha256_of_file(fs::path(task.folder) / "meta.json").substr(7, 16);
   const Task loaded = load_task(task.folder);
   for (const char* split : {"train", "validation", "test"}) {
     const fs::path path = split_path(loaded, split);
     const bool there = fs::exists(path);
-    hashes += (hashes.empty() ? "" : " ") + (there ? sha256_of_file(path).substr(7, 16) : "none");
+    hashes += " " + (there ? sha256_of_file(path).substr(7, 16) : "none");
   }
   return hashes;
 }
