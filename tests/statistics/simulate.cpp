@@ -195,7 +195,8 @@ void sweeps(Page& page) {
     for (const std::size_t seeds : {2, 3, 5}) {
       for (const double unequal : {1.0, 4.0}) {
         const SweepDesign design{9, seeds, 3, 150, unequal};
-        const SweepRates rates = sweep_rates(population, design, page.simulations() / 2);
+        const SweepRates rates =
+            sweep_rates(population, design, page.simulations() / (unequal == 1 ? 2 : 10));
         const std::string what = fmt::format("{} trainings of {}", seeds, population.name);
         const bool judged = unequal == 1;
         const auto cell = [&](double rate, Bounds bounds, const char* name) {
@@ -207,7 +208,7 @@ void sweeps(Page& page) {
                   cell(rates.rejected, kSweepErrors, ", difference"),
                   cell(rates.told, kFamilyErrors, ", told"),
                   judged ? Page::shown(two_level_bootstrap_coverage(population, design,
-                                                                    page.simulations() / 8))
+                                                                    page.simulations() / 16))
                          : "–"});
       }
     }
