@@ -9,66 +9,26 @@ the units of each task are trained alone; each beside random units. Every stage 
 FOLDER and is skipped when that is there: killed and started again, the study goes on where it was.
 What it will take is measured and said first.
 """
-import argparse
 import functools
 import json
-import math
 import os
-import sys
 
 import question1_page
 from question1_protocol import ARMS, CONTROLS, COUNTS_P, DOSES, SITES, TABLE, TOP, Protocol, at_least_as_many
-from stages import Failed, Stages
-from study_tasks import find_tasks, flags, seconds_per_row
+from study import Study, main
+from study_tasks import find_tasks, seconds_per_row
 
 
-class Study:
+class Question1(Study):
     def __init__(self, arguments):
-        self.model, self.text, self.quick = arguments.model, arguments.text, arguments.quick
-        self.tasks = find_tasks(arguments.tasks)
-        self.protocol = Protocol(arguments.quick)
-        names = {self.model: "MODEL"}
-        for task in self.tasks.values():
-            names[os.path.dirname(task["folder"])] = "TASKS"
-        if self.text:
-            names[self.text] = "TEXT"
-        self.stages = Stages(arguments.program, arguments.work, names)
-        self.run, self.path = self.stages.run, self.stages.path
-
-    def flags(self, *names):
-        return flags(self.tasks, *names)
+        self.text = arguments.text
+        super().__init__(arguments, Protocol(arguments.quick), find_tasks(arguments.tasks),
+                         {self.text: "TEXT"} if self.text else {})
 
     def test_rows(self, name):
         return self.protocol.test[self.tasks[name]["type"]]
 
     # ---- settings ----
-
-    def lowest(self, rates, loss_of):
-        """The rate with the lowest loss, and all that were tried: the grid grows until the best is inside."""
-        losses = {rate: loss_of(rate) for rate in rates}
-        while not self.quick:
-            best, tried = min(losses, key=losses.get), sorted(losses)
-            if best == tried[0]:
-                rate = best / 3.1623
-            elif best == tried[-1]:
-                rate = best * 3.1623
-            else:
-                break
-            rate = float(f"{rate:.1e}")
-            losses[rate] = loss_of(rate)
-        return {"rate": min(losses, key=losses.get), "losses": {f"{r:g}": losses[r] for r in sorted(losses)}}
-
-    def tuned_loss(self, stage, rate, *command, threads=0):
-        out = self.path("tuned", f"{stage}-{rate:g}")
-        try:
-            answer = self.run(f"tuned/{stage}-{rate:g}.run", "train", self.model, *command, "--lr", f"{rate:g}", "--limit",
-                              self.protocol.tuning["rows"], "--epochs", 1, "--validation-limit",
-                              self.protocol.tuning["validation"], "--save", "delta", "--out", out, "--resume",
-                              output=os.path.join(out, "run.json"), threads=threads)
-        except Failed:  # it diverged
-            return math.inf
-        losses = [row["loss"] for row in answer["validation"]]
-        return sum(losses) / len(losses)
 
     def tune(self):
         full = self.lowest(self.protocol.rates["full"],
@@ -134,17 +94,6 @@ class Study:
                      rows or self.test_rows(name), "--predictions", path, *flags, output=path, threads=threads)
             found[name] = path
         return found
-
-    def joined(self, name, paths):
-        """The files one after another, as a file."""
-        target = self.path("joined", name + ".jsonl")
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target + ".part", "w") as out:
-            for path in paths:
-                with open(path) as file:
-                    out.write(file.read())
-        os.rename(target + ".part", target)
-        return target
 
     def eligible(self, zero, original):
         """Which tasks count, by a rule that looks at neither own nor random units: classification where the
@@ -312,24 +261,6 @@ class Study:
         return result
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
-    parser.add_argument("model")
-    parser.add_argument("tasks", nargs="+")
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--text", help="unrelated text: its perplexity is the side effect, its activations a replacement")
-    parser.add_argument("--docs", help="page to write")
-    parser.add_argument("--quick", action="store_true", help="a few rows of everything, to see that it runs")
-    arguments = parser.parse_args()
-    try:
-        result = Study(arguments).go()
-    except Failed as failure:
-        sys.exit(str(failure))
-    if arguments.docs:
-        question1_page.write(result, arguments.docs)
-        print(arguments.docs)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, Question1, question1_page.write,
+         ("--text", "unrelated text: its perplexity is the side effect, its activations a replacement"))

@@ -10,38 +10,26 @@ units that many tasks need are told from those of one. Every stage writes one fi
 skipped when that is there: killed and started again, the study goes on where it was. What it will take
 is measured and said first.
 """
-import argparse
 import functools
 import json
-import math
 import os
-import shutil
 import sys
 
 import question2_page
+from question2_kinds import KindsOfUnits
 from question2_protocol import DEFINITIONS, KINDS, OVERLAP_TOPS, TOP, Protocol
-from stages import Failed, Stages
-from study_tasks import find_tasks, flags, seconds_per_row
+from study import main
+from study_tasks import find_tasks, seconds_per_row
 
 
-class Study:
+class Question2(KindsOfUnits):
     def __init__(self, arguments):
-        self.model, self.quick = arguments.model, arguments.quick
-        self.protocol = Protocol(arguments.quick)
-        known = find_tasks(arguments.tasks)
-        wanted = list(dict.fromkeys(name for group in self.protocol.groups.values() for part in group.values() for name in part))
+        protocol, known = Protocol(arguments.quick), find_tasks(arguments.tasks)
+        wanted = list(dict.fromkeys(name for group in protocol.groups.values() for part in group.values() for name in part))
         missing = [name for name in wanted if name not in known]
         if missing:
             sys.exit(f"no task folder of {', '.join(missing)}")
-        self.tasks = {name: known[name] for name in wanted}
-        names = {self.model: "MODEL"}
-        for task in self.tasks.values():
-            names[os.path.dirname(task["folder"])] = "TASKS"
-        self.stages = Stages(arguments.program, arguments.work, names)
-        self.run, self.path = self.stages.run, self.stages.path
-
-    def flags(self, *names):
-        return flags(self.tasks, *names)
+        super().__init__(arguments, protocol, {name: known[name] for name in wanted})
 
     # ---- scores and sets ----
 
@@ -51,16 +39,6 @@ class Study:
         self.run(f"scores/{where}.run", "detect", model, *self.flags(), "--limit", limit, "--out", folder,
                  output=os.path.join(folder, list(self.tasks)[-1] + ".safetensors"), threads=threads)
         return {name: os.path.join(folder, name + ".safetensors") for name in self.tasks}
-
-    def set_file(self, name):
-        path = self.path("sets", name + ".json")
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return path
-
-    def select(self, name, scores, *more):
-        path = self.set_file(name)
-        self.run(f"sets/{name}.run", "select", scores, "--top", TOP, *more, "--out", path, output=path, threads=1)
-        return path
 
     # ---- the share of units ----
 
@@ -72,8 +50,8 @@ class Study:
                           for part in ("--other-task", self.tasks[name]["folder"])),
                         *(part for name in named for part in ("--scores", base[name])), "--top", *protocol.tops, "--seeds",
                         protocol.seeds, "--alone-seeds", protocol.alone_seeds, "--limit", protocol.train[kind], "--epochs",
-                        protocol.epochs[kind], "--lr", *protocol.rates, "--tune-limit", protocol.tune["rows"],
-                        "--tune-validation", protocol.tune["validation"], "--test-limit", self.test_rows("classification"),
+                        protocol.epochs[kind], "--lr", *protocol.rates, "--tune-limit", protocol.tuning["rows"],
+                        "--tune-validation", protocol.tuning["validation"], "--test-limit", self.test_rows("classification"),
                         "--generate-limit", self.test_rows("generation"), "--overlap-control", "--overlap-task", *group["train"], *group["other"],
                         "--overlap-top", *protocol.overlap_tops, "--share", *protocol.shares, "--out", out)
 
@@ -93,34 +71,14 @@ class Study:
                 sets[name] = path
             unions = ["+".join(sets[name] for name in group[part]) for group in self.protocol.groups.values()
                       for part in ("train", "other")]
-            unions = [union for union in dict.fromkeys(unions)]
-            found.setdefault("unions", {})[top] = self.run(f"overlap/unions-{top.strip('%')}", "overlap", *unions)
+            found.setdefault("unions", {})[top] = self.run(f"overlap/unions-{top.strip('%')}", "overlap", *dict.fromkeys(unions))
         return found
 
     # ---- a model of each task ----
 
     def model_rate(self, name):
-        """The rate with the lowest validation loss after an epoch; the grid grows until that is inside."""
-        losses, rates = {}, list(self.protocol.model_rates)
-        while rates:
-            for rate in rates:
-                losses[rate] = self.tuned_loss(name, rate)
-            best, tried = min(losses, key=losses.get), sorted(losses)
-            rates = []
-            if not self.quick and best in (tried[0], tried[-1]):
-                rates = [float(f"{best * (3.1623 if best == tried[-1] else 1 / 3.1623):.1e}")]
-        return best
-
-    def tuned_loss(self, name, rate):
-        out = self.path("tuned", f"{name}-{rate:g}")
-        try:
-            answer = self.run(f"tuned/{name}-{rate:g}.run", "train", self.model, *self.flags(name), "--full", "--lr", f"{rate:g}",
-                              "--limit", self.protocol.tune["rows"], "--epochs", 1, "--validation-limit",
-                              self.protocol.tune["validation"], "--save", "delta", "--out", out, "--resume",
-                              output=os.path.join(out, "run.json"), threads=1)
-        except Failed:  # it diverged
-            return math.inf
-        return answer["validation"][0]["loss"]
+        return self.lowest(self.protocol.model_rates, lambda rate: self.tuned_loss(
+            name, rate, *self.flags(name), "--full", threads=1))["rate"]
 
     def model_of(self, name):
         kind, folder = self.tasks[name]["type"], self.path("models", name)
@@ -204,128 +162,6 @@ class Study:
         os.rename(measured + ".part", measured)
         return {"matrix": matrix, "found": self.run("forecast", "forecast", affinity, measured)}
 
-    # ---- core and private units ----
-
-    def mixed_model(self):
-        """A model that does all tasks: what is switched off must be there."""
-        folder, protocol = self.path("models", "all"), self.protocol
-        rate = sorted(self.model_rate(name) for name in self.tasks)[len(self.tasks) // 2]
-        self.run("models/all.run", "train", self.model, *self.flags(), "--full", "--lr", f"{rate:g}", "--warmup-steps", 50,
-                 "--limit", max(protocol.train.values()), "--epochs", protocol.model_epochs, "--evaluate", "none", "--save", "model",
-                 "--out", folder, "--resume", output=os.path.join(folder, "model.safetensors"))
-        return folder
-
-    def kinds(self, where, scores):
-        """Sets of every kind and task, in one model's scores: {kind: {task: file}}."""
-        own = {name: self.select(f"{where}-own/{name}", scores[name]) for name in self.tasks}
-        least = math.ceil(self.protocol.core * len(self.tasks))
-        core = self.set_file(f"{where}-core")
-        self.run(f"sets/{where}-core.run", "sets", "at-least", least, *own.values(), "--out", core, output=core, threads=1)
-        found = {"own": own, "core": {}, "private": {}, "contrastive": {}}
-        for name in self.tasks:
-            # The core is one set; each task has a copy by its name.
-            found["core"][name] = self.set_file(f"{where}-core/{name}")
-            shutil.copyfile(core, found["core"][name])
-            found["private"][name] = self.set_file(f"{where}-private/{name}")
-            others = [own[other] for other in self.tasks if other != name]
-            self.run(f"sets/{where}-private/{name}.run", "sets", "difference", own[name], *others, "--out", found["private"][name],
-                     output=found["private"][name], threads=1)
-            found["contrastive"][name] = self.select(f"{where}-contrastive/{name}", scores[name], "--contrast",
-                                                     *(scores[other] for other in self.tasks if other != name))
-        return found
-
-    def units_of(self, sets):
-        units = {}
-        for kind, by_task in sets.items():
-            units[kind] = {}
-            for name, path in by_task.items():
-                with open(path) as file:
-                    units[kind][name] = [len(layer) for layer in json.load(file)["sites"]["act"]]
-        return units
-
-    def kinds_off(self, model, sets):
-        found = {}
-        for kind in KINDS:
-            for which in ("classification", "generation"):
-                names = [n for n, task in self.tasks.items() if task["type"] == which and self.holds_units(sets[kind][n])]
-                if names:
-                    found.setdefault(kind, {})[which] = self.run(
-                        f"kinds/off-{kind}-{which}", "ablate", model, *self.flags(*names), "--limit", self.protocol.off,
-                        "--random-seeds", self.protocol.off_sets,
-                        *(part for name in names for part in ("--scores", sets[kind][name])))
-        return found
-
-    def holds_units(self, path):
-        with open(path) as file:
-            return any(json.load(file)["sites"]["act"])
-
-    def kind_trained(self, kind, name, path, rates):
-        """Predictions of the base model with a task's set of this kind trained, and with random ones."""
-        folder = self.path("sets", f"base-{kind}-random", name)
-        self.run(f"sets/base-{kind}-random/{name}.run", "select", "--random", self.protocol.kind_sets, "--like", path, "--out",
-                 folder, threads=1)
-        draws = [os.path.join(folder, f"random-{draw}.json") for draw in range(self.protocol.kind_sets)]
-        files, which = [], self.tasks[name]["type"]
-        for label, chosen, arm in [("own", path, "own")] + [(f"random{d}", one, "random") for d, one in enumerate(draws)]:
-            stage = f"kinds/trained-{kind}-{name}-{label}"
-            out = self.path(stage)
-            delta = os.path.join(out, "delta.safetensors")
-            self.run(stage + ".run", "train", self.model, *self.flags(name), "--set", chosen, "--lr", f"{rates[name][arm]:g}",
-                     "--epochs", self.protocol.kind_epochs, "--limit", self.protocol.train[which], "--evaluate", "none", "--out",
-                     out, "--resume", output=delta, threads=1)
-            files.append(self.path(stage + ".jsonl"))
-            self.run(stage + ".evaluate", "evaluate", self.model, *self.flags(name), "--delta", delta, "--limit",
-                     self.protocol.off, "--predictions", files[-1], output=files[-1], threads=1)
-        return files
-
-    def kind_rates(self, base):
-        """For each task the rates of its own units and of random ones, each the best of one grid after an epoch."""
-        def best(name, arm, path):
-            losses = {}
-            for rate in map(float, self.protocol.rates):
-                out = self.path("tuned", f"units-{name}-{arm}-{rate:g}")
-                answer = self.run(f"tuned/units-{name}-{arm}-{rate:g}.run", "train", self.model, *self.flags(name), "--set", path,
-                                  "--lr", f"{rate:g}", "--limit", self.protocol.tune["rows"], "--epochs", 1, "--validation-limit",
-                                  self.protocol.tune["validation"], "--out", out, "--resume",
-                                  output=os.path.join(out, "run.json"), threads=1)
-                losses[rate] = answer["validation"][0]["loss"]
-            return min(losses, key=losses.get)
-
-        jobs = {}
-        for name in self.tasks:
-            own, random = self.select(f"base-own/{name}", base[name]), self.set_file(f"base-tuning/{name}")
-            self.run(f"sets/base-tuning/{name}.run", "select", "--random", 1, "--seed", 1, "--like", own, "--out", random,
-                     output=random, threads=1)
-            jobs[name, "own"], jobs[name, "random"] = (functools.partial(best, name, "own", own),
-                                                       functools.partial(best, name, "random", random))
-        found = dict(zip(jobs, self.stages.side_by_side(jobs.values())))
-        return {name: {arm: found[name, arm] for arm in ("own", "random")} for name in self.tasks}
-
-    def joined(self, name, paths):
-        target = self.path("kinds", name + ".jsonl")
-        with open(target + ".part", "w") as out:
-            for path in paths:
-                with open(path) as file:
-                    out.write(file.read())
-        os.rename(target + ".part", target)
-        return target
-
-    def kinds_trained(self, base, sets):
-        rates, jobs = self.kind_rates(base), {}
-        for kind in KINDS:
-            for name in self.tasks:
-                if self.holds_units(sets[kind][name]):
-                    jobs[kind, name] = functools.partial(self.kind_trained, kind, name, sets[kind][name], rates)
-        files, found = dict(zip(jobs, self.stages.side_by_side(jobs.values()))), {"rates": rates, "tests": {}}
-        for kind in KINDS:
-            rows = [files[kind, name] for name in self.tasks if (kind, name) in files]
-            if not rows:
-                continue
-            own, *random = [self.joined(f"{kind}-{i}", paths) for i, paths in enumerate(zip(*rows))]
-            found["tests"][kind] = self.run(f"kinds/test-{kind}", "test", "--own", own,
-                                            *(part for path in random for part in ("--random", path)))
-        return found
-
     # ---- the whole ----
 
     def estimate(self):
@@ -342,14 +178,14 @@ class Study:
             seconds += arms * protocol.alone_seeds * (train + len(group["train"]) * test)
             seconds += len(protocol.overlap_tops) * len(protocol.shares) * (
                 len(group["train"] + group["other"]) * train + test)
-            tuned = sum(per_row[name][1] for name in group["train"]) * (protocol.tune["rows"] + protocol.tune["validation"])
+            tuned = sum(per_row[name][1] for name in group["train"]) * (protocol.tuning["rows"] + protocol.tuning["validation"])
             seconds += 2 * arms * 1.4 * len(protocol.rates) * tuned
         kinds = len(KINDS) * (1 + protocol.kind_sets)
         for name, (evaluate, train) in per_row.items():
             kind = self.tasks[name]["type"]
             rows = protocol.train[kind]
             seconds += train * (protocol.detect + rows * protocol.model_epochs * 2 + tasks * protocol.model_detect
-                                + protocol.tune["rows"] * 12 + protocol.affinity + rows * protocol.kind_epochs * kinds)
+                                + protocol.tuning["rows"] * 12 + protocol.affinity + rows * protocol.kind_epochs * kinds)
             seconds += evaluate * (protocol.matrix * (tasks + 1) + protocol.off * kinds
                                    + protocol.off * len(KINDS) * (1 + protocol.off_sets + tasks / 2))
         minutes = seconds / self.stages.cores / 60
@@ -382,24 +218,5 @@ class Study:
         return result
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
-    parser.add_argument("model")
-    parser.add_argument("tasks", nargs="+")
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--docs", help="page to write")
-    parser.add_argument("--quick", action="store_true", help="few rows of few tasks, to see that every stage runs")
-    arguments = parser.parse_args()
-    try:
-        result = Study(arguments).go()
-    except Failed as failure:
-        sys.exit(str(failure))
-    print(f"{result['seconds'] / 60:.0f} minutes of stages")
-    if arguments.docs:
-        question2_page.write(result, arguments.docs)
-        print(arguments.docs)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, Question2, question2_page.write)

@@ -317,7 +317,7 @@ def settings(result):
         f"for {protocol['epochs']['classification']} epochs (classification), {protocol['train']['generation']} for "
         f"{protocol['epochs']['generation']} (generation); all test rows of classification tasks, {protocol['generate']} of generation tasks.",
         f"- Learning rates, for own and random units, every share and way of training apart: from {', '.join(protocol['rates'])}, growing, by "
-        f"validation loss after one epoch on {protocol['tune']['rows']} rows of each task.",
+        f"validation loss after one epoch on {protocol['tuning']['rows']} rows of each task.",
         f"- The model of each task: all parameters, {protocol['model_epochs']} epochs, rate by validation; relevance in it from "
         f"{protocol['model_detect']} rows; {protocol['matrix']} test rows of every task.",
         f"- Core: units in the sets of at least {protocol['core']:.0%} of the tasks; private: in one set alone; contrastive: relevance minus the mean of the "

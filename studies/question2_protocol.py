@@ -30,7 +30,7 @@ class Protocol:
         self.epochs = {"classification": 3, "generation": 2}
         self.generate = 150       # test rows of a generation task; of classification all
         self.rates = ("1e-3", "3e-3", "1e-2")
-        self.tune = {"rows": 200, "validation": 60}
+        self.tuning = {"rows": 200, "validation": 60}
         self.detect = 300         # training rows that relevance is taken from
         self.overlap_tops, self.shares = ("10%", "30%", "50%"), ("0", "0.5", "1")
         self.model_epochs = 3     # of the model of each task, all parameters
@@ -49,7 +49,7 @@ class Protocol:
             self.seeds = 2
             self.train = {"classification": 16, "generation": 8}
             self.epochs = {"classification": 1, "generation": 1}
-            self.generate, self.rates, self.tune = 4, ("3e-3",), {"rows": 8, "validation": 4}
+            self.generate, self.rates, self.tuning = 4, ("3e-3",), {"rows": 8, "validation": 4}
             self.detect, self.model_detect, self.matrix, self.affinity, self.off = 8, 4, 4, 4, 4
             self.overlap_tops, self.shares = ("10%",), ("0", "1")
             self.model_epochs, self.model_rates, self.bands = 1, (3e-4,), 2

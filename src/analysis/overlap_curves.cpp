@@ -1,8 +1,5 @@
 // Overlap-controlled training: what a test task gains from the share of its own units that are
 // trained.
-#include <algorithm>
-#include <set>
-
 #include "base/check.h"
 #include "taskneuron/analysis/sweep.h"
 #include "taskneuron/base/statistics.h"
@@ -74,6 +71,38 @@ Contrast slope_over_tasks(const std::vector<const Trainings*>& points,
   return contrast;
 }
 
+// One measure at every dose; points[top][share].
+std::vector<OverlapCurve> curves_of(const std::vector<std::vector<Point>>& points,
+                                    const Metric& metric, bool of_loss) {
+  std::vector<Trainings> alike;
+  for (const std::vector<Point>& of_top : points) {
+    for (const Point& point : of_top) alike.push_back(point.trainings);
+  }
+  const SeedVariance pooled = pooled_seed_variance(alike);
+  std::vector<OverlapCurve> curves(points.size());
+  std::vector<Contrast*> family;
+  for (std::size_t top = 0; top < points.size(); ++top) {
+    OverlapCurve& curve = curves[top];
+    curve.top = top;
+    curve.metric = metric;
+    curve.of_loss = of_loss;
+    std::vector<const Trainings*> trainings;
+    for (const Point& point : points[top]) {
+      curve.shares.push_back(point.share);
+      curve.points.push_back(mean_of_trainings(point.trainings, pooled));
+      trainings.push_back(&point.trainings);
+    }
+    curve.seeds = static_cast<std::int64_t>(trainings.front()->front().by_seed.size());
+    const std::vector<double> coefficients = slope_coefficients(curve.shares);
+    if (coefficients.empty()) continue;
+    curve.slope = pooled.df > 0 ? contrast_of_trainings(trainings, coefficients, pooled)
+                                : slope_over_tasks(trainings, coefficients);
+    family.push_back(&*curve.slope);
+  }
+  adjust(family);
+  return curves;
+}
+
 }  // namespace
 
 std::vector<OverlapCurve> overlap_curves(std::size_t tops, std::size_t shares,
@@ -84,40 +113,15 @@ std::vector<OverlapCurve> overlap_curves(std::size_t tops, std::size_t shares,
   for (const auto& [name, metric] : metrics) {
     for (const bool of_loss : {false, true}) {
       if (of_loss && name == "loss") continue;
-      std::vector<std::vector<Point>> by_top;
-      std::vector<Trainings> alike;
+      std::vector<std::vector<Point>> points(tops);
       for (std::size_t top = 0; top < tops; ++top) {
-        std::vector<Point>& points = by_top.emplace_back();
         for (std::size_t share = 0; share < shares; ++share) {
-          points.push_back(point_of(models, top, share, name, of_loss));
-          TN_CHECK(!points.back().trainings.empty());
-          alike.push_back(points.back().trainings);
+          points[top].push_back(point_of(models, top, share, name, of_loss));
+          TN_CHECK(!points[top].back().trainings.empty());
         }
       }
-      const SeedVariance pooled = pooled_seed_variance(alike);
-      std::vector<Contrast*> family;
-      const std::size_t first = curves.size();
-      for (std::size_t top = 0; top < tops; ++top) {
-        OverlapCurve& curve = curves.emplace_back();
-        curve.top = top;
-        curve.metric = metric;
-        curve.of_loss = of_loss;
-        std::vector<const Trainings*> trainings;
-        for (const Point& point : by_top[top]) {
-          curve.shares.push_back(point.share);
-          curve.points.push_back(mean_of_trainings(point.trainings, pooled));
-          trainings.push_back(&point.trainings);
-        }
-        curve.seeds = static_cast<std::int64_t>(trainings.front()->front().by_seed.size());
-        const std::vector<double> coefficients = slope_coefficients(curve.shares);
-        if (coefficients.empty()) continue;
-        curve.slope = pooled.df > 0 ? contrast_of_trainings(trainings, coefficients, pooled)
-                                    : slope_over_tasks(trainings, coefficients);
-      }
-      for (std::size_t i = first; i < curves.size(); ++i) {
-        if (curves[i].slope) family.push_back(&*curves[i].slope);
-      }
-      adjust(family);
+      const std::vector<OverlapCurve> found = curves_of(points, metric, of_loss);
+      curves.insert(curves.end(), found.begin(), found.end());
     }
   }
   return curves;

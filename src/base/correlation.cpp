@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/adjust.h"
 #include "base/check.h"
 #include "base/variance.h"
 #include "taskneuron/base/error.h"
@@ -164,17 +165,7 @@ Correlation correlate(CorrelationKind kind, const std::vector<double>& x,
   return result;
 }
 
-void adjust(const std::vector<Correlation*>& family) {
-  std::vector<double> p;
-  for (const Correlation* one : family) {
-    if (one->p()) p.push_back(*one->p());
-  }
-  p = benjamini_hochberg(p);
-  std::size_t next = 0;
-  for (Correlation* one : family) {
-    if (one->p()) one->p_adjusted = p[next++];
-  }
-}
+void adjust(const std::vector<Correlation*>& family) { adjust_family(family); }
 
 namespace {
 

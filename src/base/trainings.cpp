@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "base/check.h"
 #include "base/variance.h"
@@ -195,20 +194,6 @@ Contrast contrast_of_trainings(const std::vector<const Trainings*>& points,
   return contrast;
 }
 
-std::vector<double> holm(const std::vector<double>& p) {
-  std::vector<std::size_t> order(p.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p[a] < p[b]; });
-  std::vector<double> adjusted(p.size(), 1);
-  double largest = 0;
-  for (std::size_t rank = 0; rank < order.size(); ++rank) {
-    const double factor = static_cast<double>(order.size() - rank);
-    largest = std::max(largest, std::min(1.0, factor * p[order[rank]]));
-    adjusted[order[rank]] = largest;
-  }
-  return adjusted;
-}
-
 Best best_of(const std::vector<Trainings>& points, const SeedVariance& pooled, bool higher) {
   TN_CHECK(!points.empty());
   Best best;
@@ -220,23 +205,19 @@ Best best_of(const std::vector<Trainings>& points, const SeedVariance& pooled, b
   }
   // Which pair holds the best is the data's choice, so every pair is tested.
   std::vector<double> p;
-  std::vector<bool> tested;
-  std::vector<std::size_t> with_best;  // which pair tests the best against point i
-  with_best.resize(points.size());
+  std::vector<std::optional<std::size_t>> with_best(points.size());  // the test of it and the best
   for (std::size_t i = 0; i < points.size(); ++i) {
     for (std::size_t j = i + 1; j < points.size(); ++j) {
-      if (i == best.at) with_best[j] = p.size();
-      if (j == best.at) with_best[i] = p.size();
       const auto of_pair = contrast_of_trainings({&points[i], &points[j]}, {1, -1}, pooled).p();
+      if (of_pair && i == best.at) with_best[j] = p.size();
+      if (of_pair && j == best.at) with_best[i] = p.size();
       p.push_back(of_pair.value_or(1));
-      tested.push_back(of_pair.has_value());
     }
   }
   p = holm(p);
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    std::optional<double>& known = best.p.emplace_back();
-    if (i != best.at && tested[with_best[i]]) known = p[with_best[i]];
-    best.told_apart.push_back(known && *known < kAlpha);
+  for (const std::optional<std::size_t>& test : with_best) {
+    best.p.push_back(test ? std::optional(p[*test]) : std::nullopt);
+    best.told_apart.push_back(test && p[*test] < kAlpha);
   }
   return best;
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/adjust.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/inference.h"
 
@@ -22,17 +23,21 @@ std::vector<double> benjamini_hochberg(const std::vector<double>& p) {
   return adjusted;
 }
 
-void adjust(const std::vector<Contrast*>& family) {
-  std::vector<Contrast*> tested;
-  std::vector<double> p;
-  for (Contrast* contrast : family) {
-    if (!contrast->p()) continue;
-    tested.push_back(contrast);
-    p.push_back(*contrast->p());
+std::vector<double> holm(const std::vector<double>& p) {
+  std::vector<std::size_t> order(p.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p[a] < p[b]; });
+  std::vector<double> adjusted(p.size(), 1);
+  double largest = 0;
+  for (std::size_t rank = 0; rank < order.size(); ++rank) {
+    const double factor = static_cast<double>(order.size() - rank);
+    largest = std::max(largest, std::min(1.0, factor * p[order[rank]]));
+    adjusted[order[rank]] = largest;
   }
-  const std::vector<double> adjusted = benjamini_hochberg(p);
-  for (std::size_t i = 0; i < tested.size(); ++i) tested[i]->p_adjusted = adjusted[i];
+  return adjusted;
 }
+
+void adjust(const std::vector<Contrast*>& family) { adjust_family(family); }
 
 const char* verdict_name(Verdict verdict) {
   switch (verdict) {

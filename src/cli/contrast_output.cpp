@@ -4,15 +4,14 @@
 
 #include <cmath>
 
+#include "cli/inference_json.h"
 #include "cli/provenance.h"
 
 namespace taskneuron::cli {
 
 OutputJson contrast_json(const Contrast& contrast, Claim claim) {
   OutputJson json = {{"difference", contrast.difference}};
-  json["low"] = contrast.interval ? OutputJson(contrast.interval->low) : OutputJson(nullptr);
-  json["high"] = contrast.interval ? OutputJson(contrast.interval->high) : OutputJson(nullptr);
-  if (!contrast.interval) json["no_interval"] = contrast.no_interval;
+  add_interval(json, contrast.interval, contrast.no_interval);
   json["p"] = or_null(contrast.p());
   json["p_adjusted"] = or_null(contrast.p_adjusted);
   if (contrast.test) {

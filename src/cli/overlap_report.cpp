@@ -114,6 +114,8 @@ void print_core(const SharedCore& found, const std::vector<std::string>& names) 
               ratio_text(one.ratio), p_text(one.p), layers_text(one.layers)});
   }
   core.print();
+  fmt::print("p: exact for all sets; else of {} draws, {} at least\n", found.draws,
+             p_text(1 / static_cast<double>(found.draws + 1)));
   fmt::print("\n");
   Table privates({"only in", "units", "by chance", "ratio", "per layer"});
   for (std::size_t s = 0; s < names.size(); ++s) {

@@ -8,7 +8,9 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/contrast_output.h"
+#include "cli/inference_json.h"
 #include "cli/provenance.h"
+#include "taskneuron/neuron/selection.h"
 
 namespace taskneuron::cli {
 
@@ -62,9 +64,7 @@ OutputJson key_json(const CurveKey& key) {
 
 OutputJson mean_json(const Contrast& mean) {
   OutputJson json = {{"mean", mean.difference}};
-  json["low"] = mean.interval ? OutputJson(mean.interval->low) : OutputJson(nullptr);
-  json["high"] = mean.interval ? OutputJson(mean.interval->high) : OutputJson(nullptr);
-  if (!mean.interval) json["no_interval"] = mean.no_interval;
+  add_interval(json, mean.interval, mean.no_interval);
   return json;
 }
 
@@ -188,10 +188,17 @@ std::string best_text(const SweepCurve& curve, const std::vector<std::string>& t
                                    : fmt::format(", not told from {}", fmt::join(alike, ", ")));
 }
 
+// All units are one set: a second arm would repeat the first one's numbers.
+bool repeats(const SweepResult& found, const SweepCurve& curve, std::size_t top) {
+  return curve.arm == Arm::kRandom && !found.curves.differences.empty() &&
+         parse_percent(found.tops[top]) == 100;
+}
+
 void print_curves(const SweepResult& found) {
   Table table({"trained", "quantity", "measure", "before", "units", "arm", "after (95%)"});
   for (const SweepCurve& curve : found.curves.curves) {
     for (std::size_t i = 0; i < found.tops.size(); ++i) {
+      if (repeats(found, curve, i)) continue;
       table.add({company_name(curve.key.company), quantity_name(curve.key.quantity),
                  measure_text(curve.key.metric.name, curve.key.of_loss),
                  fmt::format("{:.4f}", curve.base), found.tops[i], arm_name(curve.arm),

@@ -11,7 +11,7 @@
 
 namespace taskneuron {
 
-double parse_percent(const std::string& text) {
+double parse_percent(const std::string& text, const std::string& option) {
   std::string number = text;
   if (!number.empty() && number.back() == '%') number.pop_back();
   std::size_t used = 0;
@@ -22,19 +22,21 @@ double parse_percent(const std::string& text) {
     used = 0;
   }
   if (number.empty() || used != number.size() || !(percent > 0 && percent <= 100)) {
-    throw UsageError("top", text, "a percentage above 0 and at most 100, such as 10%",
+    throw UsageError(option, text, "a percentage above 0 and at most 100, such as 10%",
                      "is not a share of units");
   }
   if (percent < 1 && text.back() != '%') {
-    throw UsageError("top", text, "the sign",
+    throw UsageError(option, text, "the sign",
                      fmt::format("may mean {:g}% or {:g}% of the units", 100 * percent, percent));
   }
   return percent;
 }
 
-std::vector<double> parse_percents(const std::vector<std::string>& texts) {
+std::vector<double> parse_percents(const std::vector<std::string>& texts,
+                                   const std::string& option) {
+  if (texts.empty()) throw UsageError(fmt::format("`{}` is empty", option));
   std::vector<std::pair<double, std::string>> shares;
-  for (const std::string& text : texts) shares.emplace_back(parse_percent(text), text);
+  for (const std::string& text : texts) shares.emplace_back(parse_percent(text, option), text);
   auto right = shares;
   std::stable_sort(right.begin(), right.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -46,7 +48,7 @@ std::vector<double> parse_percents(const std::vector<std::string>& texts) {
   if (right == shares) return percents;
   std::string order;
   for (const auto& share : right) order += (order.empty() ? "" : " ") + share.second;
-  throw UsageError("top", fmt::format("{}", fmt::join(texts, " ")), order,
+  throw UsageError(option, fmt::format("{}", fmt::join(texts, " ")), order,
                    "is not in ascending order, each share once");
 }
 

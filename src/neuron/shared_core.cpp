@@ -166,6 +166,7 @@ SharedCore shared_core(const std::vector<NeuronSet>& sets, const CoreOptions& op
     layers.push_back(count_layer(site, width, units));
   });
   SharedCore found;
+  found.together = joint_overlap(sets);
   found.draws = options.draws.value_or(affordable_draws(layers));
   const auto drawn = draw_cores(layers, found.draws, options.seed);
   for (std::int64_t least = options.m.value_or(1); least <= options.m.value_or(all); ++least) {
@@ -175,7 +176,7 @@ SharedCore shared_core(const std::vector<NeuronSet>& sets, const CoreOptions& op
       return units[index - 1] >= core.units;
     });
     core.p = static_cast<double>(1 + reached) / static_cast<double>(1 + found.draws);
-    if (least == all) core.p = joint_overlap(sets).p;
+    if (least == all) core.p = found.together.p;
     found.core.push_back(std::move(core));
   }
   for (std::size_t s = 0; s < sets.size(); ++s) found.privates.push_back(privates_of(s, layers));

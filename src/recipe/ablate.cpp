@@ -61,8 +61,6 @@ struct Dose {
   std::string scope;
 };
 
-bool is_set(const std::string& path) { return std::filesystem::path(path).extension() == ".json"; }
-
 // Sets instead of scores: no dose is left to choose.
 bool are_sets(const AblateOptions& options) { return is_set(options.scores.front()); }
 

@@ -36,8 +36,6 @@ void OverlapOptions::declare(OptionList& list) {
 
 namespace {
 
-bool is_set(const std::string& path) { return std::filesystem::path(path).extension() == ".json"; }
-
 // "A+B" names two files, unless there is one of that name.
 std::vector<std::string> member_files(const std::string& argument) {
   if (std::filesystem::exists(argument)) return {argument};
@@ -226,7 +224,7 @@ OverlapGroup compare_group(const OverlapOptions& options, const std::vector<Item
   if (options.core > 0) core.m = options.core;
   group.core = shared_core(all, core);
   if (items.size() < 3) return group;
-  group.together = joint_overlap(all);
+  group.together = group.core->together;
   group.trees = {grow(group.pairs, items.size(), true), grow(group.pairs, items.size(), false)};
   return group;
 }

@@ -9,7 +9,6 @@
 #include "recipe/sweep_parts.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
-#include "taskneuron/base/progress.h"
 #include "taskneuron/recipe/evaluate.h"
 
 namespace taskneuron {

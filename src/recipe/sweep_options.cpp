@@ -92,13 +92,13 @@ double number_of(const char* option, const std::string& text, double least, doub
   throw UsageError(option, text, allowed, "is out of range");
 }
 
-void require_ascending(const char* option, const std::vector<std::string>& texts,
-                       const std::vector<double>& values) {
-  if (texts.empty()) throw UsageError(fmt::format("`{}` is empty", option));
-  for (std::size_t i = 1; i < values.size(); ++i) {
-    if (values[i] > values[i - 1]) continue;
-    throw UsageError(fmt::format("`{}` must ascend, each once: {} stands behind {}", option,
-                                 texts[i], texts[i - 1]));
+// Numbers from 0 to 1 that ascend.
+void require_shares(const std::vector<std::string>& texts) {
+  double before = -1;
+  for (const std::string& text : texts) {
+    const double share = number_of("share", text, 0, 1, "numbers from 0 to 1");
+    if (!(share > before)) throw UsageError("`share` must ascend, each once");
+    before = share;
   }
 }
 
@@ -108,12 +108,6 @@ void require_each_once(const char* option, const std::vector<std::string>& names
     if (std::count(names.begin(), names.end(), name) == 1) continue;
     throw UsageError(option, name, "each once", "is there twice");
   }
-}
-
-std::vector<double> percents(const std::vector<std::string>& tops) {
-  std::vector<double> values;
-  for (const std::string& top : tops) values.push_back(parse_percent(top));
-  return values;
 }
 
 // Every name must be one of the tasks'.
@@ -155,13 +149,9 @@ void SweepOptions::declare(OptionList& list) {
 void SweepOptions::check() const {
   check_declared(*this);
   data.check();
-  require_ascending("top", tops, percents(tops));
-  require_ascending("overlap_top", overlap_tops, percents(overlap_tops));
-  std::vector<double> parts;
-  for (const std::string& part : shares) {
-    parts.push_back(number_of("share", part, 0, 1, "numbers from 0 to 1"));
-  }
-  require_ascending("share", shares, parts);
+  parse_percents(tops);
+  parse_percents(overlap_tops, "overlap_top");
+  require_shares(shares);
   if (overlap_control && shares.size() < 2) {
     throw UsageError("`overlap_control` needs two shares or more to compare");
   }

@@ -7,7 +7,6 @@
 #include "base/json.h"
 #include "recipe/sweep_parts.h"
 #include "taskneuron/base/error.h"
-#include "taskneuron/base/progress.h"
 
 namespace taskneuron {
 
@@ -20,7 +19,7 @@ constexpr int kMostRates = 9;  // that a grid may grow to
 // Three digits of a rate, so that grids and files stay readable.
 double rounded(double rate) { return std::stod(fmt::format("{:.2e}", rate)); }
 
-double best_of(const std::map<double, double>& losses) {
+double best_rate(const std::map<double, double>& losses) {
   return std::min_element(losses.begin(), losses.end(),
                           [](const auto& a, const auto& b) { return a.second < b.second; })
       ->first;
@@ -92,9 +91,9 @@ void SweepRates::tune(Company company, const std::string& trained_on, const std:
     const auto [low, high] = std::minmax_element(grid.begin(), grid.end());
     const double lower = rounded(*low / std::sqrt(10.0)), higher = rounded(*high * std::sqrt(10.0));
     const bool at_low = std::any_of(arms.begin(), arms.end(),
-                                    [&](Arm arm) { return best_of(losses[arm]) == *low; }),
+                                    [&](Arm arm) { return best_rate(losses[arm]) == *low; }),
                at_high = std::any_of(arms.begin(), arms.end(),
-                                     [&](Arm arm) { return best_of(losses[arm]) == *high; });
+                                     [&](Arm arm) { return best_rate(losses[arm]) == *high; });
     if (static_cast<int>(grid.size()) >= kMostRates) break;
     if (at_low) grid.push_back(lower);
     if (at_high) grid.push_back(higher);
@@ -102,7 +101,7 @@ void SweepRates::tune(Company company, const std::string& trained_on, const std:
   }
   for (const Arm arm : arms) {
     const auto& of_arm = losses[arm];
-    const double best = best_of(of_arm);
+    const double best = best_rate(of_arm);
     if (!std::isfinite(of_arm.at(best))) {
       throw Error(fmt::format("training {}{}{} of {} diverges at every `lr`; give smaller ones",
                               company_name(company), trained_on.empty() ? "" : " on ", trained_on,

@@ -227,5 +227,13 @@ TEST(Families, ContrastsWithoutAPAreNoPart) {
   EXPECT_FALSE(none.p_adjusted.has_value());
 }
 
+// R: p.adjust(c(.01, .04, .03, .005), "holm")
+TEST(Holm, AgreesWithR) {
+  const std::vector<double> adjusted = holm({0.01, 0.04, 0.03, 0.005}),
+                            expected = {0.03, 0.06, 0.06, 0.02};
+  ASSERT_EQ(adjusted.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(adjusted[i], expected[i], 1e-12);
+}
+
 }  // namespace
 }  // namespace taskneuron

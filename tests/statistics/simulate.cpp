@@ -178,16 +178,19 @@ void cross_matrices(Page& page) {
 }
 
 void sweeps(Page& page) {
-  page.text(
+  const std::size_t judged_runs = page.simulations() / 2, shown_runs = page.simulations() / 10,
+                    bootstrap_runs = page.simulations() / 16;
+  page.text(fmt::format(
       "\n## Several trainings\n\n"
       "Nine ways of training that do not differ (five shares of units, own and random), scored on "
-      "the same 150 examples of three\ntasks. The spread between trainings is no less than that "
-      "of all together. Covered: intervals of the means, over all ways\n(must lie within .93 and "
-      ".97), and of the way that is covered worst; p ≤ .05: the difference of two (.02 to .06, "
-      "shy by\ndesign); told: curves of five in which any point is told from the best (at most "
-      ".06). Unequal: trainings of the last\nway spread four times as much as those of the first, "
-      "which the pooled estimate cannot follow; not judged. Bootstrap:\ntrainings and examples "
-      "redrawn, percentiles; not used.");
+      "the same 150 examples of three\ntasks ({} simulations). The spread between trainings is no "
+      "less than that of all together. Covered: intervals of the means, over\nall ways (must lie "
+      "within .93 and .97), and of the way that is covered worst; p ≤ .05: the difference of two "
+      "(.02 to .06,\nshy by design); told: curves of five in which any point is told from the best "
+      "(at most .06). Unequal: trainings of the last\nway spread four times as much as those of "
+      "the first, which the pooled estimate cannot follow; {} simulations, not judged.\nBootstrap: "
+      "trainings and examples redrawn, percentiles; {} simulations, not used.",
+      judged_runs, shown_runs, bootstrap_runs));
   page.header(
       {"scores", "trainings", "spread", "covered", "worst", "p ≤ .05", "told", "bootstrap covers"});
   for (Population population : populations()) {
@@ -196,20 +199,19 @@ void sweeps(Page& page) {
       for (const double unequal : {1.0, 4.0}) {
         const SweepDesign design{9, seeds, 3, 150, unequal};
         const SweepRates rates =
-            sweep_rates(population, design, page.simulations() / (unequal == 1 ? 2 : 10));
+            sweep_rates(population, design, unequal == 1 ? judged_runs : shown_runs);
         const std::string what = fmt::format("{} trainings of {}", seeds, population.name);
         const bool judged = unequal == 1;
         const auto cell = [&](double rate, Bounds bounds, const char* name) {
           return judged ? page.judged(rate, bounds, what + name) : Page::shown(rate);
         };
-        page.row({population.name, std::to_string(seeds), judged ? "equal" : "unequal",
-                  cell(rates.covered, kSweepBounds, ", coverage"),
-                  Page::shown(rates.lowest_covered),
-                  cell(rates.rejected, kSweepErrors, ", difference"),
-                  cell(rates.told, kFamilyErrors, ", told"),
-                  judged ? Page::shown(two_level_bootstrap_coverage(population, design,
-                                                                    page.simulations() / 16))
-                         : "–"});
+        page.row(
+            {population.name, std::to_string(seeds), judged ? "equal" : "unequal",
+             cell(rates.covered, kSweepBounds, ", coverage"), Page::shown(rates.lowest_covered),
+             cell(rates.rejected, kSweepErrors, ", difference"),
+             cell(rates.told, kFamilyErrors, ", told"),
+             judged ? Page::shown(two_level_bootstrap_coverage(population, design, bootstrap_runs))
+                    : "–"});
       }
     }
   }

@@ -88,6 +88,8 @@ Contrast paired_difference(const std::vector<std::vector<double>>& tasks);
 
 // p values that hold for a whole family (Benjamini & Hochberg 1995), in the order given.
 std::vector<double> benjamini_hochberg(const std::vector<double>& p);
+// p values by which the chance of any false finding in the family is held (Holm 1979), likewise.
+std::vector<double> holm(const std::vector<double>& p);
 // Fills p_adjusted of a family's contrasts; those without a p are no part of it.
 void adjust(const std::vector<Contrast*>& family);
 

@@ -50,7 +50,4 @@ struct Best {
 // points: ways of training in one order. REQUIRES a point; ties go to the first.
 Best best_of(const std::vector<Trainings>& points, const SeedVariance& pooled, bool higher);
 
-// p values that hold together for a whole family (Holm 1979), in the order given.
-std::vector<double> holm(const std::vector<double>& p);
-
 }  // namespace taskneuron

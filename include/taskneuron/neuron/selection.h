@@ -12,10 +12,11 @@
 namespace taskneuron {
 
 // "10%" or "10". Throws UsageError unless it is a number above 0 and at most 100, and for one below
-// 1 without the sign, which may be a fraction or a percentage.
-double parse_percent(const std::string& text);
-// Shares of a grid. Throws UsageError unless each is larger than the one before.
-std::vector<double> parse_percents(const std::vector<std::string>& texts);
+// 1 without the sign, which may be a fraction or a percentage. option: for the message.
+double parse_percent(const std::string& text, const std::string& option = "top");
+// Shares of a grid. Throws UsageError unless there is one, and each is larger than the one before.
+std::vector<double> parse_percents(const std::vector<std::string>& texts,
+                                   const std::string& option = "top");
 
 // A task's relevance at the given sites (all that the scores have, where empty).
 SiteRelevance site_relevance(const Scores& scores, const std::vector<Site>& sites,

@@ -45,6 +45,7 @@ struct PrivateUnits {
 struct SharedCore {
   std::vector<CoreUnits> core;         // m ascending
   std::vector<PrivateUnits> privates;  // by set
+  JointOverlap together;
   std::int64_t draws = 0;
 };
 struct CoreOptions {

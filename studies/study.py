@@ -1,0 +1,85 @@
+"""What every study is: tasks, a protocol, and stages of the program that run once."""
+import argparse
+import math
+import os
+import sys
+
+from stages import Failed, Stages
+from study_tasks import flags
+
+
+class Study:
+    """protocol: has `tuning`, the training and validation rows that learning rates are chosen on. names: long
+    texts and what stands for them where commands are shown."""
+
+    def __init__(self, arguments, protocol, tasks, names=()):
+        self.model, self.quick, self.protocol, self.tasks = arguments.model, arguments.quick, protocol, tasks
+        shown = {self.model: "MODEL", **dict(names)}
+        for task in tasks.values():
+            shown[os.path.dirname(task["folder"])] = "TASKS"
+        self.stages = Stages(arguments.program, arguments.work, shown)
+        self.run, self.path = self.stages.run, self.stages.path
+
+    def flags(self, *names):
+        return flags(self.tasks, *names)
+
+    def lowest(self, rates, loss_of):
+        """The rate with the lowest loss, and all that were tried: the grid grows until the best is inside."""
+        losses = {rate: loss_of(rate) for rate in rates}
+        while not self.quick:
+            best, tried = min(losses, key=losses.get), sorted(losses)
+            if best == tried[0]:
+                rate = best / 3.1623
+            elif best == tried[-1]:
+                rate = best * 3.1623
+            else:
+                break
+            rate = float(f"{rate:.1e}")
+            losses[rate] = loss_of(rate)
+        return {"rate": min(losses, key=losses.get), "losses": {f"{r:g}": losses[r] for r in sorted(losses)}}
+
+    def tuned_loss(self, stage, rate, *command, threads=0):
+        """Mean validation loss over the tasks after an epoch of training on a few rows; infinite where it diverged."""
+        out = self.path("tuned", f"{stage}-{rate:g}")
+        try:
+            answer = self.run(f"tuned/{stage}-{rate:g}.run", "train", self.model, *command, "--lr", f"{rate:g}", "--limit",
+                              self.protocol.tuning["rows"], "--epochs", 1, "--validation-limit",
+                              self.protocol.tuning["validation"], "--save", "delta", "--out", out, "--resume",
+                              output=os.path.join(out, "run.json"), threads=threads)
+        except Failed:
+            return math.inf
+        losses = [row["loss"] for row in answer["validation"]]
+        return sum(losses) / len(losses)
+
+    def joined(self, name, paths):
+        """The files one after another, as a file."""
+        target = self.path("joined", name + ".jsonl")
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target + ".part", "w") as out:
+            for path in paths:
+                with open(path) as file:
+                    out.write(file.read())
+        os.rename(target + ".part", target)
+        return target
+
+
+def main(documentation, make, write, *more):
+    """The command line of a study. make: a study of the arguments; write: its page. more: (flag, help)."""
+    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program")
+    parser.add_argument("model")
+    parser.add_argument("tasks", nargs="+")
+    parser.add_argument("--work", required=True)
+    for flag, text in more:
+        parser.add_argument(flag, help=text)
+    parser.add_argument("--docs", help="page to write")
+    parser.add_argument("--quick", action="store_true", help="a few rows of everything, to see that it runs")
+    arguments = parser.parse_args()
+    try:
+        result = make(arguments).go()
+    except Failed as failure:
+        sys.exit(str(failure))
+    print(f"{result['seconds'] / 60:.0f} minutes of stages")
+    if arguments.docs:
+        write(result, arguments.docs)
+        print(arguments.docs)
