@@ -301,6 +301,26 @@ void AtomicFolder::commit() {
   parents_->keep();
 }
 
+bool is_free_folder(const fs::path& folder, const std::string& file) {
+  std::error_code failure;
+  if (!fs::is_directory(folder, failure)) return false;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, failure)) {
+    const std::string name = entry.path().filename().string();
+    if (name.rfind("." + file + ".", 0) != 0 || entry.path().extension() != ".tmp") return false;
+  }
+  return !failure;
+}
+
+void remove_leftovers(const fs::path& folder) {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    const bool hidden = entry.path().filename().string().front() == '.';
+    if (hidden && entry.path().extension() == ".tmp" && entry.is_regular_file(ignored)) {
+      fs::remove(entry.path(), ignored);
+    }
+  }
+}
+
 void write_file(const fs::path& path, std::string_view text, Existing existing) {
   AtomicFile file(path, existing);
   file.write(text);

@@ -106,6 +106,13 @@ class AtomicFolder {
   bool committed_ = false;
 };
 
+// What killed writers left in a folder: temporary files of AtomicFile, of one file or of any.
+// is_free_folder: whether the folder holds nothing else, or nothing, so that what begins with
+// writing `file` there may begin again.
+bool is_free_folder(const std::filesystem::path& folder, const std::string& file);
+// REQUIRES a folder that this program made. Leaves folders in it alone.
+void remove_leftovers(const std::filesystem::path& folder);
+
 void write_file(const std::filesystem::path& path, std::string_view text,
                 Existing existing = Existing::kReplace);
 

@@ -60,7 +60,7 @@ void begin_cell(const fs::path& at, const OutputJson& identity) {
   const std::string begun = identity.dump(1) + "\n";
   const fs::path file = at / kBegunFile;
   const bool goes_on = !fs::exists(at / kCellFile) && fs::exists(file) && read_file(file) == begun;
-  if (goes_on) return;
+  if (goes_on) return remove_leftovers(at);
   fs::remove_all(at);
   write_file(file, begun);
 }

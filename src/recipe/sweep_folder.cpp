@@ -75,16 +75,18 @@ fs::path open_sweep_folder(const Session& session, const SweepOptions& options,
     const JsonView json(document, file.string());
     if (json.string_or("format", "") != kFormat) json.fail("is not a sweep's");
     require_same_settings(settings, json.at("settings"), options.out, "sweep into another folder");
+    for (const char* part : {"", "scores", "sets", "tuning"}) remove_leftovers(folder / part);
     return folder;
   }
   if (fs::exists(folder) && !fs::is_directory(folder)) {
     throw Error(fmt::format("{}: is a file; `out` is a folder", options.out));
   }
-  if (fs::exists(folder) && !fs::is_empty(folder)) {
+  if (fs::exists(folder) && !is_free_folder(folder, kFile)) {
     throw Error(fmt::format("{}: is not empty, and holds no sweep; sweep into another folder",
                             options.out));
   }
   const OutputJson json = {{"format", kFormat}, {"settings", settings_json(settings)}};
+  if (fs::exists(folder)) remove_leftovers(folder);
   write_file(file, json.dump(1) + "\n");
   return folder;
 }

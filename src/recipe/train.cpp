@@ -16,6 +16,7 @@
 #include "taskneuron/base/progress.h"
 #include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/train/l2_start.h"
+#include "train/run_files.h"
 
 namespace taskneuron {
 
@@ -108,8 +109,9 @@ namespace {
 // What an earlier run left is TrainingFolder's to judge.
 void require_run_folder(const fs::path& out) {
   std::error_code ignored;
-  const bool empty = fs::is_directory(out, ignored) && fs::is_empty(out, ignored);
-  if (!empty && !fs::exists(out / "run.json", ignored)) require_new_folder(out);
+  if (!is_free_folder(out, kRunFile) && !fs::exists(out / kRunFile, ignored)) {
+    require_new_folder(out);
+  }
 }
 
 // Steps between evaluations; 0: none.

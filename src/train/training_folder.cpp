@@ -15,17 +15,6 @@ namespace {
 
 constexpr const char* kFormat = "taskneuron.train/1";
 
-// What a kill left of files that were being written.
-void remove_temporary_files(const fs::path& folder) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    std::error_code ignored;
-    if (name.front() == '.' && entry.path().extension() == ".tmp") {
-      fs::remove(entry.path(), ignored);
-    }
-  }
-}
-
 }  // namespace
 
 TrainingFolder::TrainingFolder(const TrainingRunOptions& options)
@@ -49,11 +38,14 @@ TrainingFolder::TrainingFolder(const TrainingRunOptions& options)
     }
     require_same_settings(options.settings, json.at("settings"), where,
                           "train into another folder");
-    remove_temporary_files(options.out);
+    remove_leftovers(options.out);
     return;
   }
-  if (fs::exists(options.out) && !fs::is_empty(options.out)) {
-    throw Error(fmt::format("{}: is not empty; train into another folder", where));
+  if (fs::exists(options.out)) {
+    if (!is_free_folder(options.out, kRunFile)) {
+      throw Error(fmt::format("{}: is not empty; train into another folder", where));
+    }
+    remove_leftovers(options.out);
   }
   std::error_code failure;
   fs::create_directories(options.out, failure);
