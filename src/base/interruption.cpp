@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cerrno>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "base/temporaries.h"
@@ -116,12 +115,13 @@ bool DeferredSignals::requested() const { return requested_signal != 0; }
 
 LineWhenInterrupted::LineWhenInterrupted(const std::string& line) {
   const auto lock = hold_temporaries();
-  outer_ = std::exchange(told_line(), line);
+  counts_ = told_line().empty();
+  if (counts_) told_line() = line;
 }
 
 LineWhenInterrupted::~LineWhenInterrupted() {
   const auto lock = hold_temporaries();
-  told_line() = outer_;
+  if (counts_) told_line().clear();
 }
 
 void end_by_deferred_signal(const std::string& line) {

@@ -87,6 +87,7 @@ TEST(Statistics, MatchWorkedExamples) {
 [[noreturn]] void end_when_asked(bool with_line) {
   clean_up_on_signals();
   const LineWhenInterrupted line("interrupted: told before");
+  const LineWhenInterrupted of_a_part("interrupted: of a part");
   const DeferredSignals signals;
   ::raise(SIGHUP);
   while (!signals.requested()) std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -33,7 +33,7 @@ using ShownLine = std::string (*)(const std::string& line);
 void clean_up_on_signals(ShownLine shown = nullptr);
 
 // While it lives, the line that the program prints when a signal ends it, in place of its own; for
-// work that knows better how to go on. The innermost counts.
+// work that knows better how to go on. The outermost counts: who began the rest goes on with it.
 class LineWhenInterrupted {
  public:
   explicit LineWhenInterrupted(const std::string& line);
@@ -42,7 +42,7 @@ class LineWhenInterrupted {
   LineWhenInterrupted& operator=(const LineWhenInterrupted&) = delete;
 
  private:
-  std::string outer_;
+  bool counts_ = false;
 };
 
 // While one lives, the first such signal only sets a flag, for work that can end tidily by itself;
