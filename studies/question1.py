@@ -89,7 +89,7 @@ class Question1(Study):
         os.makedirs(self.path("predicted"), exist_ok=True)
         found = {}
         for name in names:
-            path = self.path("predicted", f"{stage}-{name}.jsonl")
+            path = self.predicted(stage, name)
             self.run(f"predicted/{stage}-{name}.run", "evaluate", model, *self.flags(name), "--limit",
                      rows or self.test_rows(name), "--predictions", path, *flags, output=path, threads=threads)
             found[name] = path
@@ -141,13 +141,12 @@ class Question1(Study):
                 continue
             folder = ["--predictions", self.path("ablated", f"main-{kind}-rows")]
             found["main"][kind] = self.ablate(f"main-{kind}", model, scores, names, "--own-only", *text, *folder, rows=rows)
-            for control, (flags, many) in CONTROLS.items():
+            for control, flags in CONTROLS.items():
                 if "-text" in control and not self.text:
                     continue
                 given = flags + (text if "-text" in control else [])
                 found["controls"].setdefault(control, {})[kind] = self.ablate(
-                    f"{control}-{kind}", model, scores, names, "--own-only", *given, rows=rows,
-                    sets=protocol.sets if many else protocol.control_sets)
+                    f"{control}-{kind}", model, scores, names, "--own-only", *given, rows=rows, sets=protocol.control_sets)
         found["matrix"] = self.ablate("matrix", model, scores, counted, rows=protocol.matrix, sets=1)
         found["doses"] = {top: self.run(f"ablated/dose-{top}", "ablate", model, *self.flags(*counted), "--limit", protocol.doses,
                                         "--site", "act", "--top", top, "--own-only", "--random-seeds", protocol.control_sets,
@@ -164,32 +163,41 @@ class Question1(Study):
 
     # ---- units trained ----
 
+    def predicted(self, stage, name):
+        return self.path("predicted", f"{stage}-{name}.jsonl")
+
     def train(self, name, arm, draw, seed, rates):
-        """Predictions of the base model with one set of a task's trained, on the task's test rows."""
+        """Predictions of the base model with one set of a task's trained, on the task's test rows; of the own set also
+        on a few of every task's."""
         scope, kind = ARMS[arm]["scope"], ARMS[arm].get("kind")
         chosen = self.random_sets(name, scope, kind)[draw] if kind else self.own_set(name, scope)
         rate = rates[name]["random" if kind else "own"]["rate"]
-        which = self.tasks[name]["type"]
-        label = f"{name}-{arm}{draw if kind else ''}-seed{seed}"
-        out = self.path("trained", label)
+        which, stage = self.tasks[name]["type"], f"{arm}{draw if kind else ''}-seed{seed}"
+        in_matrix = list(self.tasks) if arm == "own" and seed == 0 else []
+        out = self.path("trained", f"{name}-{stage}")
         delta = os.path.join(out, "delta.safetensors")
-        self.run(f"trained/{label}.run", "train", self.model, *self.flags(name), "--set", chosen, "--lr", f"{rate:g}",
+        serves = [self.predicted(stage, name)] + [self.predicted(f"matrix-{name}", other) for other in in_matrix]
+        self.run(f"trained/{name}-{stage}.run", "train", self.model, *self.flags(name), "--set", chosen, "--lr", f"{rate:g}",
                  "--epochs", self.protocol.epochs[which], "--limit", self.protocol.train[which], "--seed", seed, "--evaluate",
-                 "none", "--out", out, "--resume", output=delta, threads=1)
-        return self.predict(f"{arm}{draw if kind else ''}-seed{seed}", self.model, [name], "--delta", delta, threads=1)[name]
+                 "none", "--out", out, "--resume", output=delta, serves=serves, threads=1)
+        self.predict(f"matrix-{name}", self.model, in_matrix, "--delta", delta, rows=self.protocol.matrix, threads=1)
+        return self.predict(stage, self.model, [name], "--delta", delta, threads=1)[name]
 
     def seeds_of(self, arm):
         """Own and matched sets are trained from several seeds; the further kinds from the first."""
         return range(self.protocol.seeds if arm in ("own", "matched") else 1)
 
-    def trained(self, rates, zero, counted):
+    def train_all(self, rates):
+        """Predictions of every training: {(task, arm, draw, seed): file}."""
         jobs = {}
-        for name in self.tasks:
-            for arm in ARMS:
-                for draw in range(self.protocol.trained_sets if "kind" in ARMS[arm] else 1):
-                    for seed in self.seeds_of(arm):
+        for arm in ARMS:
+            for draw in range(self.protocol.trained_sets if "kind" in ARMS[arm] else 1):
+                for seed in self.seeds_of(arm):
+                    for name in self.tasks:
                         jobs[name, arm, draw, seed] = functools.partial(self.train, name, arm, draw, seed, rates)
-        paths = dict(zip(jobs, self.stages.side_by_side(jobs.values())))
+        return dict(zip(jobs, self.stages.side_by_side(jobs.values())))
+
+    def trained(self, paths, zero, counted):
         found = {"arms": {}}
         for arm in (a for a in ARMS if "kind" in ARMS[a]):
             seeds = self.seeds_of(arm)
@@ -210,12 +218,7 @@ class Question1(Study):
         return found
 
     def trained_matrix(self, counted):
-        def row(name):
-            delta = self.path("trained", f"{name}-own-seed0", "delta.safetensors")
-            files = self.predict(f"matrix-{name}", self.model, counted, "--delta", delta, rows=self.protocol.matrix, threads=1)
-            return self.joined(f"matrix-{name}", files.values())
-
-        rows = self.stages.side_by_side([functools.partial(row, name) for name in counted])
+        rows = [self.joined(f"matrix-{name}", [self.predicted(f"matrix-{name}", other) for other in counted]) for name in counted]
         zero = self.joined("matrix-zero", self.predict("matrix-zero", self.model, counted, rows=self.protocol.matrix).values())
         return self.run("tested/matrix", "test", "--own", rows[0], "--original", zero,
                         *(part for name, path in zip(counted, rows) for part in ("--matrix", f"{name}={path}")))["cross_matrix"]
@@ -227,8 +230,7 @@ class Question1(Study):
         per_row = seconds_per_row(self.stages, self.model, self.tasks, 8 if self.quick else 48)
         protocol, seconds = self.protocol, 0.0
         runs = sum(len(self.seeds_of(arm)) * (protocol.trained_sets if "kind" in ARMS[arm] else 1) for arm in ARMS)
-        off = 1 + 2 + protocol.sets + sum(1 + (protocol.sets if many else protocol.control_sets)
-                                          for _, many in CONTROLS.values())
+        off = 1 + 2 + protocol.sets + len(CONTROLS) * (1 + protocol.control_sets)
         for name, (evaluate, train) in per_row.items():
             kind = self.tasks[name]["type"]
             seconds += evaluate * protocol.test[kind] * (off + runs + 2)
@@ -244,12 +246,14 @@ class Question1(Study):
         minutes = self.estimate()
         self.detect("base", self.model)
         settings = self.tune()
+        # What starts from the base model comes first: it can be measured in parts, on several machines.
+        zero, paths = self.predict("zero", self.model, self.tasks), self.train_all(settings["units"])
         model = self.original(settings["full"]["rate"])
-        zero, original = self.predict("zero", self.model, self.tasks), self.predict("original", model, self.tasks)
+        original = self.predict("original", model, self.tasks)
         eligible = self.eligible(zero, original)
         counted = [name for name in self.tasks if eligible[name]["counts"]]
         off = self.off(model, self.detect("original", model), counted)
-        trained = self.trained(settings["units"], zero, counted)
+        trained = self.trained(paths, zero, counted)
         with open(os.path.join(model, "run.json")) as file:
             run = json.load(file)["settings"]
         result = {"model": self.run("inspect", "inspect", self.model), "original_settings": run, "tasks": {name: task["type"] for name, task in self.tasks.items()}, "protocol": vars(self.protocol),

@@ -17,14 +17,14 @@ ARMS = {
     "own-layer": {"scope": "layer"},
     "matched-layer": {"scope": "layer", "kind": "matched", "own": "own-layer"},
 }
-# Conditions of `ablate` beside the main one, and whether they need as many sets as a test does.
+# Conditions of `ablate` beside the main one.
 CONTROLS = {
-    "uniform": (["--random-kind", "uniform"], False),
-    "outside": (["--random-kind", "outside"], False),
-    "layer": (["--scope", "layer"], False),
-    "mean": (["--mode", "mean"], True),
-    "mean-text": (["--mode", "mean-text"], True),
-    "resample": (["--mode", "resample"], True),
+    "uniform": ["--random-kind", "uniform"],
+    "outside": ["--random-kind", "outside"],
+    "layer": ["--scope", "layer"],
+    "mean": ["--mode", "mean"],
+    "mean-text": ["--mode", "mean-text"],
+    "resample": ["--mode", "resample"],
 }
 
 
@@ -33,7 +33,7 @@ class Protocol:
 
     def __init__(self, quick):
         self.sets = 19           # matched random sets that are switched off
-        self.control_sets = 5    # of every other kind
+        self.control_sets = 5    # in every other condition
         self.trained_sets = 5    # random sets that are trained, of each kind
         self.seeds = 2           # trainings of each set
         self.test = {"classification": 500, "generation": 200}   # test rows

@@ -40,20 +40,21 @@ class Stages:
             text = text.replace(long, short)
         return text
 
-    def run(self, stage, *command, output=None, threads=0):
+    def run(self, stage, *command, output=None, serves=(), threads=0):
         """Runs a command unless its output is there; JSON on standard output goes to WORK/stage.json.
 
-        Returns what it printed. threads: 0 for all; a result does not depend on it."""
+        serves: files that are made from the output; once they are all there, nobody needs it. Returns what the
+        command printed. threads: 0 for all; a result does not depend on it."""
         command = [self.program, *map(str, command)]
         result = self.path(stage + ".json")
         with self.lock:
             self.commands[stage] = self.shown(command)
             running = self.running.setdefault(stage, threading.Lock())
         with running:
-            return self._run(stage, command, result, output, threads)
+            return self._run(stage, command, result, [output] if output else [], serves, threads)
 
-    def _run(self, stage, command, result, output, threads):
-        if os.path.exists(result) and (output is None or os.path.exists(output)):
+    def _run(self, stage, command, result, outputs, serves, threads):
+        if os.path.exists(result) and any(all(map(os.path.exists, files)) for files in (outputs, serves or outputs)):
             return self.read(stage)["result"]
         os.makedirs(os.path.dirname(result), exist_ok=True)
         print(f"[{time.strftime('%H:%M:%S')}] {stage}", flush=True)

@@ -4,6 +4,7 @@ import math
 import os
 import sys
 
+import records
 from stages import Failed, Stages
 from study_tasks import flags
 
@@ -72,13 +73,18 @@ def main(documentation, make, write, *more):
     parser.add_argument("--work", required=True)
     for flag, text in more:
         parser.add_argument(flag, help=text)
+    parser.add_argument("--records", help="what other machines have measured of it (records.py): read first, added to at the end")
     parser.add_argument("--docs", help="page to write")
     parser.add_argument("--quick", action="store_true", help="a few rows of everything, to see that it runs")
     arguments = parser.parse_args()
+    if arguments.records:
+        print(f"{records.unpack(arguments.records, arguments.work)} files from {arguments.records}", flush=True)
     try:
         result = make(arguments).go()
     except Failed as failure:
         sys.exit(str(failure))
+    if arguments.records:
+        records.pack(arguments.work, arguments.records)
     print(f"{result['seconds'] / 60:.0f} minutes of stages")
     if arguments.docs:
         write(result, arguments.docs)

@@ -1,5 +1,5 @@
 // The loops behind table.h, compiled once per instruction set: TASKNEURON_INSTRUCTIONS names it and
-// TASKNEURON_TILE_ROWS, TASKNEURON_TILE_LANES size the register tile of the small products.
+// TASKNEURON_TILE_ROWS, TASKNEURON_TILE_REGISTERS size the register tile of the small products.
 // Includes no LibTorch header: an inline function of theirs compiled here could end up in programs
 // that run on processors without these instructions.
 #include "model/kernels/activation_loops.h"

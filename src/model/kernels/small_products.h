@@ -47,19 +47,48 @@ struct SumOf<Pair> {
 template <typename Element>
 using Sum = typename SumOf<Element>::Type;
 
+// One register of the processor. Sums of a tile stay in registers: the compiler would move the
+// wider vectors of lanes.h through memory at every step.
+#if defined(__AVX512F__)
+constexpr std::int64_t kRegisterBytes = 64;
+#elif defined(__AVX__)
+constexpr std::int64_t kRegisterBytes = 32;
+#else
+constexpr std::int64_t kRegisterBytes = 16;
+#endif
+typedef float FloatRegister __attribute__((vector_size(kRegisterBytes)));
+typedef double DoubleRegister __attribute__((vector_size(kRegisterBytes)));
 template <typename A>
-inline Lanes<A> load_operands(const A* p) {
-  return load(p);
+using Register = std::conditional_t<std::is_same_v<A, float>, FloatRegister, DoubleRegister>;
+template <typename A>
+constexpr std::int64_t kRegister = kRegisterBytes / static_cast<std::int64_t>(sizeof(A));
+
+template <typename A>
+inline Register<A> load_register(const A* p) {
+  Register<A> v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
 }
 template <typename A>
-inline void multiply_add(Lanes<A>& sum, A left, Lanes<A> right) {
+inline void store_register(A* p, Register<A> v) {
+  std::memcpy(p, &v, sizeof(v));
+}
+
+template <typename A>
+inline Register<A> load_operands(const A* p) {
+  return load_register(p);
+}
+inline void multiply_add(FloatRegister& sum, float left, FloatRegister right) {
+  sum += left * right;
+}
+inline void multiply_add(DoubleRegister& sum, double left, DoubleRegister right) {
   sum += left * right;
 }
 #ifdef __AVX512BF16__
 inline __m512bh load_operands(const Pair* p) { return (__m512bh)_mm512_loadu_si512(p); }
-inline void multiply_add(FloatLanes& sum, Pair left, __m512bh right) {
+inline void multiply_add(FloatRegister& sum, Pair left, __m512bh right) {
   const __m512i both = _mm512_set1_epi32(static_cast<int>(left.bits));
-  sum = (FloatLanes)_mm512_dpbf16_ps((__m512)sum, (__m512bh)both, right);
+  sum = (FloatRegister)_mm512_dpbf16_ps((__m512)sum, (__m512bh)both, right);
 }
 #endif
 
@@ -82,40 +111,40 @@ struct SmallProduct {
   bool add = false;
 };
 
-// Of a product, `rows` rows from row `r` and `lanes` vectors from column `j`: a tile whose sums
+// Of a product, `rows` rows from row `r` and `registers` vectors from column `j`: a tile whose sums
 // stay in registers.
-template <typename Element, int rows, int lanes>
+template <typename Element, int rows, int registers>
 inline void tile(const SmallProduct<Element>& p, std::int64_t r, std::int64_t j) {
   using A = Sum<Element>;
-  using V = Lanes<A>;
+  constexpr std::int64_t kWidth = kRegister<A>;
   const OperandView<Element> left = p.a, right = p.b;
   const std::int64_t depth = p.depth, c_row = p.c_row;
   const Element* a = left.data + r * left.row;
   const Element* b = right.data + j;
   A* c = p.c + r * c_row + j;
-  V sums[rows][lanes];
+  Register<A> sums[rows][registers];
   for (int i = 0; i < rows; ++i) {
-    for (int l = 0; l < lanes; ++l) {
-      sums[i][l] = p.add ? load(c + i * c_row + l * kLanes<A>) : V{};
+    for (int l = 0; l < registers; ++l) {
+      sums[i][l] = p.add ? load_register(c + i * c_row + l * kWidth) : Register<A>{};
     }
   }
   for (std::int64_t k = 0; k < depth; ++k) {
-    decltype(load_operands(b)) operands[lanes];
-    for (int l = 0; l < lanes; ++l) operands[l] = load_operands(b + k * right.row + l * kLanes<A>);
+    decltype(load_operands(b)) operands[registers];
+    for (int l = 0; l < registers; ++l) operands[l] = load_operands(b + k * right.row + l * kWidth);
     for (int i = 0; i < rows; ++i) {
       const Element one = a[i * left.row + k * left.column];
-      for (int l = 0; l < lanes; ++l) multiply_add(sums[i][l], one, operands[l]);
+      for (int l = 0; l < registers; ++l) multiply_add(sums[i][l], one, operands[l]);
     }
   }
   for (int i = 0; i < rows; ++i) {
-    for (int l = 0; l < lanes; ++l) store(c + i * c_row + l * kLanes<A>, sums[i][l]);
+    for (int l = 0; l < registers; ++l) store_register(c + i * c_row + l * kWidth, sums[i][l]);
   }
 }
 
 template <typename Element, int rows>
 inline void strip(const SmallProduct<Element>& p, std::int64_t r) {
-  constexpr int kTile = TASKNEURON_TILE_LANES;
-  constexpr std::int64_t kWidth = kLanes<Sum<Element>>;
+  constexpr int kTile = TASKNEURON_TILE_REGISTERS;
+  constexpr std::int64_t kWidth = kRegister<Sum<Element>>;
   std::int64_t j = 0;
   for (; j + kTile * kWidth <= p.columns; j += kTile * kWidth) tile<Element, rows, kTile>(p, r, j);
   if constexpr (kTile > 2) {
@@ -144,7 +173,7 @@ void multiply(const SmallProduct<Element>& p) {
   last_rows<Element, kTile - 1>(p, r);
 }
 
-#if TASKNEURON_TILE_LANES >= 4
+#ifdef __AVX512F__
 // A square of 16 rows in registers: swaps the off-diagonal quarters of ever smaller squares.
 template <int half>
 inline void swap_quarters(FloatLanes* rows) {

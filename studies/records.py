@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""What a study has measured so far, as archives small enough to be kept with the source.
+
+  records.py pack WORK FOLDER     what the stages in WORK printed and the scores of every example, as far as
+                                  FOLDER does not hold it yet, into FOLDER/part-N.tar.xz
+  records.py unpack FOLDER WORK   back into WORK; files that are there stay
+
+Models, deltas and score files are left out: a stage that still needs one makes it again.
+"""
+import io
+import os
+import re
+import sys
+import tarfile
+
+# Below WORK: what commands printed, what was predicted for each example, the settings of trainings.
+KEPT = re.compile(r"estimate\.json|(estimate|tuned|scores|predicted|ablated|trained|tested|cells|runs)/[^/]+\.jsonl?"
+                  r"|(scores|ablated)/[^/]+/[^/]+\.jsonl?|tuned/[^/]+/run\.json|[^/]+\.run\.json|inspect\.json")
+
+
+def parts(folder):
+    return sorted((os.path.join(folder, name) for name in os.listdir(folder) if re.fullmatch(r"part-\d+\.tar\.xz", name)),
+                  key=lambda path: int(re.findall(r"\d+", os.path.basename(path))[0])) if os.path.isdir(folder) else []
+
+
+def held(folder):
+    names = set()
+    for path in parts(folder):
+        with tarfile.open(path) as archive:
+            names.update(archive.getnames())
+    return names
+
+
+def pack(work, folder):
+    """The archive that was written, None if nothing is new. Equal files give equal bytes."""
+    there, new = held(folder), []
+    for here, _, files in os.walk(work):
+        new += (os.path.relpath(os.path.join(here, name), work) for name in files)
+    new = sorted(name for name in new if KEPT.fullmatch(name) and name not in there)
+    if not new:
+        return None
+    os.makedirs(folder, exist_ok=True)
+    target = os.path.join(folder, f"part-{len(parts(folder)) + 1}.tar.xz")
+    with tarfile.open(target + ".part", "w:xz", preset=9) as archive:
+        for name in new:
+            with open(os.path.join(work, name), "rb") as file:
+                data = file.read()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    os.rename(target + ".part", target)
+    return target
+
+
+def unpack(folder, work):
+    """How many files were put into WORK."""
+    count = 0
+    for path in parts(folder):
+        with tarfile.open(path) as archive:
+            for entry in archive:
+                target = os.path.join(work, entry.name)
+                if not entry.isfile() or not KEPT.fullmatch(entry.name) or os.path.exists(target):
+                    continue
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                with open(target + ".part", "wb") as file:
+                    file.write(archive.extractfile(entry).read())
+                os.rename(target + ".part", target)
+                count += 1
+    return count
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4 or sys.argv[1] not in ("pack", "unpack"):
+        sys.exit(__doc__)
+    print({"pack": pack, "unpack": unpack}[sys.argv[1]](*sys.argv[2:]))
