@@ -1,6 +1,7 @@
 #include "taskneuron/continual/unit_projection.h"
 
 #include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
 
 namespace taskneuron {
 
@@ -16,7 +17,9 @@ at::Tensor by_unit(const Parameter& parameter, const at::Tensor& values) {
   return values.reshape({units, units > 0 ? values.numel() / units : 0});
 }
 
-at::Tensor lengths(const at::Tensor& rows) { return rows.square().sum(-1, /*keepdim=*/true).sqrt(); }
+at::Tensor lengths(const at::Tensor& rows) {
+  return rows.square().sum(-1, /*keepdim=*/true).sqrt();
+}
 
 // Gram-Schmidt over [n, tasks, width] in float64, in place, each direction twice against those
 // before it: orthonormal, or zero.
@@ -42,8 +45,7 @@ UnitProjection::Basis UnitProjection::basis_of(const Parameter& parameter) const
   std::vector<at::Tensor> changes;
   for (const UnitValues& task : directions_) {
     if (!task.knows(parameter)) continue;
-    const at::Tensor values =
-        task.of_or_zero(parameter).to(parameter.master.device(), at::kDouble);
+    const at::Tensor values = task.of_or_zero(parameter).to(parameter.master.device(), at::kDouble);
     changes.push_back(by_unit(parameter, values));
   }
   if (changes.empty() || parameter.numel() == 0) return {};
@@ -64,7 +66,8 @@ double UnitProjection::add(const StepView& step) {
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
     const Basis& basis = bases_[p];
     if (!basis.rows.defined()) continue;
-    at::Tensor gradient = by_unit(*parameters_[p], parameters_[p]->gradient);  // a view
+    TN_CHECK(parameters_[p]->gradient.is_contiguous());  // so that this is a view of it
+    at::Tensor gradient = by_unit(*parameters_[p], parameters_[p]->gradient);
     const at::Tensor own = gradient.index_select(0, basis.rows).unsqueeze(1);  // [n, 1, width]
     const at::Tensor along = at::matmul(own, basis.directions.transpose(1, 2));
     gradient.index_copy_(0, basis.rows, (own - at::matmul(along, basis.directions)).squeeze(1));

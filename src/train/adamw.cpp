@@ -102,14 +102,13 @@ void update_elsewhere(Parameter& parameter, AdamW::State& state, const Step& ste
   const at::Tensor count = updates.to(g.scalar_type()).view(shape);
   // Formed in float64 and rounded then, as on the CPU.
   const at::Tensor rates =
-      step.learning_rate * (step.unit_rates.defined() ? pick(step.unit_rates)
-                                                      : at::ones_like(updates, at::kDouble));
+      step.learning_rate *
+      (step.unit_rates.defined() ? pick(step.unit_rates) : at::ones_like(updates, at::kDouble));
   const at::Tensor keep = (1 - rates * o.weight_decay).to(g.scalar_type()).view(shape);
-  const at::Tensor rate =
-      rates.to(g.scalar_type()).view(shape) / (1 - at::pow(o.beta1, count));
+  const at::Tensor rate = rates.to(g.scalar_type()).view(shape) / (1 - at::pow(o.beta1, count));
   const at::Tensor root = at::rsqrt(1 - at::pow(o.beta2, count));
-  const at::Tensor master = pick(parameter.master) * keep -
-                            rate * first / (second.sqrt() * root + o.epsilon);
+  const at::Tensor master =
+      pick(parameter.master) * keep - rate * first / (second.sqrt() * root + o.epsilon);
   const auto put = [&](at::Tensor& target, const at::Tensor& value) {
     if (some) {
       target.index_copy_(0, parameter.active, value);

@@ -52,11 +52,10 @@ bool UnitValues::fits(const Entry& entry, const Parameter& parameter) {
 
 void UnitValues::require_fit(const Entry& entry, const Parameter& parameter) {
   if (fits(entry, parameter)) return;
-  throw Error(fmt::format("values are kept of '{}' as [{}]{}, and it is trained as [{}]{} now",
-                          parameter.key(), fmt::join(entry.values.sizes(), ", "),
-                          entry.units.defined() ? " by units" : "",
-                          fmt::join(parameter.master.sizes(), ", "),
-                          parameter.units.defined() ? " by units" : ""));
+  throw Error(fmt::format(
+      "values are kept of '{}' as [{}]{}, and it is trained as [{}]{} now", parameter.key(),
+      fmt::join(entry.values.sizes(), ", "), entry.units.defined() ? " by units" : "",
+      fmt::join(parameter.master.sizes(), ", "), parameter.units.defined() ? " by units" : ""));
 }
 
 at::Tensor UnitValues::of(const Parameter& parameter) const {

@@ -58,7 +58,7 @@ class AdamW {
   AdamWOptions options_;
   std::vector<at::Tensor> unit_rates_;  // float64, on the masters' devices; empty: 1 for all
   double largest_rate_ = 1;             // no unit's factor is above it
-  double largest_weight_ = -1;  // no master's size is above it; -1: not known yet
+  double largest_weight_ = -1;          // no master's size is above it; -1: not known yet
 };
 
 }  // namespace taskneuron
