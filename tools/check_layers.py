@@ -14,7 +14,8 @@ DIRECT = {
     "evaluate": ["neuron"],
     "train": ["evaluate"],
     "analysis": ["train"],
-    "recipe": ["analysis"],
+    "continual": ["train"],
+    "recipe": ["analysis", "continual"],
 }
 DIRECT["cli"] = list(DIRECT)
 

@@ -13,6 +13,14 @@ struct Step {
   double learning_rate;
   double factor;  // of the gradient
   AdamWOptions options;
+  at::Tensor unit_rates;  // of the parameter: float64 [units], factors; undefined: 1
+
+  // The step of one unit, on the CPU.
+  Step of_unit(std::int64_t unit) const {
+    Step own{learning_rate, factor, options, {}};
+    if (unit_rates.defined()) own.learning_rate *= unit_rates.data_ptr<double>()[unit];
+    return own;
+  }
 };
 
 // Of a parameter, or of one unit of it.
@@ -56,11 +64,12 @@ void update_on_cpu(Parameter& parameter, AdamW::State& state, const Step& step) 
   auto* updates = state.updates.template data_ptr<std::int64_t>();
   const std::int64_t total = parameter.master.numel();
   if (!parameter.units.defined()) {
+    const Step whole = step.of_unit(0);
     ++updates[0];
     at::parallel_for(0, (total + kPiece - 1) / kPiece, 1,
                      [&](std::int64_t begin, std::int64_t end) {
                        const std::int64_t from = begin * kPiece, to = std::min(end * kPiece, total);
-                       update_unit(all.from(from), to - from, updates[0], step);
+                       update_unit(all.from(from), to - from, updates[0], whole);
                      });
     return;
   }
@@ -72,7 +81,7 @@ void update_on_cpu(Parameter& parameter, AdamW::State& state, const Step& step) 
                    [&](std::int64_t begin, std::int64_t end) {
                      for (std::int64_t i = begin; i < end; ++i) {
                        const std::int64_t u = active != nullptr ? active[i] : i;
-                       update_unit(all.from(u * width), width, ++updates[u], step);
+                       update_unit(all.from(u * width), width, ++updates[u], step.of_unit(u));
                      }
                    });
 }
@@ -91,10 +100,15 @@ void update_elsewhere(Parameter& parameter, AdamW::State& state, const Step& ste
   std::vector<std::int64_t> shape(static_cast<std::size_t>(g.dim()), 1);
   if (parameter.units.defined()) shape[0] = updates.numel();
   const at::Tensor count = updates.to(g.scalar_type()).view(shape);
-  const at::Tensor rate = step.learning_rate / (1 - at::pow(o.beta1, count));
+  // Formed in float64 and rounded then, as on the CPU.
+  const at::Tensor rates =
+      step.learning_rate *
+      (step.unit_rates.defined() ? pick(step.unit_rates) : at::ones_like(updates, at::kDouble));
+  const at::Tensor keep = (1 - rates * o.weight_decay).to(g.scalar_type()).view(shape);
+  const at::Tensor rate = rates.to(g.scalar_type()).view(shape) / (1 - at::pow(o.beta1, count));
   const at::Tensor root = at::rsqrt(1 - at::pow(o.beta2, count));
-  const at::Tensor master = pick(parameter.master) * (1 - step.learning_rate * o.weight_decay) -
-                            rate * first / (second.sqrt() * root + o.epsilon);
+  const at::Tensor master =
+      pick(parameter.master) * keep - rate * first / (second.sqrt() * root + o.epsilon);
   const auto put = [&](at::Tensor& target, const at::Tensor& value) {
     if (some) {
       target.index_copy_(0, parameter.active, value);
@@ -123,6 +137,22 @@ AdamW::AdamW(std::vector<ParameterPtr> parameters, const AdamWOptions& options)
   }
 }
 
+void AdamW::set_unit_rates(std::vector<at::Tensor> factors) {
+  TN_CHECK(factors.empty() || factors.size() == parameters_.size());
+  largest_rate_ = 1;
+  for (std::size_t p = 0; p < factors.size(); ++p) {
+    at::Tensor& own = factors[p];
+    if (!own.defined()) continue;
+    TN_CHECK(own.dim() == 1 && own.numel() == states_[p].updates.numel());
+    own = own.to(states_[p].updates.device(), at::kDouble, /*non_blocking=*/false, /*copy=*/true)
+              .contiguous();
+    if (own.numel() == 0) continue;
+    TN_CHECK((at::isfinite(own) & (own >= 0)).all().item<bool>());
+    largest_rate_ = std::max(largest_rate_, own.max().item<double>());
+  }
+  unit_rates_ = std::move(factors);
+}
+
 double AdamW::gradient_norm() const {
   double sum = 0;
   for (const ParameterPtr& parameter : parameters_) {
@@ -134,8 +164,9 @@ double AdamW::gradient_norm() const {
 }
 
 void AdamW::update(double learning_rate, double factor) {
-  const Step step{learning_rate, factor, options_};
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    const Step step{learning_rate, factor, options_,
+                    unit_rates_.empty() ? at::Tensor() : unit_rates_[p]};
     Parameter& parameter = *parameters_[p];
     if (!parameter.master.device().is_cpu()) {
       update_elsewhere(parameter, states_[p], step);
@@ -148,6 +179,7 @@ void AdamW::update(double learning_rate, double factor) {
 }
 
 bool AdamW::may_overflow(double learning_rate, double gradient) {
+  learning_rate *= largest_rate_;
   // Far enough from where float32 and bfloat16 end (3e38), squares of gradients included.
   constexpr double kWeightLimit = 1e30, kGradientLimit = 1e15;
   if (largest_weight_ < 0) {

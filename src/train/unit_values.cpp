@@ -22,14 +22,16 @@ bool same_units(const at::Tensor& a, const at::Tensor& b) {
   return a.is_same(b) || at::equal(a, b.to(a.device()));
 }
 
-// Where `units` stand among `all`, and whether each does.
+// Where `units` stand among `all`, and which of them do.
 struct Places {
   at::Tensor positions;
-  bool complete = false;
+  at::Tensor found;  // bool
+
+  bool complete() const { return found.all().item<bool>(); }
 };
 Places places_of(const at::Tensor& units, const at::Tensor& all) {
   const at::Tensor positions = at::searchsorted(all, units).clamp_max(all.numel() - 1);
-  return {positions, at::equal(all.index_select(0, positions), units)};
+  return {positions, all.index_select(0, positions) == units};
 }
 
 }  // namespace
@@ -38,14 +40,22 @@ bool UnitValues::holds(const Parameter& parameter) const {
   const auto found = entries_.find(parameter.key());
   if (found == entries_.end()) return false;
   const Entry& entry = found->second;
-  const auto row = [](const at::Tensor& tensor) { return tensor.sizes().slice(1); };
-  if (!entry.units.defined() || !parameter.units.defined()) {
-    return entry.units.defined() == parameter.units.defined() &&
-           entry.values.sizes() == parameter.master.sizes();
-  }
-  return row(entry.values) == row(parameter.master) &&
-         (same_units(entry.units, parameter.units) ||
-          places_of(parameter.units, entry.units).complete);
+  return fits(entry, parameter) && (same_units(entry.units, parameter.units) ||
+                                    places_of(parameter.units, entry.units).complete());
+}
+
+bool UnitValues::fits(const Entry& entry, const Parameter& parameter) {
+  if (entry.units.defined() != parameter.units.defined()) return false;
+  const at::IntArrayRef kept = entry.values.sizes(), trained = parameter.master.sizes();
+  return entry.units.defined() ? kept.slice(1) == trained.slice(1) : kept == trained;
+}
+
+void UnitValues::require_fit(const Entry& entry, const Parameter& parameter) {
+  if (fits(entry, parameter)) return;
+  throw Error(fmt::format(
+      "values are kept of '{}' as [{}]{}, and it is trained as [{}]{} now", parameter.key(),
+      fmt::join(entry.values.sizes(), ", "), entry.units.defined() ? " by units" : "",
+      fmt::join(parameter.master.sizes(), ", "), parameter.units.defined() ? " by units" : ""));
 }
 
 at::Tensor UnitValues::of(const Parameter& parameter) const {
@@ -53,6 +63,20 @@ at::Tensor UnitValues::of(const Parameter& parameter) const {
   const Entry& entry = entries_.at(parameter.key());
   if (same_units(entry.units, parameter.units)) return entry.values;
   return entry.values.index_select(0, places_of(parameter.units, entry.units).positions);
+}
+
+at::Tensor UnitValues::of_or_zero(const Parameter& parameter) const {
+  const auto found = entries_.find(parameter.key());
+  if (found == entries_.end()) return at::zeros_like(parameter.master);
+  const Entry& entry = found->second;
+  require_fit(entry, parameter);
+  if (same_units(entry.units, parameter.units)) return entry.values;
+  if (entry.units.numel() == 0) return at::zeros_like(parameter.master);
+  const Places places = places_of(parameter.units, entry.units);
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(entry.values.dim()), 1);
+  shape[0] = places.found.numel();
+  return entry.values.index_select(0, places.positions)
+      .masked_fill(places.found.logical_not().view(shape), 0);
 }
 
 void UnitValues::add_missing(const Parameter& parameter, const at::Tensor& values) {
@@ -67,18 +91,12 @@ void UnitValues::join(const Parameter& parameter, const at::Tensor& values, Wher
   TN_CHECK(values.sizes() == parameter.master.sizes());
   const auto [place, is_new] = entries_.try_emplace(parameter.key());
   Entry& entry = place->second;
-  const bool whole = !parameter.units.defined();
   if (is_new ||
       (same_units(entry.units, parameter.units) && entry.values.sizes() == values.sizes())) {
     entry = {parameter.units, values.clone()};
     return;
   }
-  if (whole || !entry.units.defined() || entry.values.sizes().slice(1) != values.sizes().slice(1)) {
-    throw Error(fmt::format("values are kept of '{}' as [{}]{}, and it is trained as [{}]{} now",
-                            parameter.key(), fmt::join(entry.values.sizes(), ", "),
-                            entry.units.defined() ? " by units" : "",
-                            fmt::join(values.sizes(), ", "), whole ? "" : " by units"));
-  }
+  require_fit(entry, parameter);
   const at::Tensor units = std::get<0>(at::_unique(at::cat({entry.units, parameter.units})));
   std::vector<std::int64_t> shape = values.sizes().vec();
   shape[0] = units.numel();

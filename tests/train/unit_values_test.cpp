@@ -37,11 +37,16 @@ TEST(UnitValues, AreFoundByUnitWhateverIsTrained) {
   EXPECT_EQ(first_column(values.of(first)), std::vector<double>({1, 1}));
   EXPECT_EQ(first_column(values.of(part)), std::vector<double>({2, 1}));
   EXPECT_FALSE(values.holds(outside));
+  EXPECT_EQ(first_column(values.of_or_zero(outside)), std::vector<double>({1, 0}));
+  EXPECT_EQ(first_column(values.of_or_zero(units_of({0, 1, 20}, 0))),
+            std::vector<double>({0, 2, 0}));
   values.put(second, second.master * 2);
   EXPECT_EQ(first_column(values.of(first)), std::vector<double>({1, 4}));
   Parameter other = units_of({2}, 0);
   other.first = 4;
   EXPECT_FALSE(values.holds(other));
+  EXPECT_FALSE(values.knows(other));
+  EXPECT_EQ(first_column(values.of_or_zero(other)), std::vector<double>({0}));
 }
 
 TEST(UnitValues, AreWrittenAndReadByName) {
@@ -70,6 +75,7 @@ TEST(UnitValues, WhatDoesNotFitIsNamed) {
   whole.units = at::Tensor();
   const std::string kept = test::error_of([&] { values.add_missing(whole, whole.master); });
   EXPECT_NE(kept.find("'w:1'"), std::string::npos) << kept;
+  EXPECT_EQ(test::error_of([&] { values.of_or_zero(whole); }), kept);
   const auto problem = [&](const std::string& name, const at::Tensor& tensor) {
     auto tensors = as_map(values.tensors(""));
     tensors[name] = tensor;

@@ -22,6 +22,12 @@ class AdamW {
   // Moments start at zero, in the masters' type.
   AdamW(std::vector<ParameterPtr> parameters, const AdamWOptions& options);
 
+  // Factors of the learning rate (and with it of the decoupled weight decay) for each unit, one
+  // tensor [units] for each parameter ([1] for one that is trained whole) or undefined: 1
+  // everywhere. None: 1 for all. Not part of a checkpoint: whoever resumes a run sets them again.
+  // REQUIRES finite factors >= 0.
+  void set_unit_rates(std::vector<at::Tensor> factors);
+
   // √Σ gradient² over everything that is active, float64.
   double gradient_norm() const;
   // One step with gradients times `factor`; then stores the masters and zeroes the gradients.
@@ -50,7 +56,9 @@ class AdamW {
   std::vector<ParameterPtr> parameters_;
   std::vector<State> states_;
   AdamWOptions options_;
-  double largest_weight_ = -1;  // no master's size is above it; -1: not known yet
+  std::vector<at::Tensor> unit_rates_;  // float64, on the masters' devices; empty: 1 for all
+  double largest_rate_ = 1;             // no unit's factor is above it
+  double largest_weight_ = -1;          // no master's size is above it; -1: not known yet
 };
 
 }  // namespace taskneuron

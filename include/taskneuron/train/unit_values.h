@@ -17,6 +17,10 @@ class UnitValues {
   bool holds(const Parameter& parameter) const;
   // At the parameter's units, shaped as its master. REQUIRES holds(parameter).
   at::Tensor of(const Parameter& parameter) const;
+  // Whether there is anything of the parameter's tensor.
+  bool knows(const Parameter& parameter) const { return entries_.count(parameter.key()) != 0; }
+  // As of(), with 0 at units that have no values. Throws as add_missing() does.
+  at::Tensor of_or_zero(const Parameter& parameter) const;
 
   // Rows of `values`, shaped as the parameter's master and copied: for its units that have none
   // yet, or for all. Throws Error where a tensor was kept whole and is trained by units now (or the
@@ -35,6 +39,8 @@ class UnitValues {
     at::Tensor units;  // as Parameter::units; undefined: the whole tensor
     at::Tensor values;
   };
+  static bool fits(const Entry& entry, const Parameter& parameter);
+  static void require_fit(const Entry& entry, const Parameter& parameter);
   enum class Where { kMissing, kAll };
   void join(const Parameter& parameter, const at::Tensor& values, Where where);
 
