@@ -42,7 +42,7 @@ double by_definition(const Decoder& teacher, const Decoder& student,
 }
 
 TEST(Distillation, IsTheDivergenceByItsDefinitionWithItsGradient) {
-  for (const std::string& family : {"llama", "gpt2"}) {
+  for (const char* family : {"llama", "gpt2"}) {
     const TaskOnModel train = wide(family);
     std::vector<AnswerExample> examples(train.examples.begin(), train.examples.begin() + 3);
     examples[1].answer_tokens += 2;
