@@ -193,10 +193,9 @@ TEST(QuadraticAnchor, StateThatDoesNotFitIsNamed) {
   TermState state = test::as_state(anchor.state());
   state.erase("anchor." + key + ".values");
   state.erase("anchor." + key + ".units");
-  EXPECT_NE(test::error_of([&] {
-              QuadraticAnchor(kLambda).restore(state, model);
-            }).find("'" + key + "'"),
-            std::string::npos);
+  EXPECT_NE(
+      test::error_of([&] { QuadraticAnchor(kLambda).restore(state, model); }).find("'" + key + "'"),
+      std::string::npos);
   UnitValues bad = some_fisher(model);
   at::Tensor values = at::zeros_like(model.parameters.front()->master);
   values.view({-1})[0] = std::numeric_limits<double>::quiet_NaN();
@@ -229,7 +228,8 @@ TEST(Fisher, IsTheMeanSquareOfEachExamplesGradient) {
       });
   EXPECT_EQ(done, 3);
   std::int64_t all = 0;
-  for (const AnswerExample& example : examples) all += static_cast<std::int64_t>(example.ids.size());
+  for (const AnswerExample& example : examples)
+    all += static_cast<std::int64_t>(example.ids.size());
   EXPECT_EQ(tokens, all);
   // The log-likelihood of an answer by itself, and its slope along single weights.
   const auto likelihood = [&](const AnswerExample& example) {

@@ -75,8 +75,7 @@ TEST(UnitProjection, LeavesAGradientOrthogonalToEachDirectionAndOtherUnitsUntouc
       if (plain.dim() < 2) continue;
       EXPECT_NEAR((removed * projected[p]).sum().item<double>(), 0, tolerance * 100);
       const at::Tensor one = directions[1].of_or_zero(parameter)[2];
-      EXPECT_CLOSE(removed[2], one * ((one * plain[2]).sum() / one.square().sum()),
-                   tolerance * 10);
+      EXPECT_CLOSE(removed[2], one * ((one * plain[2]).sum() / one.square().sum()), tolerance * 10);
     }
     EXPECT_TRUE(projected[0].dim() < 2 || projected[0][1].abs().max().item<double>() > 1e-3);
   }
@@ -91,7 +90,8 @@ TEST(UnitProjection, DirectionsThatAreZeroOrDependentAreDropped) {
   for (const ParameterPtr& parameter : model.parameters) {
     again.put(*parameter, first.of_or_zero(*parameter) * -3 + second.of_or_zero(*parameter));
     none.put(*parameter, at::zeros_like(parameter->master));
-    nearly.put(*parameter, first.of_or_zero(*parameter) + 1e-12);
+    nearly.put(*parameter,
+               first.of_or_zero(*parameter) * (1 + 1e-9 * at::randn_like(parameter->master)));
   }
   std::vector<at::Tensor> found[2];
   for (const bool more : {false, true}) {
@@ -130,7 +130,9 @@ TEST(UnitProjection, ResumesToTheSameBytes) {
   const std::vector<UnitValues> directions = {changes_of(train, {0, 2}), changes_of(train, {2, 5})};
   test::expect_resumes(
       train,
-      [&] { return make_trainable(train.checkpoint, train.decoder, units_of(train, {0, 2, 4})); },
+      [&] {
+        return make_trainable(train.checkpoint, train.decoder, units_of(train, {0, 2, 4}));
+      },
       [&](const TrainableModel&) { return std::make_unique<UnitProjection>(directions); },
       [](UnitProjection&, TrainableModel&) {});
 }

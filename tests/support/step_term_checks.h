@@ -39,8 +39,8 @@ inline TermState as_state(const NamedTensors& tensors) { return {tensors.begin()
 // ends with the bytes of one that never stopped. make_model, make_term: as before the first step;
 // begun: prepares the term of a new run, not of a resumed one.
 template <typename MakeModel, typename MakeTerm, typename Begun>
-void expect_resumes(const TaskOnModel& train, const MakeModel& make_model, const MakeTerm& make_term,
-                    const Begun& begun) {
+void expect_resumes(const TaskOnModel& train, const MakeModel& make_model,
+                    const MakeTerm& make_term, const Begun& begun) {
   constexpr std::int64_t kSteps = 4, kStop = 2;
   const TemporaryFolder folder;
   const auto run = [&](bool resumed, std::int64_t last) {
@@ -51,7 +51,9 @@ void expect_resumes(const TaskOnModel& train, const MakeModel& make_model, const
     options.terms = {term.get()};
     Trainer trainer(model, {{"task", train.examples, {}}}, options);
     TrainingState state;
-    if (resumed) EXPECT_TRUE(load_training_state(folder.path(), trainer, state));
+    if (resumed) {
+      EXPECT_TRUE(load_training_state(folder.path(), trainer, state));
+    }
     double penalty = 0;
     for (std::int64_t step = state.step + 1; step <= last; ++step) {
       penalty = trainer.step(step).penalty.value();

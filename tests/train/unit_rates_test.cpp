@@ -55,7 +55,8 @@ TEST(UnitRates, MultiplyAUnitsStepAndItsDecay) {
     const auto factors = [](const Parameter& p) {
       return at::arange(units_of(p), at::kDouble).remainder(3) * 0.75;  // 0, 0.75, 1.5
     };
-    const auto plain = trained(train, options, [](const Parameter&) { return at::Tensor(); }, 1);
+    const auto plain = trained(
+        train, options, [](const Parameter&) { return at::Tensor(); }, 1);
     const auto scaled = trained(train, options, factors, 1);
     for (std::size_t p = 0; p < plain.size(); ++p) {
       const Parameter& parameter = *model.parameters[p];
@@ -87,9 +88,9 @@ TEST(UnitRates, FollowUnitsThatAreActive) {
   trainer.step(1);
   for (std::size_t p = 0; p < before.size(); ++p) {
     const at::Tensor& master = model.parameters[p]->master;
-    EXPECT_TRUE(at::equal(master[0], before[p][0]));   // not active
+    EXPECT_TRUE(at::equal(master[0], before[p][0]));  // not active
     EXPECT_FALSE(at::equal(master[1], before[p][1]));
-    EXPECT_TRUE(at::equal(master[2], before[p][2]));   // factor 0
+    EXPECT_TRUE(at::equal(master[2], before[p][2]));  // factor 0
   }
 }
 
