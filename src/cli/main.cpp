@@ -182,6 +182,7 @@ int run(int argc, char** argv) {
   add_train(app);
   add_apply(app);
   add_sweep(app);
+  add_continual(app);
   add_completion(app);
   refuse_numbers_that_are_not_finite(app);
 

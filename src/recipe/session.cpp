@@ -31,9 +31,18 @@ Session::Session(const ModelOptions& options)
   const at::Device device = parse_device(options.device);
   checkpoint_ = std::make_unique<Checkpoint>(with_deltas(Checkpoint(folder_.path), options.deltas));
   how_ = DecoderOptions{choose_dtype(options.dtype, *checkpoint_, device), device};
-  tokenizer_ = std::make_unique<Tokenizer>(folder_.path);
+  tokenizer_ = std::make_shared<const Tokenizer>(folder_.path);
   end_of_sequence_ = end_of_sequence_of(*tokenizer_, checkpoint_->config(), options.model);
 }
+
+Session::Session(const Session& session, Checkpoint weights)
+    : name_(session.name_),
+      folder_(session.folder_),
+      deltas_(session.deltas_),
+      checkpoint_(std::make_unique<Checkpoint>(std::move(weights))),
+      tokenizer_(session.tokenizer_),
+      end_of_sequence_(session.end_of_sequence_),
+      how_(session.how_) {}
 
 const Decoder& Session::decoder() const {
   std::call_once(decoder_made_, [&] { decoder_ = std::make_unique<Decoder>(*checkpoint_, how_); });

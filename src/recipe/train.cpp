@@ -126,6 +126,8 @@ std::int64_t evaluate_every(const TrainOptions& options, std::int64_t steps_per_
   return every;
 }
 
+}  // namespace
+
 TrainerOptions trainer_options(const TrainOptions& options, const std::vector<EncodedTask>& tasks,
                                bool by_task) {
   TrainerOptions result;
@@ -153,6 +155,8 @@ TrainerOptions trainer_options(const TrainOptions& options, const std::vector<En
   result.share_prefix = !options.no_shared_prefix;
   return result;
 }
+
+namespace {
 
 std::vector<TaskEvaluation> make_validation(const TrainOptions& options,
                                             const ExampleEncoder& encoder) {
@@ -203,6 +207,8 @@ TrainingRunOptions run_options(const TrainOptions& options, const TaskReader& re
   return run;
 }
 
+}  // namespace
+
 TrainingRunResult run_with_progress(const Session& session, TrainableModel& model, Trainer& trainer,
                                     TrainingRunOptions& options) {
   TrainingRunResult result;
@@ -219,8 +225,6 @@ TrainingRunResult run_with_progress(const Session& session, TrainableModel& mode
   });
   return result;
 }
-
-}  // namespace
 
 namespace {
 

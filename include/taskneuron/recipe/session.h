@@ -39,6 +39,8 @@ class Session {
   // Throws Error for a folder that is no model, or whose tokenizer and config name no
   // end-of-sequence token.
   explicit Session(const ModelOptions& options);
+  // The same model with other weights of its shapes; shares the tokenizer.
+  Session(const Session& session, Checkpoint weights);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -58,7 +60,7 @@ class Session {
   ModelFolder folder_;
   std::vector<RunInput> deltas_;
   std::unique_ptr<Checkpoint> checkpoint_;
-  std::unique_ptr<Tokenizer> tokenizer_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
   std::int64_t end_of_sequence_ = 0;
   DecoderOptions how_;
   mutable std::once_flag decoder_made_;

@@ -1,0 +1,95 @@
+// What a stream's tasks give to train on, to be tested on, and to be told apart by.
+#include <fmt/format.h>
+
+#include "base/sha256.h"
+#include "recipe/continual_parts.h"
+#include "taskneuron/base/compute.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
+#include "taskneuron/continual/features.h"
+
+namespace taskneuron {
+
+namespace fs = std::filesystem;
+
+StreamData::StreamData(const Session& session, const ContinualOptions& options, fs::path folder)
+    : session_(session),
+      options_(options),
+      folder_(std::move(folder)),
+      reader_(session, options.data) {}
+
+const EncodedTask& StreamData::train(const std::string& task) {
+  const auto known = train_.find(task);
+  if (known != train_.end()) return known->second;
+  return train_.emplace(task, reader_.encode(task)).first->second;
+}
+
+std::string StreamData::train_hash(const std::string& task) {
+  const fs::path rows = split_path(load_task(task), options_.data.split);
+  return sha256_of_file(fs::path(task) / "meta.json").substr(7, 16) + " " +
+         sha256_of_file(rows).substr(7, 16);
+}
+
+std::vector<TaskRow> StreamData::test_rows(const std::string& folder) {
+  const Task task = load_task(folder);
+  const bool generates = task.type == TaskType::kGeneration;
+  return load_split(task, options_.test_split,
+                    generates ? options_.generate_limit : options_.test_limit);
+}
+
+TaskEvaluation StreamData::evaluation(const std::string& folder,
+                                      const std::vector<std::int64_t>& rows) {
+  std::vector<TaskRow> all = test_rows(folder);
+  if (!rows.empty()) {
+    std::vector<TaskRow> some;
+    for (const std::int64_t row : rows) some.push_back(all[static_cast<std::size_t>(row)]);
+    all = std::move(some);
+  }
+  return {load_task(folder), options_.test_split, all, reader_.encoder(), EvaluationOptions{}};
+}
+
+const at::Tensor& StreamData::seen_features(const std::string& task) {
+  // Never more rows than train: others are not the method's to see.
+  std::int64_t rows = options_.feature_rows;
+  if (options_.data.limit > 0) rows = std::min(rows, options_.data.limit);
+  return features(task, options_.data.split, rows);
+}
+
+const at::Tensor& StreamData::test_features(const std::string& task) {
+  return features(task, options_.test_split, 0);
+}
+
+// Read from `folder` where they were formed before.
+const at::Tensor& StreamData::features(const std::string& folder, const std::string& split,
+                                       std::int64_t limit) {
+  const std::string name = folder + " " + split;
+  const auto known = features_.find(name);
+  if (known != features_.end()) return known->second;
+  const Task task = load_task(folder);
+  const std::vector<TaskRow> rows =
+      limit > 0 ? load_split(task, split, limit) : test_rows(folder);
+  const fs::path source = split_path(task, split);
+  const std::string key =
+      sha256_hex(fmt::format("{} {} {}", sha256_of_file(fs::path(folder) / "meta.json"),
+                             sha256_of_file(source), rows.size()))
+          .substr(0, 12);
+  const fs::path path = folder_ / "features" / fmt::format("{}-{}-{}.safetensors", task.name, split, key);
+  if (fs::exists(path)) {
+    return features_.emplace(name, SafetensorsFile(path).tensor("features").clone()).first->second;
+  }
+  std::vector<std::vector<std::int64_t>> prompts;
+  for (const TaskRow& row : rows) {
+    bool truncated = false;
+    const std::string where = fmt::format("{}:{}", source.string(), row.line);
+    prompts.push_back(reader_.encoder().encode_prompt(row, 0, where, &truncated));
+  }
+  Progress bar(fmt::format("features {}", task.name), static_cast<std::int64_t>(prompts.size()));
+  const at::Tensor found =
+      prompt_features(session_.decoder(), prompts, options_.data.limits(),
+                      [&](std::int64_t done, std::int64_t tokens) { bar.advance(done, tokens); });
+  write_safetensors(path, {{"features", found}},
+                    {{"task", task.name}, {"split", split}, {"model", session_.checkpoint().hash()}});
+  return features_.emplace(name, found).first->second;
+}
+
+}  // namespace taskneuron

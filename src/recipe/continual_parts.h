@@ -1,0 +1,125 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "taskneuron/continual/combination.h"
+#include "taskneuron/continual/method.h"
+#include "taskneuron/continual/order.h"
+#include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/recipe/continual.h"
+
+namespace taskneuron {
+
+// A method as it is asked for, with all settings: the command's own, the order's, the spec's.
+MethodPtr make_method(const MethodSpec& spec, const Order& order, const ContinualOptions& options);
+
+// The folder of all runs: makes it, or finds that it is of this model and these data options. What
+// may grow from call to call is no part of that: orders, methods, seeds.
+std::filesystem::path open_continual_folder(const Session& session,
+                                            const ContinualOptions& options);
+
+// A task's rows as the session's model reads them, read once.
+class StreamData {
+ public:
+  StreamData(const Session& session, const ContinualOptions& options,
+             std::filesystem::path folder);
+
+  const TaskReader& reader() const { return reader_; }
+  const ContinualOptions& options() const { return options_; }
+  const EncodedTask& train(const std::string& task);
+  // Of the rows that train and of meta.json.
+  std::string train_hash(const std::string& task);
+  std::vector<TaskRow> test_rows(const std::string& task);
+  // Evaluation of some rows of the test split, ascending; all where `rows` is empty.
+  TaskEvaluation evaluation(const std::string& task, const std::vector<std::int64_t>& rows);
+  // Features of the base model (features.h): of the rows that train, and of those that are tested.
+  const at::Tensor& seen_features(const std::string& task);
+  const at::Tensor& test_features(const std::string& task);
+
+ private:
+  const at::Tensor& features(const std::string& task, const std::string& split,
+                             std::int64_t limit);
+
+  const Session& session_;
+  const ContinualOptions& options_;
+  std::filesystem::path folder_;
+  TaskReader reader_;
+  std::map<std::string, EncodedTask> train_;
+  std::map<std::string, at::Tensor> features_;
+};
+
+// A stage that is done.
+struct DoneStage {
+  std::string key;  // of everything that its weights depend on
+  std::filesystem::path folder;
+  StagePlan plan;   // without terms: what it started from
+  PastStage past;
+  StageCost cost;
+};
+
+// The stages of a stream so far, and the models that they left.
+class StageChain {
+ public:
+  explicit StageChain(const Session& session) : session_(session) {}
+
+  const Session& base() const { return session_; }
+  const std::vector<DoneStage>& stages() const { return stages_; }
+  std::vector<PastStage> past() const;
+  void add(DoneStage stage);
+  void remember(TermState memory) { stages_.back().past.memory = std::move(memory); }
+  // What a plan starts from; the model after a stage (-1: the base); that of an answer.
+  Checkpoint start_of(const StagePlan& plan) const;
+  Checkpoint after(std::int64_t stage) const;
+  Checkpoint model_of(const Answer& answer) const;
+  const StageChange& change(std::size_t stage) const;
+
+ private:
+  Delta delta(std::size_t stage, const Checkpoint& before) const;
+  Checkpoint start_of(std::size_t stage) const;
+
+  const Session& session_;
+  std::vector<DoneStage> stages_;
+  mutable std::map<std::size_t, StageChange> changes_;
+  mutable std::int64_t last_stage_ = -1;  // that last_ is the model after
+  mutable std::optional<Checkpoint> last_;
+};
+
+// Everything that a stage's weights depend on, beside what all stages of a folder share.
+struct StageIdentity {
+  OutputJson json;
+  std::string key;
+};
+// before: keys of the stages before it, of which the last one holds all; empty: none.
+StageIdentity stage_identity(const Method& method, StreamData& data, const ContinualOptions& options,
+                             const std::string& before, std::size_t position,
+                             const std::vector<StreamTask>& tasks, std::int64_t seed);
+// The seed of a stage.
+std::uint64_t stage_seed(const ContinualOptions& options, std::int64_t seed, std::size_t position);
+
+// Trains the next stage of a chain, or reads it. tasks: of the stream; `position`: which is next.
+// Adds to `trained` if it had to be trained. Throws NonFiniteError where training diverges.
+DoneStage run_stage(const Method& method, StreamData& data, const StageChain& chain,
+                    const std::filesystem::path& folder, const std::vector<StreamTask>& tasks,
+                    std::size_t position, std::int64_t seed, std::int64_t& trained);
+
+// What a method remembers of a chain's last stage, formed now or read.
+TermState remembered(const Method& method, StreamData& data, const StageChain& chain,
+                     const std::vector<StreamTask>& tasks, std::uint64_t seed, StageCost& cost);
+
+// The metric of a task after the chain's stages, measured now or read; nothing where the method
+// cannot answer it. stage_of_task: which stage of the chain trained it.
+std::optional<double> tested(const Method& method, StreamData& data, const StageChain& chain,
+                             const std::filesystem::path& folder,
+                             const std::vector<StreamTask>& tasks, std::size_t task,
+                             std::optional<std::size_t> stage_of_task);
+// The same of the base model.
+double tested_base(StreamData& data, const Session& session, const std::filesystem::path& folder,
+                   const std::string& task);
+
+}  // namespace taskneuron

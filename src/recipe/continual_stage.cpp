@@ -1,0 +1,309 @@
+// One stage of a stream: trained, or read where it is done.
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "base/file.h"
+#include "base/sha256.h"
+#include "recipe/blame.h"
+#include "recipe/continual_view.h"
+#include "recipe/train_parts.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/memory.h"
+#include "taskneuron/base/progress.h"
+#include "taskneuron/base/random.h"
+#include "taskneuron/continual/claims.h"
+#include "taskneuron/continual/masters.h"
+
+namespace taskneuron {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kStageFile = "stage.json";
+constexpr const char* kSetFile = "set.json";
+constexpr const char* kTrainedFile = "trained.safetensors";  // masters, of adapters
+constexpr const char* kStageFormat = "taskneuron.stage/1";
+
+TermState read_tensors(const fs::path& path) {
+  const SafetensorsFile file(path);
+  TermState tensors;
+  for (const auto& item : file.entries()) tensors[item.first] = file.tensor(item.first).clone();
+  return tensors;
+}
+
+std::int64_t file_bytes(const fs::path& path) {
+  return static_cast<std::int64_t>(fs::file_size(path));
+}
+
+OutputJson cost_json(const StageCost& cost) {
+  return {{"task", cost.task},
+          {"detection_seconds", cost.detection_seconds},
+          {"training_seconds", cost.training_seconds},
+          {"steps", cost.steps},
+          {"tokens", cost.tokens},
+          {"trained_values", cost.trained_values},
+          {"stored_bytes", cost.stored_bytes},
+          {"peak_memory_bytes", cost.peak_memory_bytes},
+          {"units", cost.units},
+          {"claimed_units", cost.claimed_units}};
+}
+
+StageCost read_cost(const JsonView& json) {
+  StageCost cost;
+  cost.task = json.at("task").string();
+  cost.detection_seconds = json.at("detection_seconds").number();
+  cost.training_seconds = json.at("training_seconds").number();
+  cost.steps = json.at("steps").integer();
+  cost.tokens = json.at("tokens").integer();
+  cost.trained_values = json.at("trained_values").integer();
+  cost.stored_bytes = json.at("stored_bytes").integer();
+  cost.peak_memory_bytes = json.at("peak_memory_bytes").integer();
+  cost.units = json.at("units").integer();
+  cost.claimed_units = json.at("claimed_units").integer();
+  return cost;
+}
+
+// What is needed of a stage whenever a later one, or a test, builds on it.
+void require_file(const fs::path& path, const std::string& task) {
+  if (fs::exists(path)) return;
+  throw Error(fmt::format(
+      "{}: is missing, though the stage of {} was done; later stages stand on it. Remove the folder "
+      "{} to train it again",
+      path.string(), task, path.parent_path().string()));
+}
+
+// A stage that is done, from its folder.
+DoneStage read_stage(const fs::path& folder, const StageIdentity& identity, std::size_t task) {
+  const Json document = read_json(folder / kStageFile);
+  const JsonView json(document, (folder / kStageFile).string());
+  if (json.at("identity").value() != Json(identity.json)) {
+    json.fail("is of another stage; remove its folder");
+  }
+  DoneStage stage{identity.key, folder, {}, {}, read_cost(json.at("cost"))};
+  stage.past.task = task;
+  stage.plan.from_base = json.at("from_base").boolean();
+  for (const JsonView& weight : json.at("start_weights").array()) {
+    stage.plan.start_weights.push_back(weight.number());
+  }
+  require_file(folder / "training" / "delta.safetensors", stage.cost.task);
+  if (json.at("units").boolean()) {
+    require_file(folder / kSetFile, stage.cost.task);
+    stage.past.set = load_set(folder / kSetFile);
+  }
+  if (json.at("adapters").boolean()) {
+    require_file(folder / kTrainedFile, stage.cost.task);
+    stage.past.trained = read_tensors(folder / kTrainedFile);
+  }
+  stage.cost.folder = folder.filename().string();
+  return stage;
+}
+
+// A stage while it trains.
+class Stage {
+ public:
+  Stage(const Method& method, ChainView& view, const fs::path& folder, std::size_t position)
+      : method_(method), view_(view), folder_(folder), position_(position) {}
+
+  StageCost run(StagePlan plan, const std::string& key);
+  const StagePlan& plan() const { return plan_; }
+
+ private:
+  void train(const Session& start, const std::string& key, StageCost& cost);
+  void count_units(StageCost& cost) const;
+
+  const Method& method_;
+  ChainView& view_;
+  fs::path folder_;
+  std::size_t position_;
+  StagePlan plan_;
+};
+
+void Stage::count_units(StageCost& cost) const {
+  if (!plan_.set) return;
+  std::vector<const NeuronSet*> sets;
+  for (const PastStage& past : view_.past()) {
+    if (past.set) sets.push_back(&*past.set);
+  }
+  cost.units = plan_.set->size();
+  cost.claimed_units = claimed_before(*plan_.set, sets);
+}
+
+void Stage::train(const Session& start, const std::string& key, StageCost& cost) {
+  StreamData& data = view_.data();
+  TrainableModel model = make_trainable(start.checkpoint(), start.decoder(), plan_.what);
+  if (!plan_.start.empty()) set_masters(model, plan_.start);
+  const std::vector<EncodedTask> tasks = stage_rows(plan_, data, view_.tasks(), position_);
+  const TrainOptions options = stage_train_options(method_.settings(), data, view_.seed());
+  TrainerOptions how = trainer_options(options, tasks, false);
+  const std::vector<std::unique_ptr<StepTerm>> terms = method_.terms(view_, model);
+  for (const auto& term : terms) how.terms.push_back(term.get());
+  TrainingRunOptions run;
+  run.out = folder_ / "training";
+  run.resume = true;
+  run.settings = {{"stage", key}};
+  run.inputs.model = {start.name(), start.checkpoint().hash(), std::nullopt};
+  run.checkpoint_seconds = options.checkpoint_seconds;
+  const TrainingFolder opened(run);
+  std::vector<TrainTask> rows;
+  for (const EncodedTask& task : tasks) rows.push_back({task.task.name, task.examples, {}});
+  Trainer trainer(model, std::move(rows), how);
+  std::vector<at::Tensor> rates = method_.unit_rates(view_, model);
+  if (!rates.empty()) trainer.optimizer().set_unit_rates(std::move(rates));
+  trainer.set_limits(opened.batch_plan([&] { return data.reader().fit(trainer.demand()); }));
+  const TrainingRunResult result = run_with_progress(start, model, trainer, run);
+  if (plan_.what.part == TrainedPart::kAdapters) {
+    write_safetensors(folder_ / kTrainedFile, masters_of(model), {});
+  }
+  cost.training_seconds = result.seconds;
+  cost.steps = result.steps;
+  cost.tokens = result.tokens;
+  for (const ParameterPtr& parameter : model.parameters) cost.trained_values += parameter->numel();
+}
+
+StageCost Stage::run(StagePlan plan, const std::string& key) {
+  plan_ = std::move(plan);
+  StageCost cost;
+  cost.task = view_.tasks()[position_].name;
+  if (plan_.set) {
+    plan_.set->model_hash = view_.base().hash();
+    save_set(*plan_.set, folder_ / kSetFile);
+    plan_.what.units = plan_.set->units();
+  }
+  count_units(cost);
+  const AnonymousPeak memory;
+  train(view_.start(plan_), key, cost);
+  cost.peak_memory_bytes = memory.bytes();
+  cost.detection_seconds = view_.detection_seconds();
+  const bool adapters = plan_.what.part == TrainedPart::kAdapters;
+  cost.stored_bytes =
+      file_bytes(adapters ? folder_ / kTrainedFile : folder_ / "training" / "delta.safetensors");
+  return cost;
+}
+
+// Removes a training that ended, or broke off, without its stage being recorded: it could not be
+// gone on with, and is made again to the same weights.
+void begin_stage(const fs::path& folder) {
+  const fs::path delta = folder / "training" / "delta.safetensors";
+  if (fs::exists(delta)) fs::remove_all(folder / "training");
+  std::error_code ignored;
+  fs::create_directories(folder, ignored);
+  remove_leftovers(folder);
+}
+
+std::string rows_of(const Method& method, StreamData& data, const std::vector<StreamTask>& tasks,
+                    std::size_t position) {
+  if (!method.together()) return data.train_hash(tasks[position].folder);
+  std::string hashes;
+  for (const StreamTask& task : tasks) hashes += data.train_hash(task.folder) + " ";
+  return hashes;
+}
+
+}  // namespace
+
+std::uint64_t stage_seed(const ContinualOptions& options, std::int64_t seed, std::size_t position) {
+  return Random(options.seed + static_cast<std::uint64_t>(seed),
+                fmt::format("stage {} of a stream", position))
+             .next() >>
+         1;
+}
+
+TrainOptions stage_train_options(const MethodSettings& settings, const StreamData& data,
+                                 std::uint64_t seed) {
+  TrainOptions train;
+  train.data = data.options().data;
+  static_cast<OptimizerOptions&>(train) = data.options();
+  train.learning_rate = settings.learning_rate;
+  train.epochs = settings.epochs;
+  train.batch = settings.batch;
+  train.seed = seed;
+  return train;
+}
+
+std::vector<EncodedTask> stage_rows(const StagePlan& plan, StreamData& data,
+                                    const std::vector<StreamTask>& tasks, std::size_t position) {
+  std::vector<EncodedTask> rows = {data.train(tasks[position].folder)};
+  for (const std::size_t other : plan.together) rows.push_back(data.train(tasks[other].folder));
+  for (const StoredRows& stored : plan.stored) {
+    const EncodedTask& all = data.train(tasks[stored.task].folder);
+    EncodedTask& some = rows.emplace_back(EncodedTask{all.task, {}, 0});
+    for (const std::int64_t row : stored.rows) {
+      some.examples.push_back(all.examples[static_cast<std::size_t>(row)]);
+    }
+  }
+  return rows;
+}
+
+StageIdentity stage_identity(const Method& method, StreamData& data,
+                             const ContinualOptions& options, const std::string& before,
+                             std::size_t position, const std::vector<StreamTask>& tasks,
+                             std::int64_t seed) {
+  StageIdentity found;
+  found.json = {{"before", before},
+                {"task", tasks[position].name},
+                {"rows", rows_of(method, data, tasks, position)},
+                {"seed", stage_seed(options, seed, position)},
+                {"lr", method.settings().learning_rate},
+                {"epochs", method.settings().epochs},
+                {"batch", method.settings().batch}};
+  if (method.finds_units()) found.json["detect_limit"] = options.detect_limit;
+  for (const auto& [key, value] : method.identity(position)) found.json["method"][key] = value;
+  found.key = sha256_hex(found.json.dump()).substr(0, 16);
+  return found;
+}
+
+DoneStage run_stage(const Method& method, StreamData& data, const StageChain& chain,
+                    const fs::path& folder, const std::vector<StreamTask>& tasks,
+                    std::size_t position, std::int64_t seed, std::int64_t& trained) {
+  const ContinualOptions& options = data.options();
+  const std::string before = chain.stages().empty() ? "" : chain.stages().back().key;
+  const StageIdentity identity =
+      stage_identity(method, data, options, before, position, tasks, seed);
+  const fs::path at =
+      folder / "stages" / fmt::format("{}-{}", tasks[position].name, identity.key);
+  if (!fs::exists(at / kStageFile)) {
+    begin_stage(at);
+    ChainView view(data, chain, tasks, stage_seed(options, seed, position), at);
+    Stage stage(method, view, at, position);
+    const StageCost cost = stage.run(method.plan(view), identity.key);
+    const OutputJson json = {{"format", kStageFormat},
+                             {"identity", identity.json},
+                             {"from_base", stage.plan().from_base},
+                             {"start_weights", stage.plan().start_weights},
+                             {"units", stage.plan().set.has_value()},
+                             {"adapters", stage.plan().what.part == TrainedPart::kAdapters},
+                             {"cost", cost_json(cost)}};
+    write_file(at / kStageFile, json.dump(1) + "\n");
+    ++trained;
+  }
+  return read_stage(at, identity, position);
+}
+
+TermState remembered(const Method& method, StreamData& data, const StageChain& chain,
+                     const std::vector<StreamTask>& tasks, std::uint64_t seed, StageCost& cost) {
+  const std::string what = method.remembers();
+  if (what.empty()) return {};
+  const DoneStage& last = chain.stages().back();
+  const fs::path path =
+      last.folder / fmt::format("memory-{}.safetensors", sha256_hex(what).substr(0, 12));
+  if (!fs::exists(path)) {
+    // The view of the stage that is done: the chain before it, with its model as the last one.
+    StageChain before(chain.base());
+    for (std::size_t k = 0; k + 1 < chain.stages().size(); ++k) before.add(chain.stages()[k]);
+    ChainView view(data, before, tasks, seed, last.folder);
+    view.finished(chain.after(static_cast<std::int64_t>(chain.stages().size()) - 1));
+    const auto begun = std::chrono::steady_clock::now();
+    NamedTensors memory = method.remember(view);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begun;
+    write_safetensors(path, std::move(memory),
+                      {{"what", what}, {"seconds", fmt::format("{}", elapsed.count())}});
+  }
+  const SafetensorsFile file(path);
+  const auto seconds = file.metadata().find("seconds");
+  if (seconds != file.metadata().end()) cost.memory_seconds = std::stod(seconds->second);
+  cost.stored_bytes = file_bytes(path);
+  return read_tensors(path);
+}
+
+}  // namespace taskneuron

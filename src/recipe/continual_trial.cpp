@@ -1,0 +1,71 @@
+// How well a choice of units would serve a stage, by validation rows.
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/sha256.h"
+#include "recipe/continual_view.h"
+#include "recipe/train_parts.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/interruption.h"
+#include "taskneuron/base/progress.h"
+
+namespace taskneuron {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Of a model after training; what is wrong with the split is said as train says it.
+double loss_on_validation(const TrainableModel& model, StreamData& data, const std::string& folder) {
+  const Task task = load_task(folder);
+  if (!fs::exists(split_path(task, "validation"))) {
+    throw Error(fmt::format("{}: no such file; several shares of units are chosen by it",
+                            split_path(task, "validation").string()));
+  }
+  EvaluationOptions how;
+  how.scoring = Scoring::kLoss;
+  const TaskEvaluation evaluation(task, "validation", load_split(task, "validation"),
+                                  data.reader().encoder(), how);
+  NeuronHook none;
+  return evaluation
+      .run(model.decoder, none, data.reader().fit(evaluation.demand()).limits,
+           [](std::int64_t, std::int64_t) {})
+      .loss;
+}
+
+}  // namespace
+
+double ChainView::validation_loss(const NeuronSet& set, const MethodSettings& settings) {
+  std::string units;
+  for (const auto& item : set.sites) {
+    for (const auto& layer : item.second.units) {
+      for (const std::int64_t unit : layer) units += fmt::format("{} ", unit);
+      units += '\n';
+    }
+  }
+  const fs::path path = folder_ / fmt::format("trial-{}.json", sha256_hex(units).substr(0, 12));
+  if (fs::exists(path)) {
+    const Json known = read_json(path);
+    return JsonView(known, path.string()).at("loss").number();
+  }
+  const Session& session = last_session();
+  TrainableOptions what;
+  what.units = set.units();
+  TrainableModel model = make_trainable(session.checkpoint(), session.decoder(), what);
+  const std::vector<EncodedTask> rows = {data_.train(task().folder)};
+  Trainer trainer(model, {{task().name, rows.front().examples, {}}},
+                  trainer_options(stage_train_options(settings, data_, seed_), rows, false));
+  trainer.set_limits(data_.reader().fit(trainer.demand()));
+  const DeferredSignals signals;
+  Progress bar(fmt::format("try {} units", set.size()), trainer.steps());
+  for (std::int64_t step = 1; step <= trainer.steps(); ++step) {
+    if (signals.requested()) throw Interrupted("");
+    bar.advance(1, trainer.step(step).tokens);
+  }
+  const double loss = loss_on_validation(model, data_, task().folder);
+  const OutputJson json = {{"units", set.size()}, {"loss", loss}};
+  write_file(path, json.dump(1) + "\n");
+  return loss;
+}
+
+}  // namespace taskneuron

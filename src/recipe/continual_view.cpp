@@ -1,0 +1,172 @@
+// What a method may ask of a stage that is about to train.
+#include "recipe/continual_view.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "base/torch_compat.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
+#include "taskneuron/continual/features.h"
+#include "taskneuron/continual/fisher.h"
+#include "taskneuron/neuron/selection.h"
+#include "taskneuron/recipe/detect.h"
+
+namespace taskneuron {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kScores = "scores.safetensors";
+constexpr const char* kProbe = "probe.safetensors";
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+SiteRelevance relevance_in(const fs::path& folder) {
+  if (fs::exists(folder / kProbe)) {
+    return {{Site::kAct, SafetensorsFile(folder / kProbe).tensor("relevance.act").clone()}};
+  }
+  const Scores scores = load_scores(folder / kScores);
+  return site_relevance(scores, {Site::kAct}, parse_aggregate(scores.info.aggregate));
+}
+
+// A model of which every unit trains.
+TrainableModel all_units(const Session& session) {
+  const SiteShape shape = site_shape(session.checkpoint().config(), Site::kAct);
+  std::vector<std::int64_t> units(static_cast<std::size_t>(shape.width));
+  for (std::size_t i = 0; i < units.size(); ++i) units[i] = static_cast<std::int64_t>(i);
+  TrainableOptions options;
+  options.units[Site::kAct] = {static_cast<std::size_t>(shape.layers), units};
+  return make_trainable(session.checkpoint(), session.decoder(), options);
+}
+
+// Σ over what a unit owns, float64 [layers, width]. rows: per parameter, [units, ...].
+at::Tensor summed_by_unit(const TrainableModel& model, const std::vector<at::Tensor>& rows,
+                          SiteShape shape) {
+  at::Tensor sums = at::zeros({shape.layers, shape.width}, at::kDouble);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const at::Tensor flat = rows[i].to(at::kDouble).reshape({rows[i].size(0), -1}).sum(1).cpu();
+    sums[model.owned[i].layer] += flat;
+  }
+  return sums;
+}
+
+}  // namespace
+
+ChainView::ChainView(StreamData& data, const StageChain& chain,
+                     const std::vector<StreamTask>& tasks, std::uint64_t seed, fs::path folder)
+    : data_(data),
+      chain_(chain),
+      tasks_(tasks),
+      seed_(seed),
+      folder_(std::move(folder)),
+      past_(chain.past()) {
+  const auto stages = static_cast<std::int64_t>(chain.stages().size());
+  if (stages > 0) last_.emplace(chain.base(), chain.after(stages - 1));
+}
+
+Session ChainView::start(const StagePlan& plan) const {
+  return {chain_.base(), chain_.start_of(plan)};
+}
+
+SiteRelevance ChainView::relevance(const MethodSettings& settings) {
+  const bool probes = settings.finder == "change" || settings.finder == "fisher";
+  if (fs::exists(folder_ / (probes ? kProbe : kScores))) return relevance_in(folder_);
+  const auto begun = std::chrono::steady_clock::now();
+  if (probes) {
+    write_safetensors(folder_ / kProbe, {{"relevance.act", probed(settings)}},
+                      {{"finder", settings.finder}, {"task", task().name}});
+  } else {
+    DetectOptions detection;
+    detection.data = data_.options().data;
+    detection.data.tasks = {task().folder};
+    detection.data.limit = data_.options().detect_limit;
+    detection.method = settings.finder;
+    detection.output.out = (folder_ / kScores).string();
+    detect(last_session(), detection);
+  }
+  detection_seconds_ += seconds_since(begun);
+  return relevance_in(folder_);
+}
+
+// How far a few steps on all units move each one, or the Fisher information of what it owns.
+at::Tensor ChainView::probed(const MethodSettings& settings) {
+  const Session& session = last_session();
+  TrainableModel model = all_units(session);
+  const SiteShape shape = site_shape(session.checkpoint().config(), Site::kAct);
+  std::vector<at::Tensor> rows;
+  if (settings.finder == "fisher") {
+    const UnitValues found = fisher(model, settings.fisher_rows);
+    for (const ParameterPtr& parameter : model.parameters) rows.push_back(found.of(*parameter));
+    return summed_by_unit(model, rows, shape);
+  }
+  std::vector<at::Tensor> before;
+  for (const ParameterPtr& parameter : model.parameters) before.push_back(parameter->master.clone());
+  TrainerOptions options;
+  options.schedule.kind = ScheduleKind::kConstant;
+  options.schedule.learning_rate = settings.learning_rate;
+  options.schedule.steps = settings.probe_steps;
+  options.sampling.batch = settings.batch;
+  options.sampling.seed = seed_;
+  options.clip = data_.options().clip;
+  options.limits = data_.options().data.limits();
+  Trainer trainer(model, {{task().name, data_.train(task().folder).examples, {}}}, options);
+  Progress bar(fmt::format("probe {}", task().name), trainer.steps());
+  for (std::int64_t step = 1; step <= trainer.steps(); ++step) {
+    bar.advance(1, trainer.step(step).tokens);
+  }
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    rows.push_back((model.parameters[i]->master - before[i]).square());
+  }
+  return summed_by_unit(model, rows, shape);
+}
+
+SiteRelevance ChainView::past_relevance(std::size_t stage) const {
+  return relevance_in(chain_.stages()[stage].folder);
+}
+
+std::vector<double> ChainView::similarities(double temperature) {
+  std::vector<at::Tensor> seen;
+  for (const PastStage& past : past_) {
+    seen.push_back(data_.seen_features(tasks_[past.task].folder));
+  }
+  return softmax(mean_cosines(data_.seen_features(task().folder), seen), temperature);
+}
+
+UnitValues ChainView::changes(std::size_t stage, const TrainableModel& model) {
+  const StageChange& change = chain_.change(stage);
+  UnitValues found;
+  for (const ParameterPtr& parameter : model.parameters) {
+    const auto touched = change.tensors.find(parameter->tensor);
+    if (touched == change.tensors.end()) continue;
+    const StageChange::Tensor& one = touched->second;
+    // The whole tensor's change, of which the parameter takes its units' rows.
+    at::Tensor whole = at::zeros(base().tensor(parameter->tensor).sizes(), at::kFloat);
+    whole.index_add_(one.axis, one.units, one.after - one.before);
+    const at::Tensor rows = whole.index_select(parameter->axis, parameter->stored_units().cpu());
+    const bool turned = parameter->axis == 1;
+    found.put(*parameter, (turned ? rows.t() : rows).contiguous());
+  }
+  return found;
+}
+
+UnitValues ChainView::fisher(TrainableModel& model, std::int64_t rows) {
+  const std::vector<AnswerExample>& examples = data_.train(task().folder).examples;
+  PrefixGroup group;
+  for (const AnswerExample& example : examples) {
+    if (static_cast<std::int64_t>(group.examples.size()) == rows) break;
+    group.examples.push_back(&example);
+  }
+  NeuronHook none;
+  const ExampleLoss loss(model, none, {data_.options().data.limits(), 1, false});
+  Progress bar(fmt::format("fisher {}", task().name),
+               static_cast<std::int64_t>(group.examples.size()));
+  return diagonal_fisher(model, loss, {group},
+                         [&](std::int64_t done, std::int64_t tokens) { bar.advance(done, tokens); });
+}
+
+}  // namespace taskneuron

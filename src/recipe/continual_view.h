@@ -1,0 +1,59 @@
+#pragma once
+
+#include "recipe/continual_parts.h"
+
+namespace taskneuron {
+
+// A stage that is being trained, as methods see it.
+class ChainView : public StageView {
+ public:
+  // folder: of the stage. The chain holds the stages before it. Borrows everything.
+  ChainView(StreamData& data, const StageChain& chain, const std::vector<StreamTask>& tasks,
+            std::uint64_t seed, std::filesystem::path folder);
+
+  std::size_t stage() const override { return chain_.stages().size(); }
+  const std::vector<StreamTask>& tasks() const override { return tasks_; }
+  std::uint64_t seed() const override { return seed_; }
+  const std::vector<PastStage>& past() const override { return past_; }
+  const Checkpoint& base() const override { return chain_.base().checkpoint(); }
+  const Decoder& base_decoder() const override { return chain_.base().decoder(); }
+  const Checkpoint& last() const override { return last_session().checkpoint(); }
+  const Decoder& last_decoder() const override { return last_session().decoder(); }
+
+  SiteRelevance relevance(const MethodSettings& settings) override;
+  SiteRelevance past_relevance(std::size_t stage) const override;
+  double validation_loss(const NeuronSet& set, const MethodSettings& settings) override;
+  std::vector<double> similarities(double temperature) override;
+  UnitValues changes(std::size_t stage, const TrainableModel& model) override;
+  UnitValues fisher(TrainableModel& model, std::int64_t rows) override;
+
+  const Session& last_session() const { return last_ ? *last_ : chain_.base(); }
+  // From now on the last model is the one that this stage left.
+  void finished(Checkpoint after) { last_.emplace(chain_.base(), std::move(after)); }
+  // The model that a plan starts from.
+  Session start(const StagePlan& plan) const;
+  StreamData& data() const { return data_; }
+  const StreamTask& task() const { return tasks_[stage()]; }
+  double detection_seconds() const { return detection_seconds_; }
+
+ private:
+  at::Tensor probed(const MethodSettings& settings);
+
+  StreamData& data_;
+  const StageChain& chain_;
+  const std::vector<StreamTask>& tasks_;
+  std::uint64_t seed_;
+  std::filesystem::path folder_;
+  std::vector<PastStage> past_;
+  std::optional<Session> last_;  // nothing: the base
+  double detection_seconds_ = 0;
+};
+
+// How a method's stages train, as options of train.
+TrainOptions stage_train_options(const MethodSettings& settings, const StreamData& data,
+                                 std::uint64_t seed);
+// The rows that a plan trains on: the stage's own, and those of other tasks.
+std::vector<EncodedTask> stage_rows(const StagePlan& plan, StreamData& data,
+                                    const std::vector<StreamTask>& tasks, std::size_t position);
+
+}  // namespace taskneuron
