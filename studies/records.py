@@ -5,16 +5,18 @@
                                   FOLDER does not hold it yet, into FOLDER/part-N.tar.xz
   records.py unpack FOLDER WORK   back into WORK; files that are there stay
 
-Models, deltas and score files are left out: a stage that still needs one makes it again.
+Models, deltas and score files are left out: a stage that still needs one makes it again. So are the tasks' texts,
+which belong to others: of an example its number, scores and losses stay.
 """
 import io
+import json
 import os
 import re
 import sys
 import tarfile
 
 # Below WORK: what commands printed, what was predicted for each example, the settings of trainings.
-KEPT = re.compile(r"estimate\.json|(estimate|tuned|scores|predicted|ablated|trained|tested|cells|runs)/[^/]+\.jsonl?"
+KEPT = re.compile(r"(tuned|scores|predicted|ablated|trained|tested|cells|runs)/[^/]+\.jsonl?"
                   r"|(scores|ablated)/[^/]+/[^/]+\.jsonl?|tuned/[^/]+/run\.json|[^/]+\.run\.json|inspect\.json")
 
 
@@ -31,6 +33,29 @@ def held(folder):
     return names
 
 
+def without_places(value):
+    """The same JSON; of paths from a machine's root the last two parts."""
+    if isinstance(value, dict):
+        return {without_places(key): without_places(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [without_places(one) for one in value]
+    if isinstance(value, str) and value.startswith("/"):
+        return "/".join(value.split("/")[-2:])
+    return value
+
+
+def kept(path):
+    """What is kept of a file, as bytes."""
+    with open(path) as file:
+        if path.endswith(".json"):
+            return (json.dumps(without_places(json.load(file)), indent=1) + "\n").encode()
+        rows = [json.loads(line) for line in file]
+    for row in rows:
+        row.pop("prediction", None)
+        row.pop("reference", None)
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
 def pack(work, folder):
     """The archive that was written, None if nothing is new. Equal files give equal bytes."""
     there, new = held(folder), []
@@ -43,8 +68,7 @@ def pack(work, folder):
     target = os.path.join(folder, f"part-{len(parts(folder)) + 1}.tar.xz")
     with tarfile.open(target + ".part", "w:xz", preset=9) as archive:
         for name in new:
-            with open(os.path.join(work, name), "rb") as file:
-                data = file.read()
+            data = kept(os.path.join(work, name))
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))

@@ -20,8 +20,7 @@ at::Tensor holders(const std::vector<const NeuronSet*>& sets, Site site, SiteSha
   for (const NeuronSet* set : sets) {
     const auto found = set->sites.find(site);
     if (found == set->sites.end()) continue;
-    TN_CHECK(found->second.shape().layers == shape.layers &&
-             found->second.width == shape.width);
+    TN_CHECK(found->second.shape().layers == shape.layers && found->second.width == shape.width);
     for (std::size_t l = 0; l < found->second.units.size(); ++l) {
       at::Tensor row = counts[static_cast<std::int64_t>(l)];
       for (const std::int64_t unit : found->second.units[l]) row[unit] += 1;
@@ -66,8 +65,7 @@ SiteRelevance with_claims(const SiteRelevance& relevance, const std::vector<cons
   for (const auto& [site, values] : relevance) {
     const at::Tensor held = holders(sets, site, shape_of(values)) > 0;
     // Below every unclaimed unit's, which is not negative, yet in their own order.
-    const at::Tensor lowered =
-        factor > 0 ? values * factor : values - (values.max() + 1);
+    const at::Tensor lowered = factor > 0 ? values * factor : values - (values.max() + 1);
     found[site] = at::where(held, lowered, values);
   }
   return found;
@@ -107,8 +105,8 @@ SiteRelevance soft_rates(const SiteRelevance& relevance,
     at::Tensor largest = at::zeros_like(own);
     for (const SiteRelevance& one : earlier) largest = at::maximum(largest, scaled(one.at(site)));
     const at::Tensor sum = own + largest;
-    rates[site] = at::where(largest > 0, own / sum.clamp_min(1e-300), at::ones_like(own))
-                      .to(at::kFloat);
+    rates[site] =
+        at::where(largest > 0, own / sum.clamp_min(1e-300), at::ones_like(own)).to(at::kFloat);
   }
   return rates;
 }

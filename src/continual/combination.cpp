@@ -43,8 +43,7 @@ std::map<std::string, at::Tensor> combined(const Checkpoint& base,
   }
   for (std::size_t k = 0; k < changes.size(); ++k) {
     for (const auto& [name, one] : changes[k].tensors) {
-      const at::Tensor moved =
-          combine == Combine::kLiteral ? one.after : one.after - one.before;
+      const at::Tensor moved = combine == Combine::kLiteral ? one.after : one.after - one.before;
       place(name).index_add_(one.axis, one.units, moved * weights[k]);
     }
   }

@@ -135,7 +135,8 @@ std::vector<std::size_t> nearest_gaussian(const at::Tensor& features,
   std::vector<at::Tensor> distances;
   for (const at::Tensor& mean : means) {
     const at::Tensor centred = (features.to(at::kDouble) - mean).t();
-    distances.push_back(at::linalg_solve_triangular(factor, centred, /*upper=*/false).square().sum(0));
+    distances.push_back(
+        at::linalg_solve_triangular(factor, centred, /*upper=*/false).square().sum(0));
   }
   return argmin_rows(at::stack(distances, 1));
 }

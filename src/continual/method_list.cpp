@@ -8,8 +8,8 @@ namespace taskneuron {
 
 namespace {
 
-const std::set<std::string> kUnits = {"top",  "scope", "finder",    "probe_steps", "fisher_rows",
-                                      "soft", "exclusive", "orthogonal"};
+const std::set<std::string> kUnits = {"top",         "scope", "finder",    "probe_steps",
+                                      "fisher_rows", "soft",  "exclusive", "orthogonal"};
 const std::set<std::string> kAdapters = {"rank", "alpha", "targets"};
 
 std::set<std::string> with(std::set<std::string> keys, const std::set<std::string>& more) {
@@ -42,15 +42,25 @@ const std::vector<MethodKind>& method_kinds() {
        make_inclora},
       {"o-lora", "inclora with adapters kept orthogonal (Wang et al. 2023)",
        with(kAdapters, {"lambda", "penalty"}), lambda<500>, make_o_lora},
-      {"epi", "adapters for each task alone, chosen for each example by its features (Wang et al. "
-              "2023b)",
+      {"epi",
+       "adapters for each task alone, chosen for each example by its features (Wang et al. "
+       "2023b)",
        kAdapters, unchanged, make_epi},
-      {"ewc", "all parameters, anchored by Fisher information (Kirkpatrick et al. 2017)",
-       {"lambda", "fisher_rows"}, lambda<1000>, make_ewc},
-      {"lwf", "all parameters, with what the model said of the new rows kept (Li & Hoiem 2017)",
-       {"lambda", "softness"}, lambda<1000>, make_lwf},
+      {"ewc",
+       "all parameters, anchored by Fisher information (Kirkpatrick et al. 2017)",
+       {"lambda", "fisher_rows"},
+       lambda<1000>,
+       make_ewc},
+      {"lwf",
+       "all parameters, with what the model said of the new rows kept (Li & Hoiem 2017)",
+       {"lambda", "softness"},
+       lambda<1000>,
+       make_lwf},
       {"l2", "all parameters, anchored to the last stage's", {"lambda"}, lambda<10>, make_l2},
-      {"replay", "all parameters, with some rows of earlier tasks", {"share"}, unchanged,
+      {"replay",
+       "all parameters, with some rows of earlier tasks",
+       {"share"},
+       unchanged,
        make_replay},
       {"per-task", "reference: a model for each task", {}, unchanged, make_per_task},
       {"mtl", "reference: one model on all tasks at once", {}, unchanged, make_mtl},

@@ -59,10 +59,12 @@ void MethodSettings::declare(OptionList& list) {
   list.add("finder", &finder, Effect::kResult,
            "What ranks units: a method of detect, change (what a short training of all units moves "
            "most) or fisher (squared gradients of their parameters)");
-  list.add("probe_steps", &probe_steps, Effect::kResult, "Steps of that short training").at_least(1);
-  list.add("exclusive", &exclusive, Effect::kResult,
-           "Factor of the relevance of units that earlier tasks trained; 0: not chosen while others "
-           "are left")
+  list.add("probe_steps", &probe_steps, Effect::kResult, "Steps of that short training")
+      .at_least(1);
+  list.add(
+          "exclusive", &exclusive, Effect::kResult,
+          "Factor of the relevance of units that earlier tasks trained; 0: not chosen while others "
+          "are left")
       .between(0, 1);
   list.add("soft", &soft, Effect::kResult,
            "Learning rate of a unit times its relevance to the new task over the sum of that and "
@@ -85,7 +87,8 @@ void MethodSettings::declare(OptionList& list) {
   list.add("lambda", &lambda, Effect::kResult, "Weight of the penalty").at_least(0);
   list.add("penalty", &penalty, Effect::kResult, "absolute or square");
   list.add("softness", &softness, Effect::kResult, "Temperature of the distillation").at_least(0);
-  list.add("fisher_rows", &fisher_rows, Effect::kResult, "Rows that Fisher information is taken from")
+  list.add("fisher_rows", &fisher_rows, Effect::kResult,
+           "Rows that Fisher information is taken from")
       .at_least(1);
   list.add("share", &share, Effect::kResult, "Share of each task's rows that is stored")
       .between(0, 1);
@@ -113,8 +116,8 @@ void apply_settings(const std::map<std::string, std::string>& values,
   settings.declare(list);
   for (const auto& [key, value] : values) {
     if (keys.count(key) == 0) {
-      throw Error(fmt::format("{}: no setting '{}'; there are {}", where, key,
-                              fmt::join(keys, ", ")));
+      throw Error(
+          fmt::format("{}: no setting '{}'; there are {}", where, key, fmt::join(keys, ", ")));
     }
     const std::string what = fmt::format("{}: {}", where, key);
     const Option& option = list.at(key);

@@ -24,10 +24,11 @@ Ncft::Ncft(MethodSettings given) : Method(std::move(given)) {
 
 std::map<std::string, std::string> Ncft::identity(std::size_t stage) const {
   const MethodSettings& set = settings();
-  std::map<std::string, std::string> identity = {{"trains", "units"},
-                                                 {"top", fmt::format("{}", fmt::join(set.top, " "))},
-                                                 {"scope", set.scope},
-                                                 {"finder", set.finder}};
+  std::map<std::string, std::string> identity = {
+      {"trains", "units"},
+      {"top", fmt::format("{}", fmt::join(set.top, " "))},
+      {"scope", set.scope},
+      {"finder", set.finder}};
   if (set.finder == "change") identity["probe_steps"] = std::to_string(set.probe_steps);
   if (set.finder == "fisher") identity["fisher_rows"] = std::to_string(set.fisher_rows);
   if (stage == 0) return identity;  // nothing is claimed yet

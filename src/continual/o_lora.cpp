@@ -31,8 +31,8 @@ class OLora : public IncLora {
                                                const TrainableModel&) const override {
     std::vector<std::unique_ptr<StepTerm>> terms;
     if (view.stage() == 0) return terms;
-    terms.push_back(std::make_unique<AdapterOrthogonality>(settings().lambda,
-                                                           penalty_of(settings().penalty)));
+    terms.push_back(
+        std::make_unique<AdapterOrthogonality>(settings().lambda, penalty_of(settings().penalty)));
     return terms;
   }
 };

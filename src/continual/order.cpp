@@ -83,7 +83,7 @@ Order load_order(const fs::path& path, const std::vector<std::string>& task_fold
   const Json document = read_json(path);
   const JsonView json(document, path.string());
   if (json.string_or("format", "") != kFormat) {
-    json.fail(fmt::format("is no order of tasks: its `format` is not \"{}\"", kFormat));
+    json.fail(fmt::format("is no order of tasks: its format is not \"{}\"", kFormat));
   }
   Order order;
   order.path = path.string();

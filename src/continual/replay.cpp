@@ -36,8 +36,6 @@ class Replay : public FullMethod {
 
 }  // namespace
 
-MethodPtr make_replay(const MethodSettings& settings) {
-  return std::make_unique<Replay>(settings);
-}
+MethodPtr make_replay(const MethodSettings& settings) { return std::make_unique<Replay>(settings); }
 
 }  // namespace taskneuron

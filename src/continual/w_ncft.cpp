@@ -46,8 +46,7 @@ class WeightedNcft : public Ncft {
     for (std::size_t k = 0; k < view.stages(); ++k) seen.push_back(view.seen_features(k));
     Answer answer;
     answer.combine = settings().combine;
-    answer.weights =
-        softmax(mean_cosines(view.test_features(), seen), settings().temperature);
+    answer.weights = softmax(mean_cosines(view.test_features(), seen), settings().temperature);
     return {answer};
   }
 

@@ -57,8 +57,8 @@ Checkpoint StageChain::model_of(const Answer& answer) const {
   if (answer.weights.empty()) return after(answer.stage);
   std::vector<StageChange> changes;
   for (std::size_t k = 0; k < answer.weights.size(); ++k) changes.push_back(change(k));
-  return session_.checkpoint().with_replaced(combined(
-      session_.checkpoint(), changes, answer.weights, parse_combine(answer.combine)));
+  return session_.checkpoint().with_replaced(
+      combined(session_.checkpoint(), changes, answer.weights, parse_combine(answer.combine)));
 }
 
 }  // namespace taskneuron

@@ -66,14 +66,14 @@ const at::Tensor& StreamData::features(const std::string& folder, const std::str
   const auto known = features_.find(name);
   if (known != features_.end()) return known->second;
   const Task task = load_task(folder);
-  const std::vector<TaskRow> rows =
-      limit > 0 ? load_split(task, split, limit) : test_rows(folder);
+  const std::vector<TaskRow> rows = limit > 0 ? load_split(task, split, limit) : test_rows(folder);
   const fs::path source = split_path(task, split);
   const std::string key =
       sha256_hex(fmt::format("{} {} {}", sha256_of_file(fs::path(folder) / "meta.json"),
                              sha256_of_file(source), rows.size()))
           .substr(0, 12);
-  const fs::path path = folder_ / "features" / fmt::format("{}-{}-{}.safetensors", task.name, split, key);
+  const fs::path path =
+      folder_ / "features" / fmt::format("{}-{}-{}.safetensors", task.name, split, key);
   if (fs::exists(path)) {
     return features_.emplace(name, SafetensorsFile(path).tensor("features").clone()).first->second;
   }
@@ -87,8 +87,9 @@ const at::Tensor& StreamData::features(const std::string& folder, const std::str
   const at::Tensor found =
       prompt_features(session_.decoder(), prompts, options_.data.limits(),
                       [&](std::int64_t done, std::int64_t tokens) { bar.advance(done, tokens); });
-  write_safetensors(path, {{"features", found}},
-                    {{"task", task.name}, {"split", split}, {"model", session_.checkpoint().hash()}});
+  write_safetensors(
+      path, {{"features", found}},
+      {{"task", task.name}, {"split", split}, {"model", session_.checkpoint().hash()}});
   return features_.emplace(name, found).first->second;
 }
 

@@ -18,9 +18,10 @@ namespace {
 constexpr const char* kFormat = "taskneuron.continual/1";
 constexpr const char* kFile = "continual.json";
 
-// What may differ between calls: stages and evaluations tell by their keys what they were made with.
+// What may differ between calls: stages and evaluations tell by their keys what they were made
+// with.
 const std::vector<std::string> kMayGrow = {
-    "method",     "seeds",          "seed",   "lr",        "epochs", "batch", "detect_limit",
+    "method",     "seeds",      "seed",           "lr",     "epochs",    "batch", "detect_limit",
     "test_split", "test_limit", "generate_limit", "unseen", "no_single", "memory"};
 
 // Settings of an order, which may name more than this method reads where they are for all.
@@ -49,7 +50,8 @@ void ContinualOptions::declare(OptionList& list) {
   list.add("tasks", &task_folders, Effect::kInput,
            "Folders in which the tasks named in orders are");
   list.add("method", &methods, Effect::kInput,
-           "ncft, w-ncft, ... with settings as METHOD:KEY=VALUE,KEY=VALUE (docs/formats/continual.md "
+           "ncft, w-ncft, ... with settings as METHOD:KEY=VALUE,KEY=VALUE "
+           "(docs/formats/continual.md "
            "lists all)")
       .required();
   list.add("out", &out, Effect::kNone, "Folder of all stages").required();
@@ -103,8 +105,7 @@ void ContinualOptions::check() const {
   }
 }
 
-MethodPtr make_method(const MethodSpec& spec, const Order& order,
-                      const ContinualOptions& options) {
+MethodPtr make_method(const MethodSpec& spec, const Order& order, const ContinualOptions& options) {
   const MethodKind& kind = find_method(spec.name);
   const std::set<std::string> keys = method_keys(kind);
   MethodSettings settings;

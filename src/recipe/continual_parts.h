@@ -27,8 +27,7 @@ std::filesystem::path open_continual_folder(const Session& session,
 // A task's rows as the session's model reads them, read once.
 class StreamData {
  public:
-  StreamData(const Session& session, const ContinualOptions& options,
-             std::filesystem::path folder);
+  StreamData(const Session& session, const ContinualOptions& options, std::filesystem::path folder);
 
   const TaskReader& reader() const { return reader_; }
   const ContinualOptions& options() const { return options_; }
@@ -43,8 +42,7 @@ class StreamData {
   const at::Tensor& test_features(const std::string& task);
 
  private:
-  const at::Tensor& features(const std::string& task, const std::string& split,
-                             std::int64_t limit);
+  const at::Tensor& features(const std::string& task, const std::string& split, std::int64_t limit);
 
   const Session& session_;
   const ContinualOptions& options_;
@@ -58,7 +56,7 @@ class StreamData {
 struct DoneStage {
   std::string key;  // of everything that its weights depend on
   std::filesystem::path folder;
-  StagePlan plan;   // without terms: what it started from
+  StagePlan plan;  // without terms: what it started from
   PastStage past;
   StageCost cost;
 };
@@ -96,9 +94,10 @@ struct StageIdentity {
   std::string key;
 };
 // before: keys of the stages before it, of which the last one holds all; empty: none.
-StageIdentity stage_identity(const Method& method, StreamData& data, const ContinualOptions& options,
-                             const std::string& before, std::size_t position,
-                             const std::vector<StreamTask>& tasks, std::int64_t seed);
+StageIdentity stage_identity(const Method& method, StreamData& data,
+                             const ContinualOptions& options, const std::string& before,
+                             std::size_t position, const std::vector<StreamTask>& tasks,
+                             std::int64_t seed);
 // The seed of a stage.
 std::uint64_t stage_seed(const ContinualOptions& options, std::int64_t seed, std::size_t position);
 

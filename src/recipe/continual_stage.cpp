@@ -68,10 +68,11 @@ StageCost read_cost(const JsonView& json) {
 // What is needed of a stage whenever a later one, or a test, builds on it.
 void require_file(const fs::path& path, const std::string& task) {
   if (fs::exists(path)) return;
-  throw Error(fmt::format(
-      "{}: is missing, though the stage of {} was done; later stages stand on it. Remove the folder "
-      "{} to train it again",
-      path.string(), task, path.parent_path().string()));
+  throw Error(
+      fmt::format("{}: is missing, though the stage of {} was done; later stages stand on it. "
+                  "Remove the folder "
+                  "{} to train it again",
+                  path.string(), task, path.parent_path().string()));
 }
 
 // A stage that is done, from its folder.
@@ -260,8 +261,7 @@ DoneStage run_stage(const Method& method, StreamData& data, const StageChain& ch
   const std::string before = chain.stages().empty() ? "" : chain.stages().back().key;
   const StageIdentity identity =
       stage_identity(method, data, options, before, position, tasks, seed);
-  const fs::path at =
-      folder / "stages" / fmt::format("{}-{}", tasks[position].name, identity.key);
+  const fs::path at = folder / "stages" / fmt::format("{}-{}", tasks[position].name, identity.key);
   if (!fs::exists(at / kStageFile)) {
     begin_stage(at);
     ChainView view(data, chain, tasks, stage_seed(options, seed, position), at);

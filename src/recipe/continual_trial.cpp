@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 namespace {
 
 // Of a model after training; what is wrong with the split is said as train says it.
-double loss_on_validation(const TrainableModel& model, StreamData& data, const std::string& folder) {
+double loss_on_validation(const TrainableModel& model, StreamData& data,
+                          const std::string& folder) {
   const Task task = load_task(folder);
   if (!fs::exists(split_path(task, "validation"))) {
     throw Error(fmt::format("{}: no such file; several shares of units are chosen by it",

@@ -105,7 +105,8 @@ at::Tensor ChainView::probed(const MethodSettings& settings) {
     return summed_by_unit(model, rows, shape);
   }
   std::vector<at::Tensor> before;
-  for (const ParameterPtr& parameter : model.parameters) before.push_back(parameter->master.clone());
+  for (const ParameterPtr& parameter : model.parameters)
+    before.push_back(parameter->master.clone());
   TrainerOptions options;
   options.schedule.kind = ScheduleKind::kConstant;
   options.schedule.learning_rate = settings.learning_rate;
@@ -165,8 +166,9 @@ UnitValues ChainView::fisher(TrainableModel& model, std::int64_t rows) {
   const ExampleLoss loss(model, none, {data_.options().data.limits(), 1, false});
   Progress bar(fmt::format("fisher {}", task().name),
                static_cast<std::int64_t>(group.examples.size()));
-  return diagonal_fisher(model, loss, {group},
-                         [&](std::int64_t done, std::int64_t tokens) { bar.advance(done, tokens); });
+  return diagonal_fisher(model, loss, {group}, [&](std::int64_t done, std::int64_t tokens) {
+    bar.advance(done, tokens);
+  });
 }
 
 }  // namespace taskneuron

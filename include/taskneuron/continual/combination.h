@@ -25,13 +25,14 @@ StageChange change_of(const Checkpoint& before, const Delta& delta);
 
 enum class Combine {
   kDelta,    // W0 + Σ weight · (after − before)
-  kLiteral,  // units that any stage trained: Σ weight · after over those that did; the paper's eq. 12
+  kLiteral,  // units that any stage trained: Σ weight · after over those that did; the paper's eq.
+             // 12
 };
 // "delta" or "literal". Throws UsageError for anything else.
 Combine parse_combine(const std::string& name);
 
-// What stands in the base's place, float32, by tensor. weights: one per change. With kLiteral a unit
-// that one stage alone trained is that stage's times its weight: it shrinks.
+// What stands in the base's place, float32, by tensor. weights: one per change. With kLiteral a
+// unit that one stage alone trained is that stage's times its weight: it shrinks.
 std::map<std::string, at::Tensor> combined(const Checkpoint& base,
                                            const std::vector<StageChange>& changes,
                                            const std::vector<double>& weights, Combine combine);

@@ -31,8 +31,8 @@ struct StreamTask {
 struct PastStage {
   std::size_t task = 0;
   std::optional<NeuronSet> set;  // whose units it trained
-  TermState trained;             // masters of what it trained, by "master.<parameter>"; adapters only
-  TermState memory;              // what remember() gave
+  TermState trained;  // masters of what it trained, by "master.<parameter>"; adapters only
+  TermState memory;   // what remember() gave
 };
 
 // What a method may ask of a stage that is about to train. What costs time is kept in the stage's
@@ -86,10 +86,10 @@ struct StagePlan {
 
 // One model that answers some rows of a task.
 struct Answer {
-  std::int64_t stage = -1;          // the model after it; -1: the base
-  std::vector<double> weights;      // of each stage's change, instead of `stage`
-  std::string combine = "delta";    // how they are put together (combination.h)
-  std::vector<std::int64_t> rows;   // of the split, ascending; empty: all
+  std::int64_t stage = -1;         // the model after it; -1: the base
+  std::vector<double> weights;     // of each stage's change, instead of `stage`
+  std::string combine = "delta";   // how they are put together (combination.h)
+  std::vector<std::int64_t> rows;  // of the split, ascending; empty: all
 };
 
 // What a method may ask when a task is to be answered after stage() stages.
@@ -148,7 +148,7 @@ using MethodPtr = std::unique_ptr<const Method>;
 struct MethodKind {
   const char* name;
   const char* help;
-  std::set<std::string> keys;  // that it reads, beside lr, epochs and batch
+  std::set<std::string> keys;                  // that it reads, beside lr, epochs and batch
   void (*defaults)(MethodSettings& settings);  // what differs from MethodSettings's own
   MethodPtr (*make)(const MethodSettings& settings);
 };

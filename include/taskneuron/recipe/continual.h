@@ -44,17 +44,17 @@ struct ContinualOptions : OptimizerOptions {
 // What a stage cost and left.
 struct StageCost {
   std::string task;
-  std::string folder;             // of the stage, below `out`
-  double detection_seconds = 0;   // finding units
+  std::string folder;            // of the stage, below `out`
+  double detection_seconds = 0;  // finding units
   double training_seconds = 0;
-  double memory_seconds = 0;      // forming what is remembered
+  double memory_seconds = 0;  // forming what is remembered
   std::int64_t steps = 0;
-  std::int64_t tokens = 0;        // of training
+  std::int64_t tokens = 0;  // of training
   std::int64_t trained_values = 0;
   std::int64_t stored_bytes = 0;  // that the method needs of the task later
   std::int64_t peak_memory_bytes = 0;
-  std::int64_t units = 0;           // that were trained; 0: not by units
-  std::int64_t claimed_units = 0;   // of them, that earlier stages had trained
+  std::int64_t units = 0;          // that were trained; 0: not by units
+  std::int64_t claimed_units = 0;  // of them, that earlier stages had trained
 };
 
 struct StreamRun {
