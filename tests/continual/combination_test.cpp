@@ -24,7 +24,8 @@ StageChange stage(const Checkpoint& before, std::vector<std::int64_t> units, dou
 TEST(Combination, AddsWeightedChangesToTheBase) {
   const Checkpoint checkpoint = base();
   const StageChange first = stage(checkpoint, {0, 2}, 1);
-  const Checkpoint middle = checkpoint.with_replaced(combined(checkpoint, {first}, {1}, Combine::kDelta));
+  const Checkpoint middle =
+      checkpoint.with_replaced(combined(checkpoint, {first}, {1}, Combine::kDelta));
   const StageChange second = stage(middle, {2, 3}, 2);
   const at::Tensor start = checkpoint.tensor(kTensor).to(at::kFloat);
   const at::Tensor found =

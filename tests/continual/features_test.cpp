@@ -16,8 +16,8 @@ TEST(Features, AreMeansOfFinalHiddenStatesWhateverTheBatch) {
     BatchLimits limits;
     limits.max_examples = max_examples;
     std::int64_t done = 0;
-    const at::Tensor found = prompt_features(decoder, prompts, limits,
-                                             [&](std::int64_t n, std::int64_t) { done += n; });
+    const at::Tensor found =
+        prompt_features(decoder, prompts, limits, [&](std::int64_t n, std::int64_t) { done += n; });
     EXPECT_EQ(done, 3);
     return found;
   };
@@ -56,8 +56,9 @@ TEST(Features, RoutesGoToTheNearestClass) {
   // Mahalanobis, not Euclid: a direction of large variance counts little.
   const at::Tensor wide = at::cat({at::randn({200, 1}) * 100, at::randn({200, 1})}, 1);
   const at::Tensor up = wide + at::tensor({0.0f, 5.0f}), down = wide - at::tensor({0.0f, 5.0f});
-  EXPECT_EQ(nearest_gaussian(at::tensor({150.0f, 4.0f, -150.0f, -4.0f}).reshape({2, 2}), {up, down}),
-            (std::vector<std::size_t>{0, 1}));
+  EXPECT_EQ(
+      nearest_gaussian(at::tensor({150.0f, 4.0f, -150.0f, -4.0f}).reshape({2, 2}), {up, down}),
+      (std::vector<std::size_t>{0, 1}));
 }
 
 }  // namespace

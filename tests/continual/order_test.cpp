@@ -20,9 +20,8 @@ std::string written(const std::filesystem::path& path, const std::string& text) 
 
 TEST(Order, NamesTasksByFolderOrByName) {
   const test::TemporaryFolder folder;
-  const std::string path = written(
-      folder.path() / "o.json",
-      R"({"format": "taskneuron.order/1", "tasks": ["babi", "scitail"],
+  const std::string path = written(folder.path() / "o.json",
+                                   R"({"format": "taskneuron.order/1", "tasks": ["babi", "scitail"],
           "settings": {"*": {"epochs": 2}, "ncft": {"top": ["1%", "10%"], "lr": 3e-3, "soft": true}}})");
   const Order order = load_order(path, {kExamples + "/tasks"});
   EXPECT_EQ(order.name, "o");
@@ -39,7 +38,8 @@ TEST(Order, RefusesLabelsThatDifferBetweenSplits) {
   const auto task = folder.path() / "t";
   std::filesystem::create_directories(task);
   written(task / "meta.json", R"({"name": "t", "type": "classification", "instruction": "Say."})");
-  const std::string row = R"({"instruction": "Say.", "input": "x", "output": "a", "labels": ["a", )";
+  const std::string row =
+      R"({"instruction": "Say.", "input": "x", "output": "a", "labels": ["a", )";
   written(task / "train.jsonl", row + "\"b\"]}\n");
   written(task / "test.jsonl", row + "\"c\"]}\n");
   const std::string path =

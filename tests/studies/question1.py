@@ -6,4 +6,4 @@ check("question1", ("babi", "e2e"), ("--text", str(ROOT / "README.md")), ("ablat
       "trained/babi-own-seed1/delta.safetensors",
       ("## What agrees with the paper", "## Which tasks count", "## Settings", "## Units off", "### Side effect", "### Dose",
        "aggregate, scope, site", "## Units trained", "## Commands", "at its mean over unrelated text"),
-      ("off-value", "off-loss", "trained-value", "trained-loss"))
+      ("off-value", "off-loss", "trained-value", "trained-loss"), ("predicted/own-seed1-babi.jsonl",))

@@ -9,8 +9,9 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def check(name, tasks, arguments, stages, remade, sections, figures):
-    """tasks: of the examples; stages: some that must have run; remade: a file of a training, below WORK."""
+def check(name, tasks, arguments, stages, remade, sections, figures, served=()):
+    """tasks: of the examples; stages: some that must have run; remade: a file of a training, below WORK; served: those that
+    are made from it, without which the training is not run again."""
     program = pathlib.Path(sys.argv[1]).resolve()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="taskneuron_study_"))
     (folder / "tasks").mkdir()
@@ -33,6 +34,8 @@ def check(name, tasks, arguments, stages, remade, sections, figures):
     result = folder / "work" / remade
     before = result.read_bytes()
     shutil.rmtree(result.parent)
+    for path in served:
+        (folder / "work" / path).unlink()
     run()
     if result.read_bytes() != before:
         failures.append("a training that ran again gave other weights")
