@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <set>
+#include <algorithm>
+#include <map>
 
 #include "base/json.h"
 #include "base/sha256.h"
+#include "base/text_distance.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -22,39 +24,119 @@ bool is_task(const fs::path& folder) {
   return fs::exists(folder / "meta.json", ignored);
 }
 
-// The folder of a task that an order names: a path from the order's own folder, or a name.
-fs::path find_task(const JsonView& entry, const fs::path& order,
-                   const std::vector<std::string>& task_folders) {
-  const std::string text = entry.string();
-  std::vector<fs::path> places = {order.parent_path() / text};
-  for (const std::string& folder : task_folders) places.push_back(fs::path(folder) / text);
-  std::vector<std::string> looked;
-  for (const fs::path& place : places) {
-    if (!text.empty() && is_task(place)) return place;
-    looked.push_back(place.string());
+// By its meta.json; the folder's own name where that cannot be read: a broken task beside the one
+// that is looked for is no reason to stop.
+std::string name_of(const fs::path& folder) {
+  try {
+    return load_task(folder).name;
+  } catch (const Error&) {
+    return folder.filename().string();
   }
-  entry.fail(fmt::format("no task '{}'; looked for {}. `tasks` names folders to look in", text,
-                         fmt::join(looked, ", ")));
 }
 
-std::set<std::string> labels_of(const Task& task, const std::string& split) {
-  std::set<std::string> labels;
+// Task folders in `parent`, in the order of their paths: listings have none of their own.
+std::vector<fs::path> tasks_below(const fs::path& parent) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator at(parent, error), end; !error && at != end; at.increment(error)) {
+    if (is_task(at->path())) found.push_back(at->path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+[[noreturn]] void fail_unknown(const JsonView& entry, const fs::path& own_folder,
+                               const std::vector<std::string>& task_folders) {
+  const std::string text = entry.string();
+  std::vector<std::string> looked = {(own_folder / text).string()}, known;
+  const auto add_known = [&](const fs::path& parent) {
+    for (const fs::path& folder : tasks_below(parent)) {
+      known.push_back(name_of(folder));
+      known.push_back(folder.filename().string());
+    }
+  };
+  add_known(own_folder);
+  for (const std::string& folder : task_folders) {
+    looked.push_back((fs::path(folder) / text).string());
+    add_known(folder);
+  }
+  const std::string near = nearest_text(text, known);
+  entry.fail(fmt::format("no task '{}'; looked for {}{}.{} `tasks` names folders to look in", text,
+                         fmt::join(looked, ", "),
+                         task_folders.empty() ? "" : ", and for that name in a meta.json there",
+                         near.empty() ? "" : fmt::format(" Did you mean '{}'?", near)));
+}
+
+// The folder of a task that an order names: a path from the order's own folder, or the name of a
+// folder or a task below one of task_folders. The first that fits, in this order.
+fs::path find_task(const JsonView& entry, const fs::path& own_folder,
+                   const std::vector<std::string>& task_folders) {
+  const std::string text = entry.string();
+  if (text.empty()) entry.fail("is empty; expected a task's folder or name");
+  if (is_task(own_folder / text)) return own_folder / text;
+  for (const std::string& folder : task_folders) {
+    if (is_task(fs::path(folder) / text)) return fs::path(folder) / text;
+    for (const fs::path& task : tasks_below(folder)) {
+      if (name_of(task) == text) return task;
+    }
+  }
+  fail_unknown(entry, own_folder, task_folders);
+}
+
+void require_splits(const Task& task, const JsonView& entry) {
+  for (const char* split : {"train", "test"}) {
+    const fs::path path = split_path(task, split);
+    if (fs::is_regular_file(path)) continue;
+    entry.fail(
+        fmt::format("task '{}' has no split '{}' ({} is not there); a stream trains on "
+                    "`train` and measures on `test`",
+                    task.name, split, path.string()));
+  }
+}
+
+// Labels that rows of a split bring, each with the line where it first stands.
+std::map<std::string, std::int64_t> labels_of(const Task& task, const std::string& split) {
+  std::map<std::string, std::int64_t> labels;
   for (const TaskRow& row : load_split(task, split)) {
-    labels.insert(row.labels.begin(), row.labels.end());
+    for (const std::string& label : row.labels) labels.emplace(label, row.line);
   }
   return labels;
 }
 
-// Loading rows has checked each against its own labels; rows that bring labels must agree too.
+// Throws Error at the first row with a label that `others` lacks.
+void require_among(const Task& task, const std::string& split,
+                   const std::map<std::string, std::int64_t>& labels,
+                   const std::map<std::string, std::int64_t>& others, const fs::path& other_path) {
+  const auto lacking = [&](const auto& label) { return others.count(label.first) == 0; };
+  auto first = labels.end();
+  for (auto at = labels.begin(); at != labels.end(); ++at) {
+    if (lacking(*at) && (first == labels.end() || at->second < first->second)) first = at;
+  }
+  if (first == labels.end()) return;
+  throw Error(fmt::format(
+      "{}:{}: label '{}' is none of those of {}; a task's labels must be the "
+      "same in every split",
+      split_path(task, split).string(), first->second, first->first, other_path.string()));
+}
+
+// Loading rows has checked each answer against its row's own labels. Those must be among the
+// labels of meta.json; where it names none, every split must have the labels of train.
 void require_same_labels(const Task& task) {
   if (task.type != TaskType::kClassification) return;
-  const std::set<std::string> train = labels_of(task, "train"), test = labels_of(task, "test");
-  if (train == test) return;
-  throw Error(fmt::format(
-      "{}: its rows have other labels than those of {} ({} against {}); a task's labels must be "
-      "the same in every split",
-      split_path(task, "test").string(), split_path(task, "train").string(), fmt::join(test, ", "),
-      fmt::join(train, ", ")));
+  std::map<std::string, std::int64_t> meta;
+  for (const std::string& label : task.labels) meta.emplace(label, 0);
+  const auto train = labels_of(task, "train");
+  if (!meta.empty()) require_among(task, "train", train, meta, task.folder / "meta.json");
+  for (const char* split : {"validation", "test"}) {
+    if (!fs::is_regular_file(split_path(task, split))) continue;
+    const auto labels = labels_of(task, split);
+    if (!meta.empty()) {
+      require_among(task, split, labels, meta, task.folder / "meta.json");
+      continue;
+    }
+    require_among(task, split, labels, train, split_path(task, "train"));
+    require_among(task, "train", train, labels, split_path(task, split));
+  }
 }
 
 std::string setting_text(const JsonView& view) {
@@ -90,13 +172,14 @@ Order load_order(const fs::path& path, const std::vector<std::string>& task_fold
   order.hash = sha256_of_file(path);
   order.name = json.string_or("name", path.stem().string());
   for (const JsonView& entry : json.at("tasks").array()) {
-    const fs::path folder = find_task(entry, path, task_folders);
+    const fs::path folder = find_task(entry, path.parent_path(), task_folders);
     Task task = load_task(folder);
     for (const OrderTask& known : order.tasks) {
       if (known.name == task.name) {
         entry.fail(fmt::format("task '{}' is there twice; a stream has each task once", task.name));
       }
     }
+    require_splits(task, entry);
     require_same_labels(task);
     order.tasks.push_back({task.name, folder.string(), std::move(task)});
   }

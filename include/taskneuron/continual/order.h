@@ -25,9 +25,10 @@ struct Order {
   std::map<std::string, std::map<std::string, std::string>> settings;
 };
 
-// task_folders: where tasks are looked for by name, beside the order's own folder. Throws Error
-// naming file and place for a file that is no order, a task that is there twice or nowhere, a task
-// without train or test rows, and labels that differ between a task's splits.
+// task_folders: where tasks are looked for by name (the folder's, or that in its meta.json), beside
+// paths from the order's own folder. Throws Error naming file and place for a file that is no
+// order, one without tasks, a task that is there twice or nowhere, a task without a train or test
+// split; and naming path:line and label for labels that differ between a task's splits.
 Order load_order(const std::filesystem::path& path, const std::vector<std::string>& task_folders);
 
 }  // namespace taskneuron
