@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "taskneuron/base/inference.h"
+#include "taskneuron/continual/matrix.h"
+
+namespace taskneuron {
+
+// What several streams say together: one method on several orders, from several seeds.
+
+struct ScoredStream {
+  std::string method;
+  std::string order;
+  std::int64_t seed = 0;
+  StreamMetrics metrics;
+};
+
+// The metric of that key (stream_formulas()); of fg and fg_diagonal that of the last stage, which
+// is over all earlier tasks. REQUIRES a key of stream_formulas().
+std::optional<double> stream_metric(const StreamMetrics& metrics, const std::string& key);
+
+// A metric of a method on one order, over seeds.
+struct StreamMean {
+  std::string method;
+  std::string order;
+  std::string key;
+  double mean = 0;
+  std::optional<double> sd;  // sample standard deviation (n − 1); nothing for one seed
+  std::int64_t seeds = 0;    // that know the metric
+};
+
+// What the interval of a comparison is over.
+enum class StreamSpread { kNone, kOrders, kSeeds, kOrdersAndSeeds };
+
+// Metric of a − metric of b, of streams of the same order and seed.
+//
+// Assumed: orders are drawn from the orders that could have been taken, seeds from all seeds, each
+// independently. Streams of one order are alike in their order, and streams of one seed may be
+// alike across orders (they even share models where the orders begin alike), so neither counts as
+// one observation per stream: the variance is that of a table of orders and seeds, V_S + V_E − V_R
+// (method, "Several trainings", with orders as examples, of which a seed is one training), and not
+// less than that of either alone. Of one order it is over seeds, and says nothing of other orders;
+// of one seed it is over orders, and says nothing of what a seed does to all of them.
+struct StreamComparison {
+  std::string a;
+  std::string b;
+  std::string key;
+  // difference, test, interval; `examples` are orders (of one order: seeds). p_adjusted:
+  // Benjamini-Hochberg over the pairs of methods that this metric compares.
+  Contrast contrast;
+  StreamSpread spread = StreamSpread::kNone;
+  std::int64_t orders = 0;
+  std::int64_t seeds = 0;
+  // Streams of either method that are not in the comparison: the other has none of that order and
+  // seed, either lacks the metric (a stream whose training diverged: the comparison flatters its
+  // method), or the table has gaps. Of a table with gaps the orders that have all seeds are taken,
+  // or the seeds that have all orders, whichever are more streams.
+  std::int64_t left_out = 0;
+};
+
+struct StreamSummary {
+  std::vector<StreamMean> means;              // by method, order and metric, as they first come
+  std::vector<StreamComparison> comparisons;  // by metric, then all pairs of methods that share
+                                              // an order and seed
+};
+
+// REQUIRES streams to differ in method, order or seed.
+StreamSummary stream_summary(const std::vector<ScoredStream>& streams);
+
+}  // namespace taskneuron

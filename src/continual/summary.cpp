@@ -1,0 +1,205 @@
+#include "taskneuron/continual/summary.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/check.h"
+#include "taskneuron/base/statistics.h"
+#include "taskneuron/base/trainings.h"
+
+namespace taskneuron {
+
+namespace {
+
+// A stream's place in the table of orders and seeds.
+using Cell = std::pair<std::string, std::int64_t>;
+using Cells = std::map<Cell, double>;
+
+// A complete table, as far as there is one: every order with every seed.
+struct Grid {
+  std::set<std::string> orders;
+  std::set<std::int64_t> seeds;
+};
+
+std::vector<std::string> distinct(const std::vector<ScoredStream>& streams,
+                                  std::string ScoredStream::*field) {
+  std::vector<std::string> found;
+  for (const ScoredStream& stream : streams) {
+    const std::string& value = stream.*field;
+    if (std::find(found.begin(), found.end(), value) == found.end()) found.push_back(value);
+  }
+  return found;
+}
+
+void require_distinct(const std::vector<ScoredStream>& streams) {
+  std::set<std::pair<std::string, Cell>> seen;
+  for (const ScoredStream& stream : streams) {
+    TN_CHECK(seen.insert({stream.method, {stream.order, stream.seed}}).second);
+  }
+}
+
+Cells cells_of(const std::vector<ScoredStream>& streams, const std::string& method,
+               const std::string& key) {
+  Cells cells;
+  for (const ScoredStream& stream : streams) {
+    if (stream.method != method) continue;
+    if (const auto value = stream_metric(stream.metrics, key)) {
+      cells[{stream.order, stream.seed}] = *value;
+    }
+  }
+  return cells;
+}
+
+std::int64_t streams_of(const std::vector<ScoredStream>& streams, const std::string& method) {
+  return std::count_if(streams.begin(), streams.end(),
+                       [&](const ScoredStream& stream) { return stream.method == method; });
+}
+
+Cells differences(const Cells& a, const Cells& b) {
+  Cells cells;
+  for (const auto& [cell, value] : a) {
+    const auto other = b.find(cell);
+    if (other != b.end()) cells[cell] = value - other->second;
+  }
+  return cells;
+}
+
+Grid complete_grid(const Cells& cells) {
+  Grid all, full_orders, full_seeds;
+  std::map<std::string, std::size_t> of_order;
+  std::map<std::int64_t, std::size_t> of_seed;
+  for (const auto& [cell, value] : cells) {
+    all.orders.insert(cell.first);
+    all.seeds.insert(cell.second);
+    ++of_order[cell.first];
+    ++of_seed[cell.second];
+  }
+  full_orders.seeds = all.seeds;
+  for (const auto& [order, count] : of_order) {
+    if (count == all.seeds.size()) full_orders.orders.insert(order);
+  }
+  full_seeds.orders = all.orders;
+  for (const auto& [seed, count] : of_seed) {
+    if (count == all.orders.size()) full_seeds.seeds.insert(seed);
+  }
+  const auto streams = [](const Grid& grid) { return grid.orders.size() * grid.seeds.size(); };
+  return streams(full_orders) >= streams(full_seeds) ? full_orders : full_seeds;
+}
+
+// [seeds][orders]
+std::vector<std::vector<double>> table_of(const Cells& cells, const Grid& grid) {
+  std::vector<std::vector<double>> table;
+  for (const std::int64_t seed : grid.seeds) {
+    std::vector<double> row;
+    for (const std::string& order : grid.orders) row.push_back(cells.at({order, seed}));
+    table.push_back(std::move(row));
+  }
+  return table;
+}
+
+// REQUIRES a row, each with the same number of columns, and a column.
+void conclude(const std::vector<std::vector<double>>& table, StreamComparison& comparison) {
+  comparison.seeds = static_cast<std::int64_t>(table.size());
+  comparison.orders = static_cast<std::int64_t>(table.front().size());
+  if (comparison.seeds > 1 && comparison.orders > 1) {
+    comparison.spread = StreamSpread::kOrdersAndSeeds;
+    // The differences themselves are the trainings: pairs share their seed, so what a seed does to
+    // both methods is no spread between them.
+    const Trainings paired = {{table, 1}};
+    comparison.contrast = contrast_of_trainings({&paired}, {1}, pooled_seed_variance({paired}));
+    return;
+  }
+  std::vector<double> values = table.front();
+  if (comparison.orders == 1) {
+    values.clear();
+    for (const auto& row : table) values.push_back(row.front());
+  }
+  comparison.contrast = paired_difference({values});
+  if (values.size() > 1) {
+    comparison.spread = comparison.orders > 1 ? StreamSpread::kOrders : StreamSpread::kSeeds;
+    return;
+  }
+  comparison.contrast.no_test = comparison.contrast.no_interval =
+      "one pair of streams shows no spread between orders or seeds";
+}
+
+// Nothing where no complete table can be formed.
+std::optional<StreamComparison> compare(const std::vector<ScoredStream>& streams,
+                                        const std::string& a, const std::string& b,
+                                        const std::string& key) {
+  const Cells cells = differences(cells_of(streams, a, key), cells_of(streams, b, key));
+  const Grid grid = complete_grid(cells);
+  if (grid.orders.empty() || grid.seeds.empty()) return std::nullopt;
+  StreamComparison comparison;
+  comparison.a = a;
+  comparison.b = b;
+  comparison.key = key;
+  conclude(table_of(cells, grid), comparison);
+  comparison.left_out =
+      streams_of(streams, a) + streams_of(streams, b) - 2 * comparison.orders * comparison.seeds;
+  return comparison;
+}
+
+void add_comparisons(const std::vector<ScoredStream>& streams,
+                     const std::vector<std::string>& methods, const std::string& key,
+                     std::vector<StreamComparison>& found) {
+  const std::size_t first = found.size();
+  for (std::size_t i = 0; i < methods.size(); ++i) {
+    for (std::size_t j = i + 1; j < methods.size(); ++j) {
+      if (auto one = compare(streams, methods[i], methods[j], key)) found.push_back(*one);
+    }
+  }
+  std::vector<Contrast*> family;
+  for (std::size_t i = first; i < found.size(); ++i) family.push_back(&found[i].contrast);
+  adjust(family);
+}
+
+void add_means(const std::vector<ScoredStream>& streams, const std::string& method,
+               const std::string& order, std::vector<StreamMean>& found) {
+  for (const StreamFormula& formula : stream_formulas()) {
+    std::vector<double> values;
+    for (const ScoredStream& stream : streams) {
+      if (stream.method != method || stream.order != order) continue;
+      if (const auto value = stream_metric(stream.metrics, formula.key)) values.push_back(*value);
+    }
+    if (values.empty()) continue;
+    StreamMean one{method, order, formula.key, mean(values), std::nullopt, 0};
+    if (values.size() > 1) one.sd = standard_deviation(values);
+    one.seeds = static_cast<std::int64_t>(values.size());
+    found.push_back(std::move(one));
+  }
+}
+
+}  // namespace
+
+std::optional<double> stream_metric(const StreamMetrics& metrics, const std::string& key) {
+  const auto last = [](const std::vector<std::optional<double>>& stages) {
+    return stages.empty() ? std::nullopt : stages.back();
+  };
+  if (key == "cl") return metrics.cl;
+  if (key == "fg") return last(metrics.fg);
+  if (key == "fg_diagonal") return last(metrics.fg_diagonal);
+  if (key == "bwt") return metrics.bwt;
+  if (key == "fwt") return metrics.fwt;
+  TN_CHECK(key == "forgetting");
+  return metrics.forgetting;
+}
+
+StreamSummary stream_summary(const std::vector<ScoredStream>& streams) {
+  require_distinct(streams);
+  StreamSummary summary;
+  const std::vector<std::string> methods = distinct(streams, &ScoredStream::method);
+  for (const std::string& method : methods) {
+    for (const std::string& order : distinct(streams, &ScoredStream::order)) {
+      add_means(streams, method, order, summary.means);
+    }
+  }
+  for (const StreamFormula& formula : stream_formulas()) {
+    add_comparisons(streams, methods, formula.key, summary.comparisons);
+  }
+  return summary;
+}
+
+}  // namespace taskneuron
