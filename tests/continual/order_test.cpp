@@ -103,6 +103,9 @@ TEST(Order, RefusesLabelsThatDifferBetweenSplits) {
   const std::string order = order_of(folder, R"("t")");
   write_task(folder / "t", "t", "", {{"train", {kAb}}, {"test", {R"("a", "b")", kAc}}});
   expect_in(refusal(order), "test.jsonl:2: label 'c' is none of those of ");
+  // Of several the one that stands first in the file, not first in the alphabet.
+  write_task(folder / "t", "t", "", {{"train", {kAb}}, {"test", {kAb, R"("a", "d")", kAc}}});
+  expect_in(refusal(order), "test.jsonl:2: label 'd' is none of those of ");
   // A label that only train has.
   write_task(folder / "t", "t", "", {{"train", {kAb, kAc}}, {"test", {kAb}}});
   expect_in(refusal(order), "train.jsonl:2: label 'c' is none of those of ");
