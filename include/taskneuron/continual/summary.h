@@ -45,6 +45,11 @@ enum class StreamSpread { kNone, kOrders, kSeeds, kOrdersAndSeeds };
 // (method, "Several trainings", with orders as examples, of which a seed is one training), and not
 // less than that of either alone. Of one order it is over seeds, and says nothing of other orders;
 // of one seed it is over orders, and says nothing of what a seed does to all of them.
+//
+// How often the interval holds the difference, of normal ones (4,000 simulated): 97 to 100 of 100
+// for 3 orders and 2 or 3 seeds, 95 to 100 for 6 and 3: it errs to the wide side. Over orders or
+// seeds alone 95, if the other adds nothing in common; 84 where it adds as much as the rest, and
+// fewer where it adds more.
 struct StreamComparison {
   std::string a;
   std::string b;
