@@ -1,5 +1,5 @@
 """Cases about our own program: prefixes that are shared, memory, growth with the share of neurons,
-large models, generation, overlap, tokenizers, kernels."""
+stages of continual learning, large models, generation, overlap, tokenizers, kernels."""
 import json
 import os
 import shutil
@@ -72,6 +72,26 @@ def growth(bench):
             {"name": f"gradient and optimizer memory at {top}, in parts of that share of the whole FFN's",
              "value": share / (float(top[:-1]) / 100), "wanted": "at most 1.1"})
     bench.results.append(entry)
+
+
+def continual(bench):
+    """What a stage of neuron-level fine-tuning costs beside one of all parameters; finding the units is not in it."""
+    order = bench.temporary("order.json")
+    with open(order, "w") as file:
+        json.dump({"format": "taskneuron.order/1", "tasks": [os.path.join(EXAMPLES, "tasks", "amazonfood")]}, file)
+
+    def stage(method):
+        return [bench.program, "continual", os.path.join(EXAMPLES, "models/mini"), "--order", order, "--method", method, "--lr",
+                "1e-3", "--limit", "64" if bench.quick else "300", "--detect-limit", "64", "--epochs", "1", "--test-limit", "1",
+                "--unseen", "none", "--no-single", "--out", bench.temporary("trained"), "--json", "--quiet"]
+
+    def rate(output):
+        cost = output["runs"][0]["stages"][0]
+        return cost["tokens"] / cost["training_seconds"]
+
+    entry = bench.side_by_side("training of a stage of continual, mini, amazonfood, float32, batches of 16, top 10%",
+                               {method: stage(method) for method in ("ncft", "seqft")}, rate)
+    bench.ratio(entry, "ncft against seqft (wanted: at most 0.72 of its time)", "seqft", "at least 1.39", ours="ncft")
 
 
 def large(bench):

@@ -168,14 +168,15 @@ class Bench:
 
     # ---- our own program alone ----
 
-    def side_by_side(self, case, commands):
-        """Runs of our program that are compared with each other: name -> command, whole runs in turn."""
+    def side_by_side(self, case, commands, rate=lambda output: output["tokens_per_second"]):
+        """Runs of our program that are compared with each other: name -> command, whole runs in turn. rate: tokens per second
+        from what one printed."""
         print(f"\n{case}", flush=True)
         rates, peaks = {name: [] for name in commands}, {name: [] for name in commands}
         for _ in range(self.rounds):
             for name, command in commands.items():
                 output, peak, _ = self.run(command)
-                rates[name].append(output["tokens_per_second"])
+                rates[name].append(rate(output))
                 peaks[name].append(peak)
         entry = {"case": case, "rounds": self.rounds, "runs": {}}
         for name, command in commands.items():

@@ -27,7 +27,7 @@ import variants
 from bench import ROOT, Bench
 
 CASES = {"gpt2": compared.gpt2, "mini": compared.mini, "train": compared.train, "ranking": compared.ranking,
-         "llama": compared.llama, "sharing": alone.sharing, "memory": alone.memory, "growth": alone.growth,
+         "llama": compared.llama, "sharing": alone.sharing, "memory": alone.memory, "growth": alone.growth, "continual": alone.continual,
          "large": alone.large, "generation": alone.generation, "overlap": alone.overlap, "tokenizer": alone.tokenizer,
          "kernels": alone.kernels}
 

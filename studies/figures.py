@@ -45,7 +45,7 @@ def heatmap(path, names, matrix, title, row_title, column_title, digits=3):
         file.write("\n".join(parts) + "\n")
 
 
-PALETTE = ("#2166ac", "#b2182b", "#1b7837", "#762a83")
+PALETTE = ("#2166ac", "#b2182b", "#1b7837", "#762a83", "#e08214", "#35978f", "#777777", "#c51b7d")
 
 
 def axis_ticks(low, high, count=5):

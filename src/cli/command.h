@@ -33,6 +33,8 @@ void add_train(CLI::App& app);
 void add_apply(CLI::App& app);
 void add_sweep(CLI::App& app);
 void add_continual(CLI::App& app);
+void add_streams(CLI::App& app);
+void add_rollback(CLI::App& app);
 void add_completion(CLI::App& app);
 
 // Where the terms of all options are explained.

@@ -183,6 +183,8 @@ int run(int argc, char** argv) {
   add_apply(app);
   add_sweep(app);
   add_continual(app);
+  add_streams(app);
+  add_rollback(app);
   add_completion(app);
   refuse_numbers_that_are_not_finite(app);
 

@@ -24,6 +24,7 @@ class IncLora : public AdapterMethod {
  public:
   using AdapterMethod::AdapterMethod;
   std::map<std::string, std::string> identity(std::size_t stage) const override;
+  std::set<Kept> keeps() const override { return {Kept::kAdapters}; }
   StagePlan plan(StageView& view) const override;
 };
 

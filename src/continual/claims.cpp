@@ -54,11 +54,6 @@ std::vector<std::int64_t> least_held(const at::Tensor& row, std::int64_t count, 
 
 }  // namespace
 
-at::Tensor claimed(const std::vector<const NeuronSet*>& sets, Site site) {
-  TN_CHECK(!sets.empty());
-  return holders(sets, site, sets.front()->sites.at(site).shape()) > 0;
-}
-
 SiteRelevance with_claims(const SiteRelevance& relevance, const std::vector<const NeuronSet*>& sets,
                           double factor) {
   SiteRelevance found;

@@ -11,6 +11,9 @@ class Epi : public AdapterMethod {
  public:
   using AdapterMethod::AdapterMethod;
   bool independent() const override { return true; }
+  std::set<Kept> keeps() const override { return {Kept::kAdapters}; }
+  // The mean; the covariance in common needs a task's own scatter once.
+  std::int64_t kept_features(std::int64_t width) const override { return 1 + width; }
   StagePlan plan(StageView& view) const override { return new_adapters(view); }
 
   std::vector<Answer> answers(TestView& view) const override {

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/continual/claims.h"
 #include "taskneuron/continual/unit_projection.h"
+#include "taskneuron/neuron/scorer.h"
 #include "taskneuron/neuron/selection.h"
 
 namespace taskneuron {
@@ -20,6 +23,20 @@ std::vector<const NeuronSet*> past_sets(const StageView& view) {
 Ncft::Ncft(MethodSettings given) : Method(std::move(given)) {
   parse_percents(settings().top);
   parse_scope(settings().scope);
+  const std::string& finder = settings().finder;
+  std::vector<std::string> known = score_methods();
+  known.insert(known.end(), {"change", "fisher"});
+  if (std::find(known.begin(), known.end(), finder) == known.end()) {
+    throw UsageError("finder", finder, fmt::format("{}", fmt::join(known, ", ")));
+  }
+}
+
+std::set<Kept> Ncft::keeps() const {
+  std::set<Kept> kept;
+  if (settings().exclusive < 1) kept.insert(Kept::kSet);
+  if (settings().soft) kept.insert(Kept::kRelevance);
+  if (settings().orthogonal) kept.insert(Kept::kChange);
+  return kept;
 }
 
 std::map<std::string, std::string> Ncft::identity(std::size_t stage) const {

@@ -10,6 +10,11 @@ namespace {
 class NcftDisjoint : public Ncft {
  public:
   using Ncft::Ncft;
+  std::set<Kept> keeps() const override {
+    std::set<Kept> kept = Ncft::keeps();
+    kept.insert(Kept::kSet);
+    return kept;
+  }
   std::map<std::string, std::string> identity(std::size_t stage) const override {
     auto identity = Ncft::identity(stage);
     identity["units"] = "disjoint";

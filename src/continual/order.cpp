@@ -7,7 +7,6 @@
 #include <map>
 
 #include "base/json.h"
-#include "base/sha256.h"
 #include "base/text_distance.h"
 #include "taskneuron/base/error.h"
 
@@ -169,11 +168,10 @@ Order load_order(const fs::path& path, const std::vector<std::string>& task_fold
   }
   Order order;
   order.path = path.string();
-  order.hash = sha256_of_file(path);
   order.name = json.string_or("name", path.stem().string());
   for (const JsonView& entry : json.at("tasks").array()) {
     const fs::path folder = find_task(entry, path.parent_path(), task_folders);
-    Task task = load_task(folder);
+    const Task task = load_task(folder);
     for (const OrderTask& known : order.tasks) {
       if (known.name == task.name) {
         entry.fail(fmt::format("task '{}' is there twice; a stream has each task once", task.name));
@@ -181,7 +179,7 @@ Order load_order(const fs::path& path, const std::vector<std::string>& task_fold
     }
     require_splits(task, entry);
     require_same_labels(task);
-    order.tasks.push_back({task.name, folder.string(), std::move(task)});
+    order.tasks.push_back({task.name, folder.string()});
   }
   if (order.tasks.empty()) json.at("tasks").fail("names no task");
   read_settings(json, order);

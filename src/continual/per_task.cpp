@@ -10,6 +10,7 @@ class PerTask : public FullMethod {
  public:
   using FullMethod::FullMethod;
   bool independent() const override { return true; }
+  std::set<Kept> keeps() const override { return {Kept::kChange}; }
   StagePlan plan(StageView& view) const override {
     StagePlan plan = FullMethod::plan(view);
     plan.from_base = true;

@@ -22,15 +22,17 @@ class Replay : public FullMethod {
   StagePlan plan(StageView& view) const override {
     StagePlan plan = FullMethod::plan(view);
     for (const PastStage& past : view.past()) {
-      const StreamTask& task = view.tasks()[past.task];
-      const auto count = static_cast<std::int64_t>(
-          std::llround(settings().share * static_cast<double>(task.train_rows)));
-      if (count == 0) continue;
-      // The same rows at every stage: what was not stored is gone.
-      Random random(0, fmt::format("stored rows of {}", task.name));
-      plan.stored.push_back({past.task, random.sample(task.train_rows, count)});
+      std::vector<std::int64_t> rows = kept_rows(view.tasks()[past.task]);
+      if (!rows.empty()) plan.stored.push_back({past.task, std::move(rows)});
     }
     return plan;
+  }
+  // The same at every stage: what was not stored is gone.
+  std::vector<std::int64_t> kept_rows(const StreamTask& task) const override {
+    const auto count = static_cast<std::int64_t>(
+        std::llround(settings().share * static_cast<double>(task.train_rows)));
+    Random random(0, fmt::format("stored rows of {}", task.name));
+    return random.sample(task.train_rows, count);
   }
 };
 

@@ -14,13 +14,13 @@ namespace taskneuron {
 namespace {
 
 // A stream's place in the table of orders and seeds.
-using Cell = std::pair<std::string, std::int64_t>;
+using Cell = std::pair<std::string, std::uint64_t>;
 using Cells = std::map<Cell, double>;
 
 // A complete table, as far as there is one: every order with every seed.
 struct Grid {
   std::set<std::string> orders;
-  std::set<std::int64_t> seeds;
+  std::set<std::uint64_t> seeds;
 };
 
 std::vector<std::string> distinct(const std::vector<ScoredStream>& streams,
@@ -69,7 +69,7 @@ Cells differences(const Cells& a, const Cells& b) {
 Grid complete_grid(const Cells& cells) {
   Grid all, full_orders, full_seeds;
   std::map<std::string, std::size_t> of_order;
-  std::map<std::int64_t, std::size_t> of_seed;
+  std::map<std::uint64_t, std::size_t> of_seed;
   for (const auto& [cell, value] : cells) {
     all.orders.insert(cell.first);
     all.seeds.insert(cell.second);
@@ -91,7 +91,7 @@ Grid complete_grid(const Cells& cells) {
 // [seeds][orders]
 std::vector<std::vector<double>> table_of(const Cells& cells, const Grid& grid) {
   std::vector<std::vector<double>> table;
-  for (const std::int64_t seed : grid.seeds) {
+  for (const std::uint64_t seed : grid.seeds) {
     std::vector<double> row;
     for (const std::string& order : grid.orders) row.push_back(cells.at({order, seed}));
     table.push_back(std::move(row));
@@ -172,6 +172,14 @@ void add_means(const std::vector<ScoredStream>& streams, const std::string& meth
   }
 }
 
+const StreamFormula& formula_of(const std::string& key) {
+  const std::vector<StreamFormula>& all = stream_formulas();
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const StreamFormula& formula) { return key == formula.key; });
+  TN_CHECK(found != all.end());
+  return *found;
+}
+
 }  // namespace
 
 std::optional<double> stream_metric(const StreamMetrics& metrics, const std::string& key) {
@@ -185,6 +193,24 @@ std::optional<double> stream_metric(const StreamMetrics& metrics, const std::str
   if (key == "fwt") return metrics.fwt;
   TN_CHECK(key == "forgetting");
   return metrics.forgetting;
+}
+
+const char* spread_name(StreamSpread spread) {
+  switch (spread) {
+    case StreamSpread::kOrders: return "orders";
+    case StreamSpread::kSeeds: return "seeds";
+    case StreamSpread::kOrdersAndSeeds: return "orders and seeds";
+    case StreamSpread::kNone: break;
+  }
+  return "nothing";
+}
+
+Verdict judge(const StreamComparison& comparison) {
+  if (comparison.spread == StreamSpread::kNone || comparison.spread == StreamSpread::kOrders) {
+    return Verdict::kUndetermined;
+  }
+  return judge(comparison.contrast,
+               formula_of(comparison.key).higher_is_better ? Claim::kHigher : Claim::kLower);
 }
 
 StreamSummary stream_summary(const std::vector<ScoredStream>& streams) {

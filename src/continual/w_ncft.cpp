@@ -36,6 +36,15 @@ class WeightedNcft : public Ncft {
     return plan;
   }
 
+  std::set<Kept> keeps() const override {
+    std::set<Kept> kept = Ncft::keeps();
+    kept.insert(Kept::kChange);
+    return kept;
+  }
+  std::int64_t kept_features(std::int64_t) const override {
+    return settings().route == "task" ? 1 : settings().stored;  // the mean, or some
+  }
+
   std::vector<Answer> answers(TestView& view) const override {
     return settings().route == "task" ? weighted(view) : routed(view);
   }

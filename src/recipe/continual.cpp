@@ -4,7 +4,9 @@
 
 #include <chrono>
 
+#include "base/elapsed.h"
 #include "recipe/continual_parts.h"
+#include "recipe/stream_summary.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/interruption.h"
 #include "taskneuron/base/progress.h"
@@ -19,7 +21,7 @@ namespace {
 class Stream {
  public:
   Stream(const Method& method, StreamData& data, const Session& session, fs::path folder,
-         std::vector<StreamTask> tasks, std::int64_t seed)
+         std::vector<StreamTask> tasks, std::uint64_t seed)
       : method_(method),
         data_(data),
         session_(session),
@@ -43,7 +45,7 @@ class Stream {
   const Session& session_;
   fs::path folder_;
   std::vector<StreamTask> tasks_;
-  std::int64_t seed_;
+  std::uint64_t seed_;
   StageChain chain_;
 };
 
@@ -70,8 +72,7 @@ void Stream::run_stage_of(std::size_t position, StreamRun& run, std::int64_t& tr
   StageCost cost = chain_.stages().back().cost;
   const bool last = position + 1 == tasks_.size();
   if (!last) {
-    chain_.remember(remembered(method_, data_, chain_, tasks_,
-                               stage_seed(data_.options(), seed_, position), cost));
+    chain_.remember(remembered(method_, data_, chain_, tasks_, stage_seed(seed_, position), cost));
   }
   run.stages.push_back(cost);
   for (std::size_t task = 0; task <= position; ++task) test(task, position, run, task);
@@ -133,8 +134,8 @@ class Streams {
   ContinualResult run();
 
  private:
-  StreamRun run_one(const std::string& text, const Order& order, std::int64_t seed);
-  std::optional<double> single(const Method& method, const StreamTask& task, std::int64_t seed,
+  StreamRun run_one(const std::string& text, const Order& order, std::uint64_t seed);
+  std::optional<double> single(const Method& method, const StreamTask& task, std::uint64_t seed,
                                const StreamRun& of);
 
   const Session& session_;
@@ -146,7 +147,7 @@ class Streams {
 };
 
 std::optional<double> Streams::single(const Method& method, const StreamTask& task,
-                                      std::int64_t seed, const StreamRun& of) {
+                                      std::uint64_t seed, const StreamRun& of) {
   StreamRun run;
   run.method = of.method;
   run.order = fmt::format("{} alone", task.name);
@@ -154,7 +155,7 @@ std::optional<double> Streams::single(const Method& method, const StreamTask& ta
   return run.results.matrix[0][0];
 }
 
-StreamRun Streams::run_one(const std::string& text, const Order& order, std::int64_t seed) {
+StreamRun Streams::run_one(const std::string& text, const Order& order, std::uint64_t seed) {
   const MethodPtr method = make_method(parse_method_spec(text), order, options_);
   std::vector<StreamTask> tasks;
   for (const OrderTask& task : order.tasks) {
@@ -165,6 +166,7 @@ StreamRun Streams::run_one(const std::string& text, const Order& order, std::int
   run.method = text;
   run.order = order.name;
   run.seed = seed;
+  run.settings = method_settings(*method, find_method(parse_method_spec(text).name));
   Stream(*method, *data_, session_, folder_, tasks, seed).run(run, found_.trained);
   if (!options_.no_single && !method->together()) {
     for (std::size_t i = 0; i < tasks.size(); ++i) {
@@ -176,26 +178,29 @@ StreamRun Streams::run_one(const std::string& text, const Order& order, std::int
 }
 
 ContinualResult Streams::run() {
-  folder_ = open_continual_folder(session_, options_);
+  found_.settings = stream_settings(session_, options_);
+  folder_ = open_continual_folder(options_, found_.settings);
   data_.emplace(session_, options_, folder_);
   found_.methods = options_.methods;
   const auto start = std::chrono::steady_clock::now();
+  std::size_t trained_streams = 0;
   const std::size_t all =
       options_.methods.size() * orders_.size() * static_cast<std::size_t>(options_.seeds);
   for (std::int64_t seed = 0; seed < options_.seeds; ++seed) {
     for (const Order& order : orders_) {
       for (const std::string& text : options_.methods) {
         const std::int64_t before = found_.trained;
-        found_.runs.push_back(run_one(text, order, seed));
+        found_.runs.push_back(
+            run_one(text, order, options_.seed + static_cast<std::uint64_t>(seed)));
         // Streams of an earlier call are read in no time, and tell nothing of the others.
         if (found_.trained == before || found_.runs.size() == all) continue;
-        const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-        const double each = spent.count() / static_cast<double>(found_.runs.size());
+        const double each = seconds_since(start) / static_cast<double>(++trained_streams);
         note(fmt::format("{} of {} streams; about {} left", found_.runs.size(), all,
                          clock_time(each * static_cast<double>(all - found_.runs.size()))));
       }
     }
   }
+  found_.summary = summary_of(found_.runs);
   return std::move(found_);
 }
 

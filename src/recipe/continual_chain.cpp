@@ -1,7 +1,5 @@
 #include "recipe/continual_parts.h"
 
-#include "taskneuron/base/error.h"
-
 namespace taskneuron {
 
 std::vector<PastStage> StageChain::past() const {
@@ -12,35 +10,27 @@ std::vector<PastStage> StageChain::past() const {
 
 void StageChain::add(DoneStage stage) { stages_.push_back(std::move(stage)); }
 
+Answer StageChain::start_of(const StagePlan& plan, std::size_t stage) {
+  Answer answer;
+  answer.weights = plan.start_weights;
+  if (!plan.from_base) answer.stage = static_cast<std::int64_t>(stage) - 1;
+  return answer;
+}
+
 Delta StageChain::delta(std::size_t stage, const Checkpoint& before) const {
   return load_delta(stages_[stage].folder / "training" / "delta.safetensors", before);
 }
 
-Checkpoint StageChain::start_of(std::size_t stage) const {
-  const StagePlan& plan = stages_[stage].plan;
-  if (plan.start_weights.empty()) {
-    return after(plan.from_base ? -1 : static_cast<std::int64_t>(stage) - 1);
-  }
-  Answer answer;
-  answer.weights = plan.start_weights;
-  return model_of(answer);
-}
-
-Checkpoint StageChain::start_of(const StagePlan& plan) const {
-  if (plan.start_weights.empty()) {
-    return after(plan.from_base ? -1 : static_cast<std::int64_t>(stages_.size()) - 1);
-  }
-  Answer answer;
-  answer.weights = plan.start_weights;
-  return model_of(answer);
+Checkpoint StageChain::before(std::size_t stage) const {
+  return model_of(start_of(stages_[stage].plan, stage));
 }
 
 Checkpoint StageChain::after(std::int64_t stage) const {
   if (stage < 0) return session_.checkpoint();
   if (last_ && stage == last_stage_) return *last_;
   const auto at = static_cast<std::size_t>(stage);
-  const Checkpoint before = start_of(at);
-  const Checkpoint found = before.with_replaced(apply_deltas(before, {{delta(at, before), 1}}));
+  const Checkpoint started = before(at);
+  const Checkpoint found = started.with_replaced(apply_deltas(started, {{delta(at, started), 1}}));
   last_ = found;
   last_stage_ = stage;
   return found;
@@ -49,8 +39,8 @@ Checkpoint StageChain::after(std::int64_t stage) const {
 const StageChange& StageChain::change(std::size_t stage) const {
   const auto known = changes_.find(stage);
   if (known != changes_.end()) return known->second;
-  const Checkpoint before = start_of(stage);
-  return changes_.emplace(stage, change_of(before, delta(stage, before))).first->second;
+  const Checkpoint started = before(stage);
+  return changes_.emplace(stage, change_of(started, delta(stage, started))).first->second;
 }
 
 Checkpoint StageChain::model_of(const Answer& answer) const {
@@ -59,6 +49,18 @@ Checkpoint StageChain::model_of(const Answer& answer) const {
   for (std::size_t k = 0; k < answer.weights.size(); ++k) changes.push_back(change(k));
   return session_.checkpoint().with_replaced(
       combined(session_.checkpoint(), changes, answer.weights, parse_combine(answer.combine)));
+}
+
+std::shared_ptr<const Session> StageChain::session_of(const Answer& answer) const {
+  // The base is the caller's.
+  if (answer.weights.empty() && answer.stage < 0) return {std::shared_ptr<void>(), &session_};
+  const bool known = answering_ && answer.stage == answer_.stage &&
+                     answer.weights == answer_.weights && answer.combine == answer_.combine;
+  if (!known) {
+    answering_ = std::make_shared<const Session>(session_, model_of(answer));
+    answer_ = answer;
+  }
+  return answering_;
 }
 
 }  // namespace taskneuron

@@ -39,34 +39,41 @@ std::vector<TaskRow> StreamData::test_rows(const std::string& folder) {
 
 TaskEvaluation StreamData::evaluation(const std::string& folder,
                                       const std::vector<std::int64_t>& rows) {
-  std::vector<TaskRow> all = test_rows(folder);
-  if (!rows.empty()) {
-    std::vector<TaskRow> some;
-    for (const std::int64_t row : rows) some.push_back(all[static_cast<std::size_t>(row)]);
-    all = std::move(some);
-  }
-  return {load_task(folder), options_.test_split, all, reader_.encoder(), EvaluationOptions{}};
+  const std::vector<TaskRow> all = test_rows(folder);
+  std::vector<TaskRow> some;
+  for (const std::int64_t row : rows) some.push_back(all[static_cast<std::size_t>(row)]);
+  return {load_task(folder), options_.test_split, some, reader_.encoder(), EvaluationOptions{}};
+}
+
+const TaskEvaluation& StreamData::evaluation(const std::string& folder) {
+  const auto known = evaluations_.find(folder);
+  if (known != evaluations_.end()) return known->second;
+  const Task task = load_task(folder);
+  TaskEvaluation made(task, options_.test_split, test_rows(folder), reader_.encoder(),
+                      EvaluationOptions{});
+  note_truncated(task.name, made.truncated(), made.examples());
+  return evaluations_.emplace(folder, std::move(made)).first->second;
 }
 
 const at::Tensor& StreamData::seen_features(const std::string& task) {
   // Never more rows than train: others are not the method's to see.
   std::int64_t rows = options_.feature_rows;
   if (options_.data.limit > 0) rows = std::min(rows, options_.data.limit);
-  return features(task, options_.data.split, rows);
+  const std::string& split = options_.data.split;
+  return features(task, split, load_split(load_task(task), split, rows));
 }
 
 const at::Tensor& StreamData::test_features(const std::string& task) {
-  return features(task, options_.test_split, 0);
+  return features(task, options_.test_split, test_rows(task));
 }
 
 // Read from `folder` where they were formed before.
 const at::Tensor& StreamData::features(const std::string& folder, const std::string& split,
-                                       std::int64_t limit) {
+                                       const std::vector<TaskRow>& rows) {
   const std::string name = folder + " " + split;
   const auto known = features_.find(name);
   if (known != features_.end()) return known->second;
   const Task task = load_task(folder);
-  const std::vector<TaskRow> rows = limit > 0 ? load_split(task, split, limit) : test_rows(folder);
   const fs::path source = split_path(task, split);
   const std::string key =
       sha256_hex(fmt::format("{} {} {}", sha256_of_file(fs::path(folder) / "meta.json"),

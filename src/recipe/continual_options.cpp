@@ -2,12 +2,11 @@
 
 #include <set>
 
-#include "base/file.h"
 #include "recipe/continual_parts.h"
+#include "recipe/work_folder.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/version.h"
-#include "train/run_files.h"
 
 namespace taskneuron {
 
@@ -15,14 +14,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kFormat = "taskneuron.continual/1";
-constexpr const char* kFile = "continual.json";
-
-// What may differ between calls: stages and evaluations tell by their keys what they were made
-// with.
+// Which streams a call is of, and how much of them is measured.
+const std::vector<std::string> kWhichStreams = {"method", "seeds",     "seed",
+                                                "unseen", "no_single", "memory"};
+// What else may differ between calls of one folder: stages and evaluations tell by their keys what
+// they were made with.
 const std::vector<std::string> kMayGrow = {
-    "method",     "seeds",      "seed",           "lr",     "epochs",    "batch", "detect_limit",
-    "test_split", "test_limit", "generate_limit", "unseen", "no_single", "memory"};
+    "lr", "epochs", "batch", "detect_limit", "test_split", "test_limit", "generate_limit"};
 
 // Settings of an order, which may name more than this method reads where they are for all.
 void apply_order(const Order& order, const std::string& name, const std::set<std::string>& keys,
@@ -115,41 +113,48 @@ MethodPtr make_method(const MethodSpec& spec, const Order& order, const Continua
   settings.batch = options.batch;
   apply_order(order, spec.name, keys, true, settings);
   apply_order(order, spec.name, keys, false, settings);
-  apply_settings(spec.settings, keys, fmt::format("method {}", spec.text), settings);
+  try {
+    apply_settings(spec.settings, keys, fmt::format("method {}", spec.text), settings);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
   return kind.make(settings);
 }
 
-fs::path open_continual_folder(const Session& session, const ContinualOptions& given) {
+std::map<std::string, Setting> method_settings(const Method& method, const MethodKind& kind) {
+  MethodSettings settings = method.settings();
+  OptionList list;
+  settings.declare(list);
+  std::map<std::string, Setting> found = settings_of(list);
+  const std::set<std::string> keys = method_keys(kind);
+  for (auto item = found.begin(); item != found.end();) {
+    item = keys.count(item->first) == 0 ? found.erase(item) : std::next(item);
+  }
+  return found;
+}
+
+std::map<std::string, Setting> stream_settings(const Session& session,
+                                               const ContinualOptions& given) {
   ContinualOptions options = given;
   OptionList list;
   options.declare(list);
   std::map<std::string, Setting> settings = settings_of(list);
-  for (const std::string& name : kMayGrow) settings.erase(name);
+  for (const std::string& name : kWhichStreams) settings.erase(name);
   const TaskReader reader(session, options.data);
   settings["model"] = session.checkpoint().hash();
   settings["dtype"] = std::string(dtype_name(session.decoder().options().dtype));
   settings["template"] = reader.prompt().hash();
   settings["version"] = std::string(version());
-  const fs::path folder = options.out, file = folder / kFile;
-  if (fs::exists(file)) {
-    const Json document = read_json(file);
-    const JsonView json(document, file.string());
-    if (json.string_or("format", "") != kFormat) json.fail("is no record of streams");
-    require_same_settings(settings, json.at("settings"), options.out, "use another folder");
-    remove_leftovers(folder);
-    return folder;
-  }
-  if (fs::exists(folder) && !fs::is_directory(folder)) {
-    throw Error(fmt::format("{}: is a file; `out` is a folder", options.out));
-  }
-  if (fs::exists(folder) && !is_free_folder(folder, kFile)) {
-    throw Error(
-        fmt::format("{}: is not empty, and holds no streams; use another folder", options.out));
-  }
-  const OutputJson json = {{"format", kFormat}, {"settings", settings_json(settings)}};
-  if (fs::exists(folder)) remove_leftovers(folder);
-  write_file(file, json.dump(1) + "\n");
-  return folder;
+  return settings;
+}
+
+fs::path open_continual_folder(const ContinualOptions& options,
+                               std::map<std::string, Setting> settings) {
+  for (const std::string& name : kMayGrow) settings.erase(name);
+  open_work_folder(
+      {options.out, "continual.json", "taskneuron.continual/1", "streams", "use another folder"},
+      settings);
+  return options.out;
 }
 
 }  // namespace taskneuron

@@ -19,10 +19,18 @@ namespace taskneuron {
 // A method as it is asked for, with all settings: the command's own, the order's, the spec's.
 MethodPtr make_method(const MethodSpec& spec, const Order& order, const ContinualOptions& options);
 
-// The folder of all runs: makes it, or finds that it is of this model and these data options. What
-// may grow from call to call is no part of that: orders, methods, seeds.
-std::filesystem::path open_continual_folder(const Session& session,
-                                            const ContinualOptions& options);
+// Its settings by their keys, all that this kind of method reads.
+std::map<std::string, Setting> method_settings(const Method& method, const MethodKind& kind);
+
+// Everything but the streams themselves that decides their numbers: the command's options, the
+// model, its template and this version. Streams are compared only where all but the version agree.
+std::map<std::string, Setting> stream_settings(const Session& session,
+                                               const ContinualOptions& options);
+
+// The folder of all runs: makes it, or finds that it is of these settings. What may grow from call
+// to call is no part of that: orders, methods, seeds.
+std::filesystem::path open_continual_folder(const ContinualOptions& options,
+                                            std::map<std::string, Setting> settings);
 
 // A task's rows as the session's model reads them, read once.
 class StreamData {
@@ -35,20 +43,24 @@ class StreamData {
   // Of the rows that train and of meta.json.
   std::string train_hash(const std::string& task);
   std::vector<TaskRow> test_rows(const std::string& task);
-  // Evaluation of some rows of the test split, ascending; all where `rows` is empty.
+  // Evaluation of some rows of the test split, ascending.
   TaskEvaluation evaluation(const std::string& task, const std::vector<std::int64_t>& rows);
+  // Of the whole test split, encoded once.
+  const TaskEvaluation& evaluation(const std::string& task);
   // Features of the base model (features.h): of the rows that train, and of those that are tested.
   const at::Tensor& seen_features(const std::string& task);
   const at::Tensor& test_features(const std::string& task);
 
  private:
-  const at::Tensor& features(const std::string& task, const std::string& split, std::int64_t limit);
+  const at::Tensor& features(const std::string& task, const std::string& split,
+                             const std::vector<TaskRow>& rows);
 
   const Session& session_;
   const ContinualOptions& options_;
   std::filesystem::path folder_;
   TaskReader reader_;
   std::map<std::string, EncodedTask> train_;
+  std::map<std::string, TaskEvaluation> evaluations_;
   std::map<std::string, at::Tensor> features_;
 };
 
@@ -71,21 +83,27 @@ class StageChain {
   std::vector<PastStage> past() const;
   void add(DoneStage stage);
   void remember(TermState memory) { stages_.back().past.memory = std::move(memory); }
-  // What a plan starts from; the model after a stage (-1: the base); that of an answer.
-  Checkpoint start_of(const StagePlan& plan) const;
-  Checkpoint after(std::int64_t stage) const;
-  Checkpoint model_of(const Answer& answer) const;
+  // What the next stage starts from by a plan.
+  Answer start_of(const StagePlan& plan) const { return start_of(plan, stages_.size()); }
+  // The model of an answer. The last one that was asked for is kept: its weights are converted
+  // once.
+  std::shared_ptr<const Session> session_of(const Answer& answer) const;
   const StageChange& change(std::size_t stage) const;
+  Checkpoint model_of(const Answer& answer) const;
 
  private:
+  static Answer start_of(const StagePlan& plan, std::size_t stage);
   Delta delta(std::size_t stage, const Checkpoint& before) const;
-  Checkpoint start_of(std::size_t stage) const;
+  Checkpoint before(std::size_t stage) const;
+  Checkpoint after(std::int64_t stage) const;
 
   const Session& session_;
   std::vector<DoneStage> stages_;
   mutable std::map<std::size_t, StageChange> changes_;
   mutable std::int64_t last_stage_ = -1;  // that last_ is the model after
   mutable std::optional<Checkpoint> last_;
+  mutable Answer answer_;  // that answering_ is the model of
+  mutable std::shared_ptr<const Session> answering_;
 };
 
 // Everything that a stage's weights depend on, beside what all stages of a folder share.
@@ -93,19 +111,24 @@ struct StageIdentity {
   OutputJson json;
   std::string key;
 };
-// before: keys of the stages before it, of which the last one holds all; empty: none.
+// before: the key of the stage before it, which stands for all earlier ones; empty: none.
 StageIdentity stage_identity(const Method& method, StreamData& data,
                              const ContinualOptions& options, const std::string& before,
                              std::size_t position, const std::vector<StreamTask>& tasks,
-                             std::int64_t seed);
-// The seed of a stage.
-std::uint64_t stage_seed(const ContinualOptions& options, std::int64_t seed, std::size_t position);
+                             std::uint64_t seed);
+// The seed of a stage of a stream.
+std::uint64_t stage_seed(std::uint64_t seed, std::size_t position);
 
 // Trains the next stage of a chain, or reads it. tasks: of the stream; `position`: which is next.
 // Adds to `trained` if it had to be trained. Throws NonFiniteError where training diverges.
 DoneStage run_stage(const Method& method, StreamData& data, const StageChain& chain,
                     const std::filesystem::path& folder, const std::vector<StreamTask>& tasks,
-                    std::size_t position, std::int64_t seed, std::int64_t& trained);
+                    std::size_t position, std::uint64_t seed, std::int64_t& trained);
+
+// A stage that is done, from its folder; task: which of the stream it trained.
+DoneStage read_stage(const std::filesystem::path& folder, std::size_t task);
+// The key of the stage before the one in a folder; empty: there was none.
+std::string stage_before(const std::filesystem::path& folder);
 
 // What a method remembers of a chain's last stage, formed now or read.
 TermState remembered(const Method& method, StreamData& data, const StageChain& chain,

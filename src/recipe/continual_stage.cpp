@@ -3,10 +3,12 @@
 
 #include <chrono>
 
+#include "base/elapsed.h"
 #include "base/file.h"
 #include "base/sha256.h"
 #include "recipe/blame.h"
 #include "recipe/continual_view.h"
+#include "recipe/stage_cost.h"
 #include "recipe/train_parts.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/memory.h"
@@ -14,6 +16,7 @@
 #include "taskneuron/base/random.h"
 #include "taskneuron/continual/claims.h"
 #include "taskneuron/continual/masters.h"
+#include "train/run_files.h"
 
 namespace taskneuron {
 
@@ -37,34 +40,6 @@ std::int64_t file_bytes(const fs::path& path) {
   return static_cast<std::int64_t>(fs::file_size(path));
 }
 
-OutputJson cost_json(const StageCost& cost) {
-  return {{"task", cost.task},
-          {"detection_seconds", cost.detection_seconds},
-          {"training_seconds", cost.training_seconds},
-          {"steps", cost.steps},
-          {"tokens", cost.tokens},
-          {"trained_values", cost.trained_values},
-          {"stored_bytes", cost.stored_bytes},
-          {"peak_memory_bytes", cost.peak_memory_bytes},
-          {"units", cost.units},
-          {"claimed_units", cost.claimed_units}};
-}
-
-StageCost read_cost(const JsonView& json) {
-  StageCost cost;
-  cost.task = json.at("task").string();
-  cost.detection_seconds = json.at("detection_seconds").number();
-  cost.training_seconds = json.at("training_seconds").number();
-  cost.steps = json.at("steps").integer();
-  cost.tokens = json.at("tokens").integer();
-  cost.trained_values = json.at("trained_values").integer();
-  cost.stored_bytes = json.at("stored_bytes").integer();
-  cost.peak_memory_bytes = json.at("peak_memory_bytes").integer();
-  cost.units = json.at("units").integer();
-  cost.claimed_units = json.at("claimed_units").integer();
-  return cost;
-}
-
 // What is needed of a stage whenever a later one, or a test, builds on it.
 void require_file(const fs::path& path, const std::string& task) {
   if (fs::exists(path)) return;
@@ -75,30 +50,12 @@ void require_file(const fs::path& path, const std::string& task) {
                   path.string(), task, path.parent_path().string()));
 }
 
-// A stage that is done, from its folder.
-DoneStage read_stage(const fs::path& folder, const StageIdentity& identity, std::size_t task) {
-  const Json document = read_json(folder / kStageFile);
-  const JsonView json(document, (folder / kStageFile).string());
-  if (json.at("identity").value() != Json(identity.json)) {
-    json.fail("is of another stage; remove its folder");
-  }
-  DoneStage stage{identity.key, folder, {}, {}, read_cost(json.at("cost"))};
-  stage.past.task = task;
-  stage.plan.from_base = json.at("from_base").boolean();
-  for (const JsonView& weight : json.at("start_weights").array()) {
-    stage.plan.start_weights.push_back(weight.number());
-  }
-  require_file(folder / "training" / "delta.safetensors", stage.cost.task);
-  if (json.at("units").boolean()) {
-    require_file(folder / kSetFile, stage.cost.task);
-    stage.past.set = load_set(folder / kSetFile);
-  }
-  if (json.at("adapters").boolean()) {
-    require_file(folder / kTrainedFile, stage.cost.task);
-    stage.past.trained = read_tensors(folder / kTrainedFile);
-  }
-  stage.cost.folder = folder.filename().string();
-  return stage;
+Json read_document(const fs::path& folder) {
+  const fs::path path = folder / kStageFile;
+  Json document = read_json(path);
+  const JsonView json(document, path.string());
+  if (json.string_or("format", "") != kStageFormat) json.fail("is no stage of a stream");
+  return document;
 }
 
 // A stage while it trains.
@@ -165,37 +122,75 @@ void Stage::train(const Session& start, const std::string& key, StageCost& cost)
 
 StageCost Stage::run(StagePlan plan, const std::string& key) {
   plan_ = std::move(plan);
+  const std::shared_ptr<const Session> start = view_.start(plan_);
   StageCost cost;
   cost.task = view_.tasks()[position_].name;
   if (plan_.set) {
+    // Found in a model that no folder holds: the set is for the base and what comes of it.
     plan_.set->model_hash = view_.base().hash();
+    plan_.set->from["found_in"] = view_.last().hash();
     save_set(*plan_.set, folder_ / kSetFile);
     plan_.what.units = plan_.set->units();
   }
   count_units(cost);
   const AnonymousPeak memory;
-  train(view_.start(plan_), key, cost);
+  train(*start, key, cost);
   cost.peak_memory_bytes = memory.bytes();
   cost.detection_seconds = view_.detection_seconds();
-  const bool adapters = plan_.what.part == TrainedPart::kAdapters;
-  cost.stored_bytes =
-      file_bytes(adapters ? folder_ / kTrainedFile : folder_ / "training" / "delta.safetensors");
   return cost;
 }
 
-// Removes a training that ended, or broke off, without its stage being recorded: it could not be
-// gone on with, and is made again to the same weights.
+// A training that ended without its stage being recorded (a kill in between) cannot be gone on
+// with: it is made again, to the same weights.
 void begin_stage(const fs::path& folder) {
-  const fs::path delta = folder / "training" / "delta.safetensors";
-  if (fs::exists(delta)) fs::remove_all(folder / "training");
+  const fs::path run = folder / "training" / kRunFile;
+  if (fs::exists(run)) {
+    const Json document = read_json(run);
+    const bool ended = JsonView(document, run.string()).boolean_or("finished", false);
+    if (ended) fs::remove_all(folder / "training");
+  }
   std::error_code ignored;
   fs::create_directories(folder, ignored);
   remove_leftovers(folder);
 }
 
+std::int64_t kept_bytes(Kept kept, const fs::path& folder) {
+  switch (kept) {
+    case Kept::kChange: return file_bytes(folder / "training" / "delta.safetensors");
+    case Kept::kAdapters: return file_bytes(folder / kTrainedFile);
+    case Kept::kSet: return file_bytes(folder / kSetFile);
+    case Kept::kRelevance: break;
+  }
+  const fs::path probe = folder / kProbeFile;
+  return file_bytes(fs::exists(probe) ? probe : folder / kScoresFile);
+}
+
+std::int64_t stored_bytes(const Method& method, StreamData& data, const StreamTask& task,
+                          const fs::path& folder) {
+  std::int64_t bytes = 0;
+  for (const Kept kept : method.keeps()) bytes += kept_bytes(kept, folder);
+  const std::int64_t width = data.reader().session().checkpoint().config().hidden;
+  bytes += method.kept_features(width) * width * static_cast<std::int64_t>(sizeof(float));
+  const std::vector<std::int64_t> rows = method.kept_rows(task);
+  if (rows.empty()) return bytes;
+  const DataOptions& read = data.options().data;
+  const std::vector<TaskRow> all = load_split(load_task(task.folder), read.split, read.limit);
+  for (const std::int64_t row : rows) {
+    const TaskRow& one = all[static_cast<std::size_t>(row)];
+    bytes += static_cast<std::int64_t>(one.input.size() + one.output.size());
+  }
+  return bytes;
+}
+
 std::string rows_of(const Method& method, StreamData& data, const std::vector<StreamTask>& tasks,
                     std::size_t position) {
-  if (!method.together()) return data.train_hash(tasks[position].folder);
+  if (!method.together()) {
+    const std::string& task = tasks[position].folder;
+    if (!method.validates()) return data.train_hash(task);
+    const fs::path rows = split_path(load_task(task), "validation");
+    return data.train_hash(task) + " " +
+           (fs::exists(rows) ? sha256_of_file(rows).substr(7, 16) : "none");
+  }
   std::string hashes;
   for (const StreamTask& task : tasks) hashes += data.train_hash(task.folder) + " ";
   return hashes;
@@ -203,11 +198,36 @@ std::string rows_of(const Method& method, StreamData& data, const std::vector<St
 
 }  // namespace
 
-std::uint64_t stage_seed(const ContinualOptions& options, std::int64_t seed, std::size_t position) {
-  return Random(options.seed + static_cast<std::uint64_t>(seed),
-                fmt::format("stage {} of a stream", position))
-             .next() >>
-         1;
+std::string stage_before(const fs::path& folder) {
+  const Json document = read_document(folder);
+  return JsonView(document, (folder / kStageFile).string()).at("identity").at("before").string();
+}
+
+DoneStage read_stage(const fs::path& folder, std::size_t task) {
+  const Json document = read_document(folder);
+  const JsonView json(document, (folder / kStageFile).string());
+  const std::string name = folder.filename().string();
+  DoneStage stage{name.substr(name.rfind('-') + 1), folder, {}, {}, read_cost(json.at("cost"))};
+  stage.past.task = task;
+  stage.plan.from_base = json.at("from_base").boolean();
+  for (const JsonView& weight : json.at("start_weights").array()) {
+    stage.plan.start_weights.push_back(weight.number());
+  }
+  require_file(folder / "training" / "delta.safetensors", stage.cost.task);
+  if (json.at("units").boolean()) {
+    require_file(folder / kSetFile, stage.cost.task);
+    stage.past.set = load_set(folder / kSetFile);
+  }
+  if (json.at("adapters").boolean()) {
+    require_file(folder / kTrainedFile, stage.cost.task);
+    stage.past.trained = read_tensors(folder / kTrainedFile);
+  }
+  stage.cost.folder = name;
+  return stage;
+}
+
+std::uint64_t stage_seed(std::uint64_t seed, std::size_t position) {
+  return Random(seed, fmt::format("stage {} of a stream", position)).next() >> 1;
 }
 
 TrainOptions stage_train_options(const MethodSettings& settings, const StreamData& data,
@@ -239,12 +259,12 @@ std::vector<EncodedTask> stage_rows(const StagePlan& plan, StreamData& data,
 StageIdentity stage_identity(const Method& method, StreamData& data,
                              const ContinualOptions& options, const std::string& before,
                              std::size_t position, const std::vector<StreamTask>& tasks,
-                             std::int64_t seed) {
+                             std::uint64_t seed) {
   StageIdentity found;
   found.json = {{"before", before},
                 {"task", tasks[position].name},
                 {"rows", rows_of(method, data, tasks, position)},
-                {"seed", stage_seed(options, seed, position)},
+                {"seed", stage_seed(seed, position)},
                 {"lr", method.settings().learning_rate},
                 {"epochs", method.settings().epochs},
                 {"batch", method.settings().batch}};
@@ -256,7 +276,7 @@ StageIdentity stage_identity(const Method& method, StreamData& data,
 
 DoneStage run_stage(const Method& method, StreamData& data, const StageChain& chain,
                     const fs::path& folder, const std::vector<StreamTask>& tasks,
-                    std::size_t position, std::int64_t seed, std::int64_t& trained) {
+                    std::size_t position, std::uint64_t seed, std::int64_t& trained) {
   const ContinualOptions& options = data.options();
   const std::string before = chain.stages().empty() ? "" : chain.stages().back().key;
   const StageIdentity identity =
@@ -264,7 +284,7 @@ DoneStage run_stage(const Method& method, StreamData& data, const StageChain& ch
   const fs::path at = folder / "stages" / fmt::format("{}-{}", tasks[position].name, identity.key);
   if (!fs::exists(at / kStageFile)) {
     begin_stage(at);
-    ChainView view(data, chain, tasks, stage_seed(options, seed, position), at);
+    ChainView view(data, chain, tasks, stage_seed(seed, position), at);
     Stage stage(method, view, at, position);
     const StageCost cost = stage.run(method.plan(view), identity.key);
     const OutputJson json = {{"format", kStageFormat},
@@ -277,7 +297,15 @@ DoneStage run_stage(const Method& method, StreamData& data, const StageChain& ch
     write_file(at / kStageFile, json.dump(1) + "\n");
     ++trained;
   }
-  return read_stage(at, identity, position);
+  const Json document = read_document(at);
+  if (document.value("identity", Json()) != Json(identity.json)) {
+    throw Error(
+        fmt::format("{}: is of another stage; remove its folder", (at / kStageFile).string()));
+  }
+  DoneStage stage = read_stage(at, position);
+  // Not the stage's own: the same one may be several methods'.
+  stage.cost.stored_bytes = stored_bytes(method, data, tasks[position], at);
+  return stage;
 }
 
 TermState remembered(const Method& method, StreamData& data, const StageChain& chain,
@@ -292,17 +320,16 @@ TermState remembered(const Method& method, StreamData& data, const StageChain& c
     StageChain before(chain.base());
     for (std::size_t k = 0; k + 1 < chain.stages().size(); ++k) before.add(chain.stages()[k]);
     ChainView view(data, before, tasks, seed, last.folder);
-    view.finished(chain.after(static_cast<std::int64_t>(chain.stages().size()) - 1));
+    view.finished(chain.session_of(chain.start_of(StagePlan{})));
     const auto begun = std::chrono::steady_clock::now();
     NamedTensors memory = method.remember(view);
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begun;
     write_safetensors(path, std::move(memory),
-                      {{"what", what}, {"seconds", fmt::format("{}", elapsed.count())}});
+                      {{"what", what}, {"seconds", fmt::format("{}", seconds_since(begun))}});
   }
   const SafetensorsFile file(path);
   const auto seconds = file.metadata().find("seconds");
   if (seconds != file.metadata().end()) cost.memory_seconds = std::stod(seconds->second);
-  cost.stored_bytes = file_bytes(path);
+  cost.stored_bytes += file_bytes(path);
   return read_tensors(path);
 }
 

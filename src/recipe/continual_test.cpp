@@ -26,7 +26,6 @@ class ChainTest : public TestView {
       : data_(data), chain_(chain), tasks_(tasks), task_(task), stage_of_task_(stage_of_task) {}
 
   std::size_t stages() const override { return chain_.stages().size(); }
-  std::size_t task() const override { return task_; }
   std::optional<std::size_t> stage_of_task() const override { return stage_of_task_; }
   const at::Tensor& test_features() override { return data_.test_features(tasks_[task_].folder); }
   const at::Tensor& seen_features(std::size_t stage) override {
@@ -102,10 +101,12 @@ void write_answers(const std::vector<Answer>& answers, StreamData& data, const S
                    const std::string& folder, const fs::path& path) {
   TaskResult all;
   for (const Answer& answer : answers) {
-    const Session session(chain.base(), chain.model_of(answer));
-    const TaskEvaluation evaluation = data.evaluation(folder, answer.rows);
+    const std::shared_ptr<const Session> session = chain.session_of(answer);
+    std::optional<TaskEvaluation> some;
+    if (!answer.rows.empty()) some.emplace(data.evaluation(folder, answer.rows));
+    const TaskEvaluation& evaluation = some ? *some : data.evaluation(folder);
     const BatchLimits limits = data.reader().fit(evaluation.demand()).limits;
-    join(all, evaluated(evaluation, session, limits, load_task(folder).name), answer.rows);
+    join(all, evaluated(evaluation, *session, limits, load_task(folder).name), answer.rows);
   }
   std::sort(all.predictions.begin(), all.predictions.end(),
             [](const Prediction& a, const Prediction& b) { return a.index < b.index; });

@@ -36,6 +36,20 @@ double loss_on_validation(const TrainableModel& model, StreamData& data,
 
 }  // namespace
 
+void train_in_memory(TrainableModel& model, StreamData& data, const StreamTask& task,
+                     const TrainOptions& options, const std::string& title) {
+  const std::vector<EncodedTask> rows = {data.train(task.folder)};
+  Trainer trainer(model, {{task.name, rows.front().examples, {}}},
+                  trainer_options(options, rows, false));
+  trainer.set_limits(data.reader().fit(trainer.demand()));
+  const DeferredSignals signals;
+  Progress bar(title, trainer.steps());
+  for (std::int64_t step = 1; step <= trainer.steps(); ++step) {
+    if (signals.requested()) throw Interrupted("");
+    bar.advance(1, trainer.step(step).tokens);
+  }
+}
+
 double ChainView::validation_loss(const NeuronSet& set, const MethodSettings& settings) {
   std::string units;
   for (const auto& item : set.sites) {
@@ -53,16 +67,8 @@ double ChainView::validation_loss(const NeuronSet& set, const MethodSettings& se
   TrainableOptions what;
   what.units = set.units();
   TrainableModel model = make_trainable(session.checkpoint(), session.decoder(), what);
-  const std::vector<EncodedTask> rows = {data_.train(task().folder)};
-  Trainer trainer(model, {{task().name, rows.front().examples, {}}},
-                  trainer_options(stage_train_options(settings, data_, seed_), rows, false));
-  trainer.set_limits(data_.reader().fit(trainer.demand()));
-  const DeferredSignals signals;
-  Progress bar(fmt::format("try {} units", set.size()), trainer.steps());
-  for (std::int64_t step = 1; step <= trainer.steps(); ++step) {
-    if (signals.requested()) throw Interrupted("");
-    bar.advance(1, trainer.step(step).tokens);
-  }
+  train_in_memory(model, data_, task(), stage_train_options(settings, data_, seed_),
+                  fmt::format("try {} units", set.size()));
   const double loss = loss_on_validation(model, data_, task().folder);
   const OutputJson json = {{"units", set.size()}, {"loss", loss}};
   write_file(path, json.dump(1) + "\n");

@@ -3,8 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-
+#include "base/elapsed.h"
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/progress.h"
@@ -19,18 +18,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kScores = "scores.safetensors";
-constexpr const char* kProbe = "probe.safetensors";
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 SiteRelevance relevance_in(const fs::path& folder) {
-  if (fs::exists(folder / kProbe)) {
-    return {{Site::kAct, SafetensorsFile(folder / kProbe).tensor("relevance.act").clone()}};
+  if (fs::exists(folder / kProbeFile)) {
+    return {{Site::kAct, SafetensorsFile(folder / kProbeFile).tensor("relevance.act").clone()}};
   }
-  const Scores scores = load_scores(folder / kScores);
+  const Scores scores = load_scores(folder / kScoresFile);
   return site_relevance(scores, {Site::kAct}, parse_aggregate(scores.info.aggregate));
 }
 
@@ -64,21 +56,15 @@ ChainView::ChainView(StreamData& data, const StageChain& chain,
       tasks_(tasks),
       seed_(seed),
       folder_(std::move(folder)),
-      past_(chain.past()) {
-  const auto stages = static_cast<std::int64_t>(chain.stages().size());
-  if (stages > 0) last_.emplace(chain.base(), chain.after(stages - 1));
-}
-
-Session ChainView::start(const StagePlan& plan) const {
-  return {chain_.base(), chain_.start_of(plan)};
-}
+      past_(chain.past()),
+      last_(chain.session_of(chain.start_of(StagePlan{}))) {}
 
 SiteRelevance ChainView::relevance(const MethodSettings& settings) {
   const bool probes = settings.finder == "change" || settings.finder == "fisher";
-  if (fs::exists(folder_ / (probes ? kProbe : kScores))) return relevance_in(folder_);
+  if (fs::exists(folder_ / (probes ? kProbeFile : kScoresFile))) return relevance_in(folder_);
   const auto begun = std::chrono::steady_clock::now();
   if (probes) {
-    write_safetensors(folder_ / kProbe, {{"relevance.act", probed(settings)}},
+    write_safetensors(folder_ / kProbeFile, {{"relevance.act", probed(settings)}},
                       {{"finder", settings.finder}, {"task", task().name}});
   } else {
     DetectOptions detection;
@@ -86,7 +72,7 @@ SiteRelevance ChainView::relevance(const MethodSettings& settings) {
     detection.data.tasks = {task().folder};
     detection.data.limit = data_.options().detect_limit;
     detection.method = settings.finder;
-    detection.output.out = (folder_ / kScores).string();
+    detection.output.out = (folder_ / kScoresFile).string();
     detect(last_session(), detection);
   }
   detection_seconds_ += seconds_since(begun);
@@ -107,19 +93,10 @@ at::Tensor ChainView::probed(const MethodSettings& settings) {
   std::vector<at::Tensor> before;
   for (const ParameterPtr& parameter : model.parameters)
     before.push_back(parameter->master.clone());
-  TrainerOptions options;
-  options.schedule.kind = ScheduleKind::kConstant;
-  options.schedule.learning_rate = settings.learning_rate;
-  options.schedule.steps = settings.probe_steps;
-  options.sampling.batch = settings.batch;
-  options.sampling.seed = seed_;
-  options.clip = data_.options().clip;
-  options.limits = data_.options().data.limits();
-  Trainer trainer(model, {{task().name, data_.train(task().folder).examples, {}}}, options);
-  Progress bar(fmt::format("probe {}", task().name), trainer.steps());
-  for (std::int64_t step = 1; step <= trainer.steps(); ++step) {
-    bar.advance(1, trainer.step(step).tokens);
-  }
+  TrainOptions options = stage_train_options(settings, data_, seed_);
+  options.schedule = "constant";
+  options.steps = settings.probe_steps;
+  train_in_memory(model, data_, task(), options, fmt::format("probe {}", task().name));
   for (std::size_t i = 0; i < before.size(); ++i) {
     rows.push_back((model.parameters[i]->master - before[i]).square());
   }

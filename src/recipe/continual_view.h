@@ -4,6 +4,10 @@
 
 namespace taskneuron {
 
+// Relevance in a stage's folder: of a scorer, or of a probe.
+inline constexpr const char* kScoresFile = "scores.safetensors";
+inline constexpr const char* kProbeFile = "probe.safetensors";
+
 // A stage that is being trained, as methods see it.
 class ChainView : public StageView {
  public:
@@ -27,11 +31,13 @@ class ChainView : public StageView {
   UnitValues changes(std::size_t stage, const TrainableModel& model) override;
   UnitValues fisher(TrainableModel& model, std::int64_t rows) override;
 
-  const Session& last_session() const { return last_ ? *last_ : chain_.base(); }
+  const Session& last_session() const { return *last_; }
   // From now on the last model is the one that this stage left.
-  void finished(Checkpoint after) { last_.emplace(chain_.base(), std::move(after)); }
+  void finished(std::shared_ptr<const Session> after) { last_ = std::move(after); }
   // The model that a plan starts from.
-  Session start(const StagePlan& plan) const;
+  std::shared_ptr<const Session> start(const StagePlan& plan) const {
+    return chain_.session_of(chain_.start_of(plan));
+  }
   StreamData& data() const { return data_; }
   const StreamTask& task() const { return tasks_[stage()]; }
   double detection_seconds() const { return detection_seconds_; }
@@ -45,9 +51,14 @@ class ChainView : public StageView {
   std::uint64_t seed_;
   std::filesystem::path folder_;
   std::vector<PastStage> past_;
-  std::optional<Session> last_;  // nothing: the base
+  std::shared_ptr<const Session> last_;
   double detection_seconds_ = 0;
 };
+
+// Trains a model in memory, without a folder: what is tried, not kept. Throws Interrupted once a
+// signal asks for it.
+void train_in_memory(TrainableModel& model, StreamData& data, const StreamTask& task,
+                     const TrainOptions& options, const std::string& title);
 
 // How a method's stages train, as options of train.
 TrainOptions stage_train_options(const MethodSettings& settings, const StreamData& data,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/elapsed.h"
 #include "recipe/help.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/memory.h"
@@ -81,7 +82,7 @@ DetectedTask detect_task(const TaskReader& reader, const EncodedTask& task, Scor
   const AnonymousPeak memory;
   const auto start = std::chrono::steady_clock::now();
   Scores scores = score_task(session, task, scoring);
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  const double elapsed = seconds_since(start);
   scores.info.model_hash = session.checkpoint().hash();
   scores.info.task = task.task.name;
   scores.info.split = reader.options().split;
@@ -93,7 +94,7 @@ DetectedTask detect_task(const TaskReader& reader, const EncodedTask& task, Scor
   found.examples = scores.examples;
   found.truncated = task.truncated;
   found.tokens = scores.tokens;
-  found.seconds = elapsed.count();
+  found.seconds = elapsed;
   found.loss = loss_interval(scores.losses);
   found.peak_memory_bytes = memory.bytes();
   found.out = path;

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "base/elapsed.h"
 #include "recipe/blame.h"
 #include "recipe/sweep_parts.h"
 #include "taskneuron/base/error.h"
@@ -143,12 +144,12 @@ SweepResult Sweep::run() {
       run_overlap(one);
     }
     ++done;
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    const double elapsed = seconds_since(start);
     // Models of an earlier start are read in no time, and tell nothing of what the others take.
-    if (cells_.made() == 0 || elapsed.count() < told + 10 || done == planned.size()) continue;
-    told = elapsed.count();
+    if (cells_.made() == 0 || elapsed < told + 10 || done == planned.size()) continue;
+    told = elapsed;
     note(fmt::format("{} of {} models; about {} left", done, planned.size(),
-                     clock_time(elapsed.count() / static_cast<double>(cells_.made()) *
+                     clock_time(elapsed / static_cast<double>(cells_.made()) *
                                 static_cast<double>(planned.size() - done))));
   }
   found_.tops = options_.tops;

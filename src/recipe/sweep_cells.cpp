@@ -3,6 +3,7 @@
 #include <chrono>
 #include <limits>
 
+#include "base/elapsed.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/sha256.h"
@@ -168,7 +169,7 @@ std::vector<SweptTask> SweepCells::run(const SweepCell& cell) {
     model.device = session_.decoder().options().device.str();
     model.deltas = {delta};
     files = evaluate_all(Session(model), cell.evaluated, at);
-    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    seconds = seconds_since(start);
     finish_cell(at, identity, files, seconds);
     if (!options_.keep_models) fs::remove_all(at / "training");
     ++made_;

@@ -4,22 +4,18 @@
 #include <algorithm>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/sha256.h"
 #include "recipe/sweep_parts.h"
+#include "recipe/work_folder.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/version.h"
-#include "train/run_files.h"
 
 namespace taskneuron {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr const char* kFormat = "taskneuron.sweep/1";
-constexpr const char* kFile = "sweep.json";
 
 // What may differ between calls: a cell's own record tells what it was made with.
 const std::vector<std::string> kMayGrow = {
@@ -68,26 +64,11 @@ std::map<std::string, Setting> shared_settings(const Session& session, const Swe
 
 fs::path open_sweep_folder(const Session& session, const SweepOptions& options,
                            const std::vector<SweepTask>& tasks) {
-  const fs::path folder = options.out, file = folder / kFile;
-  const auto settings = shared_settings(session, options, tasks);
-  if (fs::exists(file)) {
-    const Json document = read_json(file);
-    const JsonView json(document, file.string());
-    if (json.string_or("format", "") != kFormat) json.fail("is not a sweep's");
-    require_same_settings(settings, json.at("settings"), options.out, "sweep into another folder");
-    for (const char* part : {"", "scores", "sets", "tuning"}) remove_leftovers(folder / part);
-    return folder;
-  }
-  if (fs::exists(folder) && !fs::is_directory(folder)) {
-    throw Error(fmt::format("{}: is a file; `out` is a folder", options.out));
-  }
-  if (fs::exists(folder) && !is_free_folder(folder, kFile)) {
-    throw Error(fmt::format("{}: is not empty, and holds no sweep; sweep into another folder",
-                            options.out));
-  }
-  const OutputJson json = {{"format", kFormat}, {"settings", settings_json(settings)}};
-  if (fs::exists(folder)) remove_leftovers(folder);
-  write_file(file, json.dump(1) + "\n");
+  const fs::path folder = options.out;
+  open_work_folder(
+      {folder, "sweep.json", "taskneuron.sweep/1", "sweep", "sweep into another folder"},
+      shared_settings(session, options, tasks));
+  for (const char* part : {"scores", "sets", "tuning"}) remove_leftovers(folder / part);
   return folder;
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "base/elapsed.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/torch_compat.h"
@@ -25,10 +26,6 @@ namespace {
 
 constexpr const char* kDeltaFile = "delta.safetensors";
 constexpr const char* kModelFile = "model.safetensors";
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 // What a run does between its first and its last step.
 class Run {

@@ -80,6 +80,17 @@ TEST(StreamSummary, OfOneOrderIsOverSeeds) {
   expect_interval(only(summary).contrast, 0.03, 7e-4 / 3, 2);
 }
 
+// The same sizes of difference, all far above their spread: over seeds they are a verdict, over
+// orders of one seed they are none.
+TEST(StreamSummary, OneSeedIsNoVerdict) {
+  const std::vector<std::vector<double>> over_orders = {{0.30, 0.31, 0.32}};
+  const std::vector<std::vector<double>> over_seeds = {{0.30}, {0.31}, {0.32}};
+  EXPECT_EQ(judge(only(stream_summary(streams_of(over_orders)))), Verdict::kUndetermined);
+  EXPECT_EQ(judge(only(stream_summary(streams_of(over_seeds)))), Verdict::kAgrees);
+  EXPECT_EQ(judge(only(stream_summary(streams_of({{-0.30}, {-0.31}, {-0.32}})))),
+            Verdict::kDoesNot);
+}
+
 TEST(StreamSummary, OfOnePairHasNoInterval) {
   const StreamSummary summary = stream_summary(streams_of({{0.01}}));
   const StreamComparison& found = only(summary);

@@ -9,9 +9,10 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def check(name, tasks, arguments, stages, remade, sections, figures, served=()):
-    """tasks: of the examples; stages: some that must have run; remade: a file of a training, below WORK; served: those that
-    are made from it, without which the training is not run again."""
+def check(name, tasks, arguments, stages, remade, sections, figures, served=(), removed=None):
+    """tasks: of the examples; stages: some that must have run; remade: a file of a training, below WORK (a pattern), which is
+    removed with its folder, or with `removed`; served: those that are made from it, without which the training is not run
+    again."""
     program = pathlib.Path(sys.argv[1]).resolve()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="taskneuron_study_"))
     (folder / "tasks").mkdir()
@@ -31,9 +32,9 @@ def check(name, tasks, arguments, stages, remade, sections, figures, served=()):
     failures += [f"stage {stage} is missing:\n{first}" for stage in stages if stage not in first]
     if "] " in second:
         failures.append(f"the second start ran stages again:\n{second}")
-    result = folder / "work" / remade
+    result = next((folder / "work").glob(remade))
     before = result.read_bytes()
-    shutil.rmtree(result.parent)
+    shutil.rmtree(folder / "work" / removed if removed else result.parent)
     for path in served:
         (folder / "work" / path).unlink()
     run()

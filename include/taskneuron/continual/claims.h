@@ -11,9 +11,6 @@ namespace taskneuron {
 
 // Units that earlier tasks of a stream have trained, and what that means for the next one.
 
-// Which units are in any of the sets: bool [layers, width] of a site. REQUIRES a set.
-at::Tensor claimed(const std::vector<const NeuronSet*>& sets, Site site);
-
 // Relevance of claimed units times `factor`; with 0 they come after every unclaimed unit, in the
 // order of their relevance.
 SiteRelevance with_claims(const SiteRelevance& relevance, const std::vector<const NeuronSet*>& sets,

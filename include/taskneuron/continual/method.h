@@ -67,6 +67,14 @@ class StageView {
   virtual UnitValues fisher(TrainableModel& model, std::int64_t rows) = 0;
 };
 
+// What a method needs of a stage once it is over, beside the model as it is then.
+enum class Kept {
+  kChange,     // what it changed
+  kAdapters,   // what it trained of adapters
+  kSet,        // which units
+  kRelevance,  // how relevant every unit was
+};
+
 // Rows of an earlier task that train beside the new ones.
 struct StoredRows {
   std::size_t task = 0;
@@ -97,7 +105,6 @@ class TestView {
  public:
   virtual ~TestView() = default;
   virtual std::size_t stages() const = 0;  // that are done
-  virtual std::size_t task() const = 0;    // which of the stream's
   // Which stage trained the task; nothing: none yet.
   virtual std::optional<std::size_t> stage_of_task() const = 0;
   // Features of the base model (features.h): of the rows that are to be answered, without their
@@ -119,6 +126,13 @@ class Method {
   virtual bool together() const { return false; }
   // Whether stages train units that are found for their task.
   virtual bool finds_units() const { return false; }
+  // Whether a stage's validation rows have a part in what it trains.
+  virtual bool validates() const { return false; }
+  // What a stream must store of each task, for the fairness of a comparison: parts of a stage; rows
+  // of features, [d] each; and train rows.
+  virtual std::set<Kept> keeps() const { return {}; }
+  virtual std::int64_t kept_features(std::int64_t /*width*/) const { return 0; }
+  virtual std::vector<std::int64_t> kept_rows(const StreamTask&) const { return {}; }
 
   // What the weights after a stage depend on beside the stages before it, the stage's rows, its
   // seed, and how it trains (lr, epochs, batch): stages that agree in all of this are one. Keys and

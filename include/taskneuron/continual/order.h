@@ -12,14 +12,12 @@ namespace taskneuron {
 struct OrderTask {
   std::string name;
   std::string folder;
-  Task task;
 };
 
 // A stream of tasks and settings of methods for it (format: docs/formats/order.md).
 struct Order {
   std::string name;
   std::string path;
-  std::string hash;  // of the file
   std::vector<OrderTask> tasks;
   // By method ("*": all), then by key (method_settings.h); values as they are written.
   std::map<std::string, std::map<std::string, std::string>> settings;

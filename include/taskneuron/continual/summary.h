@@ -15,7 +15,7 @@ namespace taskneuron {
 struct ScoredStream {
   std::string method;
   std::string order;
-  std::int64_t seed = 0;
+  std::uint64_t seed = 0;
   StreamMetrics metrics;
 };
 
@@ -66,6 +66,12 @@ struct StreamComparison {
   // or the seeds that have all orders, whichever are more streams.
   std::int64_t left_out = 0;
 };
+
+const char* spread_name(StreamSpread spread);  // "orders and seeds"
+
+// Whether a is better than b by this metric. Undetermined where the interval is not over seeds, or
+// there is none: orders from one seed show no more than what that seed made of them.
+Verdict judge(const StreamComparison& comparison);
 
 struct StreamSummary {
   std::vector<StreamMean> means;              // by method, order and metric, as they first come

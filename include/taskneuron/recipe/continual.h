@@ -1,10 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
-#include "taskneuron/continual/matrix.h"
+#include "taskneuron/continual/summary.h"
 #include "taskneuron/recipe/session.h"
 #include "taskneuron/recipe/train.h"
 
@@ -51,7 +52,9 @@ struct StageCost {
   std::int64_t steps = 0;
   std::int64_t tokens = 0;  // of training
   std::int64_t trained_values = 0;
-  std::int64_t stored_bytes = 0;  // that the method needs of the task later
+  // Of all that the method must keep of the task beside the model: changes, adapters, sets,
+  // relevance, features, rows, memory (of ewc: of all tasks so far).
+  std::int64_t stored_bytes = 0;
   std::int64_t peak_memory_bytes = 0;
   std::int64_t units = 0;          // that were trained; 0: not by units
   std::int64_t claimed_units = 0;  // of them, that earlier stages had trained
@@ -60,7 +63,8 @@ struct StageCost {
 struct StreamRun {
   std::string method;  // as it was asked for
   std::string order;   // its name
-  std::int64_t seed = 0;
+  std::uint64_t seed = 0;
+  std::map<std::string, Setting> settings;  // of the method, all that it reads
   StreamResults results;
   StreamMetrics metrics;
   std::vector<StageCost> stages;
@@ -68,8 +72,11 @@ struct StreamRun {
 };
 
 struct ContinualResult {
+  // What all runs share beside their methods' settings: model, rows, optimizer, how it is tested.
+  std::map<std::string, Setting> settings;
   std::vector<StreamRun> runs;
   std::vector<std::string> methods;  // in the order in which they were asked for
+  StreamSummary summary;             // of the runs whose metrics are known
   std::int64_t trained = 0;          // stages that this call trained
 };
 

@@ -1,0 +1,179 @@
+#include "taskneuron/recipe/streams.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "base/json.h"
+#include "recipe/stage_cost.h"
+#include "recipe/stream_summary.h"
+#include "taskneuron/base/error.h"
+#include "train/run_files.h"
+
+namespace taskneuron {
+
+namespace {
+
+using Settings = std::map<std::string, Setting>;
+using Values = std::vector<std::optional<double>>;
+
+Setting read_setting(const JsonView& json) {
+  const Json& value = json.value();
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_unsigned()) return value.get<std::uint64_t>();
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (value.is_number()) return value.get<double>();
+  return json.string();
+}
+
+Settings read_settings(const JsonView& json) {
+  Settings settings;
+  for (const auto& item : json.object().items()) {
+    settings[item.key()] = read_setting(json.at(item.key()));
+  }
+  return settings;
+}
+
+Values read_values(const JsonView& json, std::size_t size) {
+  Values values;
+  for (const JsonView& one : json.array()) {
+    values.push_back(one.value().is_null() ? std::nullopt : std::optional<double>(one.number()));
+  }
+  if (values.size() != size) {
+    json.fail(fmt::format("has {} entries; the stream has {} tasks", values.size(), size));
+  }
+  return values;
+}
+
+StreamRun read_run(const JsonView& json) {
+  StreamRun run;
+  run.method = json.at("method").string();
+  run.order = json.at("order").string();
+  const std::int64_t seed = json.at("seed").integer();
+  if (seed < 0) json.at("seed").fail("is below 0");
+  run.seed = static_cast<std::uint64_t>(seed);
+  run.settings = read_settings(json.at("settings"));
+  run.results.tasks = json.at("tasks").strings();
+  const std::size_t count = run.results.tasks.size();
+  if (count == 0) json.at("tasks").fail("is empty");
+  const std::vector<JsonView> rows = json.at("matrix").array();
+  if (rows.size() != count) {
+    json.at("matrix").fail(fmt::format("has {} rows; the stream has {} tasks", rows.size(), count));
+  }
+  for (const JsonView& row : rows) run.results.matrix.push_back(read_values(row, count));
+  run.results.zero_shot = read_values(json.at("zero_shot"), count);
+  run.results.single = read_values(json.at("single"), count);
+  for (const JsonView& stage : json.at("stages").array()) run.stages.push_back(read_cost(stage));
+  run.diverged = json.string_or("diverged", "");
+  run.metrics = stream_metrics(run.results);
+  return run;
+}
+
+// The settings that differ, as "lr is '0.001' here and '0.003' in FILE"; empty: none does.
+std::string difference(const Settings& here, const Settings& there, const std::string& file) {
+  const auto all_here = settings_text(here), all_there = settings_text(there);
+  const auto text = [](const std::map<std::string, std::string>& all, const std::string& key) {
+    const auto found = all.find(key);
+    return found == all.end() ? std::string("not there") : "'" + found->second + "'";
+  };
+  std::set<std::string> keys;
+  for (const auto& item : all_here) keys.insert(item.first);
+  for (const auto& item : all_there) keys.insert(item.first);
+  for (const std::string& key : keys) {
+    const std::string a = text(all_here, key), b = text(all_there, key);
+    if (a != b && key != "version")
+      return fmt::format("{} is {} here and {} in {}", key, a, b, file);
+  }
+  return "";
+}
+
+// All files, and where what must be the same everywhere was seen first.
+class Streams {
+ public:
+  void add(const std::string& file);
+  ContinualResult result();
+
+ private:
+  void add(const JsonView& json, const std::string& file);
+
+  struct SeenMethod {
+    Settings settings;
+    std::string file;
+  };
+  struct SeenOrder {
+    std::vector<std::string> tasks;
+    std::string file;
+  };
+  std::string first_;                                                  // file
+  std::map<std::pair<std::string, std::string>, SeenMethod> methods_;  // by method and order
+  std::map<std::string, SeenOrder> orders_;
+  std::map<std::tuple<std::string, std::string, std::uint64_t>, std::string> files_;  // of streams
+  ContinualResult found_;
+};
+
+void Streams::add(const JsonView& json, const std::string& file) {
+  StreamRun run = read_run(json);
+  const SeenOrder& order =
+      orders_.try_emplace(run.order, SeenOrder{run.results.tasks, file}).first->second;
+  if (order.tasks != run.results.tasks) {
+    json.at("tasks").fail(fmt::format("are not those of order '{}' in {}", run.order, order.file));
+  }
+  const SeenMethod& method =
+      methods_.try_emplace({run.method, run.order}, SeenMethod{run.settings, file}).first->second;
+  const std::string other = difference(run.settings, method.settings, method.file);
+  if (!other.empty()) {
+    json.at("settings").fail(fmt::format("'{}' is another method: {}", run.method, other));
+  }
+  const auto [seen, fresh] = files_.try_emplace({run.method, run.order, run.seed}, file);
+  if (!fresh) {
+    json.fail(fmt::format("{}, {}, seed {} is in {} already; give each stream once", run.method,
+                          run.order, run.seed, seen->second));
+  }
+  if (std::find(found_.methods.begin(), found_.methods.end(), run.method) == found_.methods.end()) {
+    found_.methods.push_back(run.method);
+  }
+  found_.runs.push_back(std::move(run));
+}
+
+void Streams::add(const std::string& file) {
+  const Json document = read_json(file);
+  const JsonView json(document, file);
+  if (!json.find("runs") || !json.find("settings")) {
+    json.fail("is no result of continual: it needs `settings` and `runs`");
+  }
+  const Settings settings = read_settings(json.at("settings"));
+  if (first_.empty()) {
+    first_ = file;
+    found_.settings = settings;
+  }
+  const std::string other = difference(settings, found_.settings, first_);
+  if (!other.empty()) {
+    json.at("settings").fail(fmt::format("streams are not measured alike: {}", other));
+  }
+  for (const JsonView& run : json.at("runs").array()) add(run, file);
+}
+
+ContinualResult Streams::result() {
+  found_.summary = summary_of(found_.runs);
+  return std::move(found_);
+}
+
+}  // namespace
+
+void StreamsOptions::declare(OptionList& list) {
+  list.add("files", &files, Effect::kInput, "result.json of folders of `continual`, or its JSON")
+      .positional()
+      .required();
+}
+
+ContinualResult streams_from_files(const StreamsOptions& options) {
+  check_declared(options);
+  Streams streams;
+  for (const std::string& file : options.files) streams.add(file);
+  return streams.result();
+}
+
+}  // namespace taskneuron

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "taskneuron/base/options.h"
+
+namespace taskneuron {
+
+// A folder in which several calls of a command do one job, and the file in it that says which.
+struct WorkFolder {
+  std::filesystem::path path;
+  const char* file;       // "sweep.json"
+  const char* format;     // of that file
+  const char* what;       // "sweep": as in "holds no sweep"
+  const char* otherwise;  // "sweep into another folder"
+};
+
+// Makes the folder and its file, or finds that it is of these settings and removes what killed
+// calls left in it. Throws Error when it is of others (naming them), or holds something else.
+void open_work_folder(const WorkFolder& folder, const std::map<std::string, Setting>& settings);
+
+}  // namespace taskneuron

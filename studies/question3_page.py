@@ -1,0 +1,236 @@
+"""Writes docs/results/question3.md, and its figures beside it, from a study's result. No number of it is typed."""
+import csv
+import os
+
+from figures import curves
+from page_parts import commands, deviation, interval, mean, number, p_text, table
+
+# Metrics of a stream by their key in results, as tables head them.
+METRICS = {"cl": "CL", "fg": "FG", "fg_diagonal": "FG-diag", "bwt": "BWT", "fwt": "FWT", "forgetting": "forgetting"}
+
+
+class Streams:
+    """Results of some arms on the orders of one length."""
+
+    def __init__(self, result, part):
+        self.found, self.texts = result[part], result["texts"]
+        self.orders = list(dict.fromkeys(run["order"] for run in self.found["runs"]))
+
+    def runs(self, name):
+        return [run for run in self.found["runs"] if run["method"] == self.texts[name]]
+
+    def mean(self, name, order, metric):
+        return next((row for row in self.found["means"] if (row["method"], row["order"], row["metric"]) ==
+                     (self.texts[name], order, metric)), None)
+
+    def overall(self, name, metric):
+        """Mean over orders of the means over seeds; nothing where an order has none."""
+        rows = [self.mean(name, order, metric) for order in self.orders]
+        return None if None in rows else mean([row["mean"] for row in rows])
+
+    def comparison(self, a, b, metric):
+        return next((row for row in self.found["comparisons"] if (row["a"], row["b"], row["metric"]) ==
+                     (self.texts[a], self.texts[b], metric)), None)
+
+
+def spread(row):
+    if row is None:
+        return "–"
+    return number(row["mean"]) + ("" if row["sd"] is None else f" ± {row['sd']:.3f}")
+
+
+def title(result, name):
+    return f"{name} (best variant)" if name == result["best"] else name
+
+
+# ---- what agrees ----
+
+
+def over(row):
+    count = {"orders and seeds": f"{row['orders']} orders × {row['seeds']} seeds", "seeds": f"{row['seeds']} seeds",
+             "orders": f"{row['orders']} orders, one seed"}
+    return count.get(row["over"], "one stream")
+
+
+def verdicts(result):
+    rows = []
+    for part, length in (("short_main", "1 to 3"), ("long", "4 to 6")):
+        streams = Streams(result, part)
+        for a, b, words in result["claims"]:
+            row = streams.comparison(a, b, "cl")
+            if row is None:
+                continue
+            paper = result["paper"]
+            index = ("short_main", "long").index(part)
+            theirs = f"{(paper[a][index] - paper[b][index]) / 100:+.3f}" if a in paper and b in paper else ""
+            rows.append([f"{a} > {b} ({words})", length, theirs, f"{row['difference']:+.3f}", interval(row), p_text(row["p"]),
+                         p_text(row["p_adjusted"]), number(row["detectable"]), over(row), row["verdict"]])
+    return table(["claim", "orders", "in the paper", "difference", "95%", "p", "p (BH)", "detectable", "over", "verdict"], rows)
+
+
+def answer(result):
+    """What the verdicts of the short orders say, in words that depend on nothing else."""
+    streams, best, lines = Streams(result, "short_main"), result["best"], []
+
+    def verdict(a, b):
+        row = streams.comparison(a, b, "cl")
+        return row["verdict"] if row else "undetermined"
+
+    words = {"agrees": "yes", "does not": "no", "undetermined": "cannot be told at this size"}
+    lines.append(f"- Does the best of our variants ({best}, chosen on validation rows) beat O-LoRA here? {words[verdict(best, 'o-lora')].capitalize()}.")
+    lines.append(f"- Does it beat random units, and disjoint ones? {words[verdict(best, 'ncft-random')].capitalize()}; "
+                 f"{words[verdict(best, 'ncft-disjoint')]}.")
+    pair = [verdict("ncft", "ncft-random"), verdict("ncft", "ncft-disjoint")]
+    matters = "agrees" in pair and "does not" not in pair
+    neither = pair == ["does not", "does not"]
+    lines.append("- Does detection matter, or only how few units a task may touch? "
+                 + ("Detection does." if pair == ["agrees", "agrees"] else
+                    "No gain from detection: neither control is below ncft." if neither else
+                    "Against one of the two controls it does, against the other it cannot be told." if matters else
+                    f"Not settled: against random units {words[pair[0]]}, against disjoint ones {words[pair[1]]}."))
+    return lines + [""]
+
+
+# ---- tables ----
+
+
+def performance(result, part, names):
+    streams = Streams(result, part)
+    index, rows = (1 if part == "long" else 0), []
+    for name in names:
+        theirs = result["paper"].get(name)
+        seeds = max(row["seeds"] for row in streams.found["means"] if row["method"] == streams.texts[name]) \
+            if any(row["method"] == streams.texts[name] for row in streams.found["means"]) else 0
+        rows.append([title(result, name)] + [spread(streams.mean(name, order, "cl")) for order in streams.orders]
+                    + [number(streams.overall(name, "cl")), f"{theirs[index] / 100:.3f}" if theirs else "", str(seeds)])
+    return table(["method"] + streams.orders + ["mean", "paper's mean", "seeds"], rows)
+
+
+def metrics(result, part, names):
+    streams = Streams(result, part)
+    rows = [[title(result, name)] + [number(streams.overall(name, key)) for key in METRICS] for name in names]
+    lines = table(["method", *METRICS.values()], rows)
+    return lines + [f"- {METRICS[key]} = {streams.found['formulas'][key]}" for key in METRICS] + [""]
+
+
+def retention(result, part, folder):
+    """Figure 4 of the paper: FG of every stage; as a figure, a table, and rows of a file."""
+    streams, lines, drawn = Streams(result, part), [], []
+    stages = max(len(run["fg"]) for run in streams.found["runs"])
+    rows = []
+    for name in result["main"]:
+        runs, points, cells = streams.runs(name), [], []
+        for stage in range(1, stages):
+            values = [run["fg"][stage] for run in runs if stage < len(run["fg"]) and run["fg"][stage] is not None]
+            points.append((mean(values), None, None) if values else None)
+            cells.append(f"{mean(values):.3f} ± {deviation(values):.3f}" if len(values) > 1 else number(values[0] if values else None))
+        rows.append([title(result, name), *cells])
+        if None not in points:
+            drawn.append((name, points))
+    places = [f"after {stage + 1}" for stage in range(1, stages)]
+    name = f"question3-retention-{part}.svg"
+    if drawn:
+        curves(os.path.join(folder, name), places, drawn, "What is kept of earlier tasks", "tasks trained",
+               "FG: accuracy over that of the task trained alone, mean over orders and seeds")
+        lines += [f"![retention]({name})", ""]
+    return lines + table(["FG (± sd over streams)", *places], rows)
+
+
+def write_curves(result, folder):
+    with open(os.path.join(folder, "question3-curves.csv"), "w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["method", "settings", "order", "seed", "stage", "fg", "fg_diagonal"])
+        for part, names in (("short", result["arms"] + result["variants"]), ("long", result["main"])):
+            streams = Streams(result, part)
+            for name in names:
+                for run in streams.runs(name):
+                    for stage, (fg, diagonal) in enumerate(zip(run["fg"], run["fg_diagonal"])):
+                        rows.writerow([name, run["method"], run["order"], run["seed"], stage + 1, fg, diagonal])
+
+
+def matrices(result):
+    """Of one stream of every main arm: what is behind the means."""
+    streams, lines = Streams(result, "short"), []
+    for name in result["main"]:
+        run = streams.runs(name)[0]
+        rows = [[task, number(run["zero_shot"][i])] + [number(value) for value in run["matrix"][i]] + [number(run["single"][i])]
+                for i, task in enumerate(run["tasks"])]
+        lines += [f"{title(result, name)}, {run['order']}, seed {run['seed']}:", ""]
+        lines += table(["task", "before", *(f"after {task}" for task in run["tasks"]), "alone"], rows)
+    return lines
+
+
+def pairs(result):
+    streams, rows = Streams(result, "short_main"), []
+    for row in streams.found["comparisons"]:
+        if row["metric"] not in ("cl", "forgetting"):
+            continue
+        names = {text: name for name, text in result["texts"].items() if name in result["main"]}
+        rows.append([METRICS[row["metric"]], names[row["a"]], names[row["b"]], f"{row['difference']:+.3f}", interval(row), p_text(row["p"]),
+                     p_text(row["p_adjusted"]), number(row["detectable"]), row["verdict"]])
+    return table(["metric", "a", "b", "a − b", "95%", "p", "p (BH)", "detectable", "a is better"], rows)
+
+
+def costs(result):
+    streams, rows = Streams(result, "short"), []
+    for name in result["arms"] + result["variants"]:
+        stages = [stage for run in streams.runs(name) for stage in run["stages"]]
+        if not stages:
+            continue
+        rows.append([title(result, name), f"{mean([stage['trained_values'] for stage in stages]):,.0f}",
+                     f"{mean([stage['stored_bytes'] for stage in stages]) / 1e6:.2f} MB",
+                     f"{mean([stage['training_seconds'] for stage in stages]):.0f} s",
+                     f"{1e6 * sum(stage['training_seconds'] for stage in stages) / sum(stage['tokens'] for stage in stages):.0f} µs",
+                     f"{mean([stage['detection_seconds'] + stage['memory_seconds'] for stage in stages]):.1f} s",
+                     f"{max(stage['peak_memory_bytes'] for stage in stages) / 1e6:.0f} MB"])
+    return table(["method", "trained values", "kept per task", "training of a stage", "per token", "finding and remembering",
+                  "peak memory"], rows)
+
+
+def settings(result):
+    rows = []
+    for name in result["arms"] + result["variants"]:
+        rows.append([title(result, name), f"`{result['texts'][name]}`",
+                     "; ".join(f"{trial['text'].partition(':')[2]}: {number(trial['cl'])}" for trial in result["trials"][name])])
+    protocol = result["protocol"]
+    lines = [f"- Chosen on {protocol['tuning_order']} alone: {protocol['tuning']['rows']} train rows of each task, CL on "
+             f"{protocol['tuning']['validation']} validation rows, a seed of its own.",
+             f"- Orders 1 to 3: up to {protocol['train']['short']} train rows of each task, all test rows. Orders 4 to 6: "
+             f"{protocol['train']['long']} and {protocol['test']['long']}. {protocol['epochs']} epochs, batches of {protocol['batch']}; units: "
+             f"top 10% unless a setting says otherwise, found on {protocol['detect']} rows.",
+             f"- Seeds: {protocol['seeds']['short']} of the main methods on orders 1 to 3, {protocol['seeds']['long']} on orders 4 to 6; one of the rest.",
+             f"- The best variant is the one with the highest validation CL in its trials: {result['best']}.",
+             f"- Estimated before: {result['estimated_minutes']:.0f} minutes. Measured: the times of all stages add up to "
+             f"{result['seconds'] / 60:.0f} minutes, of which {result['cores']} ran side by side.", ""]
+    return lines + table(["method", "settings", "validation CL of every trial"], rows)
+
+
+def measured(result, folder):
+    everything = result["arms"] + result["variants"]
+    write_curves(result, folder)
+    return "\n".join(
+        ["## What agrees with the paper", ""] + answer(result)
+        + ["A claim is that the first method has the higher CL. It *agrees* if the corrected p is below .05 and the whole interval is above "
+           "zero, *does not* if none of the interval is; everything else is *undetermined*, as is all that one seed says.", ""]
+        + verdicts(result)
+        + ["## Performance after the last task", "", "CL, mean ± standard deviation over seeds; the paper's are of Llama-2-7b.", "",
+           "### Orders 1 to 3", ""] + performance(result, "short", everything)
+        + ["### Orders 4 to 6", ""] + performance(result, "long", result["main"])
+        + ["## Forgetting and transfer", "", "Means over orders 1 to 3 and seeds.", ""] + metrics(result, "short", everything)
+        + ["Orders 4 to 6:", ""] + metrics(result, "long", result["main"])
+        + ["## Retention after every stage", "", "The paper's figure 4; every stream is in [question3-curves.csv](question3-curves.csv).", ""]
+        + retention(result, "short", folder) + ["Orders 4 to 6:", ""] + retention(result, "long", folder)
+        + ["## Every pair of the main methods", "", "Orders 1 to 3, over orders and seeds.", ""] + pairs(result)
+        + ["## What it costs", "", "Means over the stages of orders 1 to 3, on one thread, two streams side by side.", ""] + costs(result)
+        + ["## One stream of each", ""] + matrices(result)
+        + ["## Settings", ""] + settings(result)
+        + ["## Commands", "", "One of each kind.", ""] + commands(result))
+
+
+def write(result, path):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "question3_introduction.md")) as file:
+        introduction = file.read().format(parameters=result["model"]["parameters"] / 1e6, cores=result["cores"],
+                                          train=result["protocol"]["train"]["short"], epochs=result["protocol"]["epochs"])
+    with open(path + ".part", "w") as file:
+        file.write(introduction + "\n" + measured(result, os.path.dirname(os.path.abspath(path))))
+    os.rename(path + ".part", path)

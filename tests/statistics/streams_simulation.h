@@ -1,0 +1,58 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "statistics/population.h"
+#include "taskneuron/continual/summary.h"
+
+namespace taskneuron::statistics {
+
+// Differences of two methods over orders and seeds: one of its own for every stream (standard
+// deviation 1), and what an order or a seed gives to all of its streams.
+struct StreamDesign {
+  std::size_t orders = 3;
+  std::size_t seeds = 3;
+  double order = 0;  // standard deviations
+  double seed = 0;
+};
+
+inline std::vector<ScoredStream> sample_streams(const StreamDesign& design, double difference,
+                                                Draws& draws) {
+  std::vector<double> by_order, by_seed;
+  for (std::size_t o = 0; o < design.orders; ++o) by_order.push_back(design.order * draws.normal());
+  for (std::size_t s = 0; s < design.seeds; ++s) by_seed.push_back(design.seed * draws.normal());
+  std::vector<ScoredStream> streams;
+  for (std::size_t o = 0; o < design.orders; ++o) {
+    for (std::size_t s = 0; s < design.seeds; ++s) {
+      ScoredStream one{"a", std::to_string(o), static_cast<std::int64_t>(s), {}};
+      one.metrics.cl = difference + by_order[o] + by_seed[s] + draws.normal();
+      streams.push_back(one);
+      one.method = "b";
+      one.metrics.cl = 0;
+      streams.push_back(one);
+    }
+  }
+  return streams;
+}
+
+struct StreamRates {
+  double covered = 0;  // intervals that hold the difference
+  double found = 0;    // verdicts where there is no difference, either way
+};
+
+inline StreamRates stream_rates(const StreamDesign& design, std::size_t simulations, Draws& draws) {
+  StreamRates rates;
+  const double each = 1 / static_cast<double>(simulations);
+  for (std::size_t k = 0; k < simulations; ++k) {
+    const StreamComparison one =
+        stream_summary(sample_streams(design, 0, draws)).comparisons.front();
+    const Interval& interval = one.contrast.interval.value();
+    if (interval.low <= 0 && interval.high >= 0) rates.covered += each;
+    const bool apart = judge(one) != Verdict::kUndetermined;
+    if (apart) rates.found += each;
+  }
+  return rates;
+}
+
+}  // namespace taskneuron::statistics
