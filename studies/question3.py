@@ -15,7 +15,7 @@ import os
 import sys
 
 import question3_page
-from question3_protocol import BEST, CLAIMS, Protocol
+from question3_protocol import BEST, BEST_UNITS, CLAIMS, Protocol
 from study import Study, main
 from study_tasks import find_tasks, seconds_per_row
 
@@ -84,26 +84,29 @@ class Question3(Study):
         return self.stages.side_by_side(jobs)
 
     def compared(self, stage, results, texts, names):
-        """What `streams` makes of some arms, in this order."""
+        """What `streams` makes of some arms, in this order; it refuses what was not measured alike."""
         files = []
         for name in names:
-            path = self.path("arms", f"{stage}-{file_name(name)}.json")
-            runs = [run for result in results for run in result["runs"] if run["method"] == texts[name]]
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "w") as file:
-                json.dump({"settings": results[0]["settings"], "runs": runs}, file)
-            files.append(path)
-        return self.run(f"compared/{stage}", "streams", *files, threads=1)
+            for number, result in enumerate(results):
+                runs = [run for run in result["runs"] if run["method"] == texts[name]]
+                if not runs:
+                    continue
+                files.append(self.path("arms", f"{stage}-{file_name(name)}-{number}.json"))
+                os.makedirs(os.path.dirname(files[-1]), exist_ok=True)
+                with open(files[-1], "w") as file:
+                    json.dump({"settings": result["settings"], "runs": runs}, file)
+        return self.run(f"compared/{stage}", "streams", *files, threads=1, again=True)
 
     # ---- the whole ----
 
     def estimate(self):
-        """Says how long the study takes, from short stages on this machine."""
+        """Says how long the study takes at most, from short stages on this machine: arms of a family share stages only
+        where they chose the same settings."""
         protocol, minutes = self.protocol, {}
         per_row = seconds_per_row(self.stages, self.model, self.tasks, 8 if self.quick else 48)
 
-        def call(orders, rows, tested, arms):
-            """Of a family: stages that orders have in common train once."""
+        def call(orders, rows, tested):
+            """Of an arm: stages that orders have in common train once."""
             stages, tests = set(), 0.0
             for name in orders:
                 stream = self.streams[name]
@@ -111,18 +114,17 @@ class Question3(Study):
                 stages.update((task, ()) for task in stream)
                 tests += sum(per_row[task][0] * tested * (len(stream) - at + 1) for at, task in enumerate(stream))
             trained = sum(per_row[task][1] * (rows * protocol.epochs + protocol.detect) for task, _ in stages)
-            return trained + arms * tests
+            return trained + tests
 
         tuning, arms = protocol.tuning, protocol.all()
         minutes["choosing settings"] = sum(
-            call([protocol.tuning_order], tuning["rows"], tuning["validation"], 1) * len(arm.trials) for arm in arms.values())
-        main_seeds = {name: protocol.seeds["short"] for name in (*protocol.main, next(iter(protocol.variants)))}
-        for length, seeds in (("short", {**dict.fromkeys(arms, 1), **main_seeds}),
-                              ("long", dict.fromkeys(main_seeds, protocol.seeds["long"]))):
-            minutes[f"{length} orders"] = sum(call(protocol.orders[length], protocol.train[length], protocol.test[length] or 450,
-                                                   len(names)) for _, _, names in self.families(seeds))
+            call([protocol.tuning_order], tuning["rows"], tuning["validation"]) * len(arm.trials) for arm in arms.values())
+        main = len(protocol.main) + 2  # the best variants
+        streams = {"short": len(arms) + main * (protocol.seeds["short"] - 1), "long": main * protocol.seeds["long"]}
+        for length, count in streams.items():
+            minutes[f"{length} orders"] = count * call(protocol.orders[length], protocol.train[length], protocol.test[length] or 450)
         minutes = {part: seconds / self.stages.cores / 60 for part, seconds in minutes.items()}
-        print(f"about {sum(minutes.values()):.0f} minutes on this machine's {self.stages.cores} cores, from nothing: "
+        print(f"at most {sum(minutes.values()):.0f} minutes on this machine's {self.stages.cores} cores, from nothing: "
               + ", ".join(f"{part} {value:.0f}" for part, value in minutes.items()), flush=True)
         return sum(minutes.values())
 
@@ -131,14 +133,18 @@ class Question3(Study):
         names = list(protocol.all())
         trials = dict(zip(names, self.stages.side_by_side([functools.partial(self.tuned, name) for name in names])))
         texts = {name: self.chosen(trials[name])["text"] for name in names}
-        best = max(protocol.variants, key=lambda name: self.chosen(trials[name])["cl"] or -1)
-        main_arms = (best, *protocol.main)
+        cl = {name: self.chosen(trials[name])["cl"] or 0 for name in protocol.variants if protocol.variants[name].eligible}
+        best = max(cl, key=cl.get)
+        best_units = max((name for name in cl if protocol.variants[name].method == "ncft"), key=cl.get)
+        roles = {BEST: best, BEST_UNITS: best_units}
+        main_arms = list(dict.fromkeys([best, best_units, *protocol.main]))
         short = self.streamed("short", {**dict.fromkeys(names, 1), **dict.fromkeys(main_arms, protocol.seeds["short"])}, texts)
         long = self.streamed("long", dict.fromkeys(main_arms, protocol.seeds["long"]), texts)
         result = {"model": self.run("inspect", "inspect", self.model), "protocol": protocol.numbers(),
                   "streams": self.streams, "arms": list(protocol.arms), "variants": list(protocol.variants), "best": best,
-                  "main": list(main_arms), "trials": trials, "texts": texts,
-                  "claims": [[best if side == BEST else side for side in pair] + [words] for *pair, words in CLAIMS],
+                  "best_units": best_units, "eligible": list(cl), "main": main_arms, "trials": trials, "texts": texts,
+                  "edges": [name for name in names if protocol.all()[name].at_edge(texts[name])],
+                  "claims": [[roles.get(side, side) for side in pair] + [words] for *pair, words in CLAIMS],
                   "paper": {name: arm.paper for name, arm in protocol.arms.items() if arm.paper},
                   "short": self.compared("short", short, texts, names),
                   "short_main": self.compared("short-main", short, texts, main_arms),

@@ -43,6 +43,10 @@ def title(result, name):
     return f"{name} (best variant)" if name == result["best"] else name
 
 
+def orders_text(result, length):
+    return ", ".join(result["protocol"]["orders"][length])
+
+
 # ---- what agrees ----
 
 
@@ -54,7 +58,7 @@ def over(row):
 
 def verdicts(result):
     rows = []
-    for part, length in (("short_main", "1 to 3"), ("long", "4 to 6")):
+    for part, length in (("short_main", orders_text(result, "short")), ("long", orders_text(result, "long"))):
         streams = Streams(result, part)
         for a, b, words in result["claims"]:
             row = streams.comparison(a, b, "cl")
@@ -64,22 +68,25 @@ def verdicts(result):
             index = ("short_main", "long").index(part)
             theirs = f"{(paper[a][index] - paper[b][index]) / 100:+.3f}" if a in paper and b in paper else ""
             rows.append([f"{a} > {b} ({words})", length, theirs, f"{row['difference']:+.3f}", interval(row), p_text(row["p"]),
-                         p_text(row["p_adjusted"]), number(row["detectable"]), over(row), row["verdict"]])
-    return table(["claim", "orders", "in the paper", "difference", "95%", "p", "p (BH)", "detectable", "over", "verdict"], rows)
+                         p_text(row["p_adjusted"]), number(row["detectable"]), over(row), str(row["left_out"] or ""), row["verdict"]])
+    return table(["claim", "orders", "in the paper", "difference", "95%", "p", "p (BH)", "detectable", "over", "streams left out",
+                  "verdict"], rows)
 
 
 def answer(result):
     """What the verdicts of the short orders say, in words that depend on nothing else."""
-    streams, best, lines = Streams(result, "short_main"), result["best"], []
+    streams, best, units, lines = Streams(result, "short_main"), result["best"], result["best_units"], []
+    trials, variants = result["protocol"]["trials"], len(result["eligible"])
 
     def verdict(a, b):
         row = streams.comparison(a, b, "cl")
         return row["verdict"] if row else "undetermined"
 
     words = {"agrees": "yes", "does not": "no", "undetermined": "cannot be told at this size"}
-    lines.append(f"- Does the best of our variants ({best}, chosen on validation rows) beat O-LoRA here? {words[verdict(best, 'o-lora')].capitalize()}.")
-    lines.append(f"- Does it beat random units, and disjoint ones? {words[verdict(best, 'ncft-random')].capitalize()}; "
-                 f"{words[verdict(best, 'ncft-disjoint')]}.")
+    lines.append(f"- Does the best of our variants ({best}, of {variants} with {trials} trials each on validation rows; O-LoRA had {trials}) end above "
+                 f"O-LoRA here? {words[verdict(best, 'o-lora')].capitalize()}.")
+    lines.append(f"- Does the best variant that answers as ncft does ({units}) end above random units, and above disjoint ones? "
+                 f"{words[verdict(units, 'ncft-random')].capitalize()}; {words[verdict(units, 'ncft-disjoint')]}.")
     pair = [verdict("ncft", "ncft-random"), verdict("ncft", "ncft-disjoint")]
     matters = "agrees" in pair and "does not" not in pair
     neither = pair == ["does not", "does not"]
@@ -99,17 +106,21 @@ def performance(result, part, names):
     index, rows = (1 if part == "long" else 0), []
     for name in names:
         theirs = result["paper"].get(name)
-        seeds = max(row["seeds"] for row in streams.found["means"] if row["method"] == streams.texts[name]) \
-            if any(row["method"] == streams.texts[name] for row in streams.found["means"]) else 0
         rows.append([title(result, name)] + [spread(streams.mean(name, order, "cl")) for order in streams.orders]
-                    + [number(streams.overall(name, "cl")), f"{theirs[index] / 100:.3f}" if theirs else "", str(seeds)])
-    return table(["method"] + streams.orders + ["mean", "paper's mean", "seeds"], rows)
+                    + [number(streams.overall(name, "cl")), f"{theirs[index] / 100:.3f}" if theirs else "", *counts(streams, name)])
+    return table(["method"] + streams.orders + ["mean", "paper's mean", "streams", "diverged"], rows)
+
+
+def counts(streams, name):
+    """How many streams there are, and how many of them diverged and so are in no mean."""
+    runs = streams.runs(name)
+    return [str(len(runs)), str(sum("diverged" in run for run in runs) or "")]
 
 
 def metrics(result, part, names):
     streams = Streams(result, part)
-    rows = [[title(result, name)] + [number(streams.overall(name, key)) for key in METRICS] for name in names]
-    lines = table(["method", *METRICS.values()], rows)
+    rows = [[title(result, name)] + [number(streams.overall(name, key)) for key in METRICS] + counts(streams, name) for name in names]
+    lines = table(["method", *METRICS.values(), "streams", "diverged"], rows)
     return lines + [f"- {METRICS[key]} = {streams.found['formulas'][key]}" for key in METRICS] + [""]
 
 
@@ -179,30 +190,45 @@ def costs(result):
             continue
         rows.append([title(result, name), f"{mean([stage['trained_values'] for stage in stages]):,.0f}",
                      f"{mean([stage['stored_bytes'] for stage in stages]) / 1e6:.2f} MB",
+                     f"{max(stage['shared_bytes'] for stage in stages) / 1e6:.2f} MB", claimed(stages),
                      f"{mean([stage['training_seconds'] for stage in stages]):.0f} s",
                      f"{1e6 * sum(stage['training_seconds'] for stage in stages) / sum(stage['tokens'] for stage in stages):.0f} µs",
                      f"{mean([stage['detection_seconds'] + stage['memory_seconds'] for stage in stages]):.1f} s",
                      f"{max(stage['peak_memory_bytes'] for stage in stages) / 1e6:.0f} MB"])
-    return table(["method", "trained values", "kept per task", "training of a stage", "per token", "finding and remembering",
+    return table(["method", "trained values", "kept per task", "kept once", "of the units, trained before", "training of a stage", "per token", "finding and remembering",
                   "peak memory"], rows)
+
+
+def claimed(stages):
+    """Share of the units of later stages that an earlier one had trained."""
+    units = sum(stage["units"] for stage in stages)
+    return f"{sum(stage['claimed_units'] for stage in stages) / units:.0%}" if units else ""
 
 
 def settings(result):
     rows = []
     for name in result["arms"] + result["variants"]:
-        rows.append([title(result, name), f"`{result['texts'][name]}`",
+        rows.append([title(result, name), f"`{result['texts'][name]}`", "yes" if name in result["edges"] else "",
                      "; ".join(f"{trial['text'].partition(':')[2]}: {number(trial['cl'])}" for trial in result["trials"][name])])
     protocol = result["protocol"]
+    def sizes(length):
+        tested = f"{protocol['test'][length]} test rows" if protocol["test"][length] else "all test rows"
+        return f"up to {protocol['train'][length]} train rows of each task, {tested}"
+
     lines = [f"- Chosen on {protocol['tuning_order']} alone: {protocol['tuning']['rows']} train rows of each task, CL on "
-             f"{protocol['tuning']['validation']} validation rows, a seed of its own.",
-             f"- Orders 1 to 3: up to {protocol['train']['short']} train rows of each task, all test rows. Orders 4 to 6: "
-             f"{protocol['train']['long']} and {protocol['test']['long']}. {protocol['epochs']} epochs, batches of {protocol['batch']}; units: "
-             f"top 10% unless a setting says otherwise, found on {protocol['detect']} rows.",
-             f"- Seeds: {protocol['seeds']['short']} of the main methods on orders 1 to 3, {protocol['seeds']['long']} on orders 4 to 6; one of the rest.",
-             f"- The best variant is the one with the highest validation CL in its trials: {result['best']}.",
+             f"{protocol['tuning']['validation']} validation rows, a seed of its own. The streams train on more rows, and so for more steps: the "
+             "best rate there may be a lower one.",
+             f"- {orders_text(result, 'short')}: {sizes('short')}. {orders_text(result, 'long')}: {sizes('long')}. {protocol['epochs']} "
+             f"epochs, batches of {protocol['batch']}; units: top 10% unless a setting says otherwise, found on "
+             f"{protocol['detect']} rows.",
+             f"- Seeds: {protocol['seeds']['short']} of the main methods on {orders_text(result, 'short')}, {protocol['seeds']['long']} on "
+             f"{orders_text(result, 'long')}; one of the rest.",
+             f"- The best variant has the highest validation CL in its trials: {result['best']}; of those that answer as ncft does, "
+             f"{result['best_units']}. Not among them: {', '.join(name for name in result['variants'] if name not in result['eligible']) or 'none'}, "
+             "which looks at validation rows in training too.",
              f"- Estimated before: {result['estimated_minutes']:.0f} minutes. Measured: the times of all stages add up to "
              f"{result['seconds'] / 60:.0f} minutes, of which {result['cores']} ran side by side.", ""]
-    return lines + table(["method", "settings", "validation CL of every trial"], rows)
+    return lines + table(["method", "settings", "at the grid's end", "validation CL of every trial"], rows)
 
 
 def measured(result, folder):
@@ -210,18 +236,21 @@ def measured(result, folder):
     write_curves(result, folder)
     return "\n".join(
         ["## What agrees with the paper", ""] + answer(result)
-        + ["A claim is that the first method has the higher CL. It *agrees* if the corrected p is below .05 and the whole interval is above "
-           "zero, *does not* if none of the interval is; everything else is *undetermined*, as is all that one seed says.", ""]
+        + ["A claim is that the first method has the higher CL. It *agrees* if the corrected p is at most .05 and the whole interval is above "
+           "zero, *does not* if none of the interval is (which no correction makes stricter); everything else is *undetermined*, as is all "
+           "that one seed says. p (BH) holds for all pairs of the main methods. Intervals are over orders and seeds; all streams are tested on "
+           "the same rows, so that which rows those are is in no interval.", ""]
         + verdicts(result)
         + ["## Performance after the last task", "", "CL, mean ± standard deviation over seeds; the paper's are of Llama-2-7b.", "",
-           "### Orders 1 to 3", ""] + performance(result, "short", everything)
-        + ["### Orders 4 to 6", ""] + performance(result, "long", result["main"])
-        + ["## Forgetting and transfer", "", "Means over orders 1 to 3 and seeds.", ""] + metrics(result, "short", everything)
-        + ["Orders 4 to 6:", ""] + metrics(result, "long", result["main"])
+           f"### {orders_text(result, 'short')}", ""] + performance(result, "short", everything)
+        + [f"### {orders_text(result, 'long')}", ""] + performance(result, "long", result["main"])
+        + ["## Forgetting and transfer", "", f"Means over {orders_text(result, 'short')} and seeds.", ""] + metrics(result, "short", everything)
+        + [f"{orders_text(result, 'long')}:", ""] + metrics(result, "long", result["main"])
         + ["## Retention after every stage", "", "The paper's figure 4; every stream is in [question3-curves.csv](question3-curves.csv).", ""]
-        + retention(result, "short", folder) + ["Orders 4 to 6:", ""] + retention(result, "long", folder)
-        + ["## Every pair of the main methods", "", "Orders 1 to 3, over orders and seeds.", ""] + pairs(result)
-        + ["## What it costs", "", "Means over the stages of orders 1 to 3, on one thread, two streams side by side.", ""] + costs(result)
+        + retention(result, "short", folder) + [f"{orders_text(result, 'long')}:", ""] + retention(result, "long", folder)
+        + ["## Every pair of the main methods", "", f"{orders_text(result, 'short')}, over orders and seeds.", ""] + pairs(result)
+        + ["## What it costs", "", f"Means over the stages of {orders_text(result, 'short')}, on one thread, {result['cores']} streams side by side "
+           "(peak memory and what is kept once: the largest).", ""] + costs(result)
         + ["## One stream of each", ""] + matrices(result)
         + ["## Settings", ""] + settings(result)
         + ["## Commands", "", "One of each kind.", ""] + commands(result))
@@ -230,7 +259,8 @@ def measured(result, folder):
 def write(result, path):
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "question3_introduction.md")) as file:
         introduction = file.read().format(parameters=result["model"]["parameters"] / 1e6, cores=result["cores"],
-                                          train=result["protocol"]["train"]["short"], epochs=result["protocol"]["epochs"])
+                                          train=result["protocol"]["train"]["short"], epochs=result["protocol"]["epochs"],
+                                          trials=result["protocol"]["trials"])
     with open(path + ".part", "w") as file:
         file.write(introduction + "\n" + measured(result, os.path.dirname(os.path.abspath(path))))
     os.rename(path + ".part", path)

@@ -8,6 +8,9 @@ import time
 
 # Commands that replace files which a stage that was cut short has left.
 REPLACES = ("detect", "select", "evaluate", "ablate", "test")
+# Commands that run a model, and what it computes in: by themselves they choose what the machine is fast at, and
+# a study is measured on several.
+COMPUTES, DTYPE = ("detect", "evaluate", "ablate", "train", "sweep", "continual", "affinity"), "bfloat16"
 
 
 class Failed(Exception):
@@ -40,24 +43,28 @@ class Stages:
             text = text.replace(long, short)
         return text
 
-    def run(self, stage, *command, output=None, serves=(), threads=0):
-        """Runs a command unless its output is there; JSON on standard output goes to WORK/stage.json.
+    def run(self, stage, *command, output=None, serves=(), threads=0, again=False):
+        """Runs a command unless its output is there, or always with `again`; JSON on standard output goes to
+        WORK/stage.json.
 
         serves: files that are made from the output; once they are all there, nobody needs it. Returns what the
         command printed. threads: 0 for all; a result does not depend on it."""
         command = [self.program, *map(str, command)]
+        if command[1] in COMPUTES:
+            command += ["--dtype", DTYPE]
         result = self.path(stage + ".json")
         with self.lock:
             self.commands[stage] = self.shown(command)
             running = self.running.setdefault(stage, threading.Lock())
         with running:
-            return self._run(stage, command, result, [output] if output else [], serves, threads)
+            return self._run(stage, command, result, [output] if output else [], serves, threads, again)
 
-    def _run(self, stage, command, result, outputs, serves, threads):
-        if os.path.exists(result) and any(all(map(os.path.exists, files)) for files in (outputs, serves or outputs)):
+    def _run(self, stage, command, result, outputs, serves, threads, again):
+        if not again and os.path.exists(result) and any(all(map(os.path.exists, files)) for files in (outputs, serves or outputs)):
             return self.read(stage)["result"]
         os.makedirs(os.path.dirname(result), exist_ok=True)
-        print(f"[{time.strftime('%H:%M:%S')}] {stage}", flush=True)
+        if not again:
+            print(f"[{time.strftime('%H:%M:%S')}] {stage}", flush=True)
         start = time.time()
         extra = ["--json", "--quiet"] + (["--force"] if command[1] in REPLACES else [])
         extra += ["--threads", str(threads)] if threads else []

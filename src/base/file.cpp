@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
+#include <tuple>
 
 #include "base/temporaries.h"
 #include "taskneuron/base/error.h"
@@ -26,6 +26,9 @@ std::string system_message() { return std::strerror(errno); }
 
 // Opens for reading, refusing what is not a regular file; returns descriptor and size.
 std::pair<int, std::size_t> open_regular(const fs::path& path) {
+  if (path.native().find('\0') != std::string::npos) {
+    throw Error(fmt::format("'{}': a path with a zero byte names no file", path.c_str()));
+  }
   // Opening a FIFO must not wait for a writer.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
@@ -143,18 +146,66 @@ void MappedFile::release(const char* begin, std::size_t bytes) const {
 }
 
 std::string read_file(const fs::path& path, std::size_t max_bytes) {
-  const auto [descriptor, size] = open_regular(path);
-  ::close(descriptor);
-  if (size > max_bytes) {
+  InputFile file(path);
+  if (file.size_bytes() > max_bytes) {
     throw Error(fmt::format("{}: {} bytes is more than the {} that such a file may have",
-                            path.string(), size, max_bytes));
+                            path.string(), file.size_bytes(), max_bytes));
   }
-  std::ifstream stream(path, std::ios::binary);
-  std::string text(size, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(size));
-  if (!stream) throw Error(fmt::format("{}: cannot be read to its end", path.string()));
+  std::string text(file.size_bytes(), '\0');
+  std::size_t held = 0;
+  while (held < text.size()) {
+    const std::size_t got = file.read(text.data() + held, text.size() - held);
+    if (got == 0) throw Error(fmt::format("{}: cannot be read to its end", path.string()));
+    held += got;
+  }
   return text;
 }
+
+InputFile::InputFile(const fs::path& path) : path_(path) {
+  std::tie(descriptor_, size_bytes_) = open_regular(path);
+}
+
+InputFile::~InputFile() { ::close(descriptor_); }
+
+std::size_t InputFile::read(char* to, std::size_t bytes) {
+  while (true) {
+    const ssize_t got = ::read(descriptor_, to, bytes);
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno != EINTR) {
+      throw Error(fmt::format("{}: cannot be read: {}", path_.string(), system_message()));
+    }
+  }
+}
+
+LineReader::LineReader(const fs::path& path, std::size_t max_bytes)
+    : file_(path), max_bytes_(max_bytes), where_(path.string()) {}
+
+bool LineReader::next(std::string& line) {
+  line.clear();
+  bool any = false;
+  while (true) {
+    if (begin_ == buffer_.size()) {
+      buffer_.resize(kBufferBytes);
+      buffer_.resize(file_.read(buffer_.data(), buffer_.size()));
+      begin_ = 0;
+      if (buffer_.empty()) break;
+    }
+    if (!any) ++number_;
+    any = true;
+    const std::size_t end = std::min(buffer_.find('\n', begin_), buffer_.size());
+    if (line.size() + end - begin_ > max_bytes_) {
+      throw Error(fmt::format("{}: a line of more than {} bytes", where(), max_bytes_));
+    }
+    line.append(buffer_, begin_, end - begin_);
+    begin_ = end;
+    if (end == buffer_.size()) continue;
+    ++begin_;
+    break;
+  }
+  return any;
+}
+
+std::string LineReader::where() const { return fmt::format("{}:{}", where_, number_); }
 
 void require_writable(const fs::path& path, Existing existing) {
   require_replaceable(path, existing);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -36,6 +37,46 @@ class MappedFile {
 // Reads a text file whole. Throws Error when it is missing, a folder, unreadable, or larger than
 // max_bytes (configuration and vocabulary files have no business being larger).
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes = 1u << 30);
+
+// A regular file that is read from front to back. Opening never waits: no FIFO, device or folder.
+class InputFile {
+ public:
+  explicit InputFile(const std::filesystem::path& path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  std::size_t size_bytes() const { return size_bytes_; }  // when it was opened
+  // How many bytes there were; 0 at the end.
+  std::size_t read(char* to, std::size_t bytes);
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::size_t size_bytes_ = 0;
+};
+
+// A text file line by line, with no more of it in memory than a line.
+class LineReader {
+ public:
+  // A line longer than max_bytes is no example of anything: it is refused before it is held.
+  explicit LineReader(const std::filesystem::path& path, std::size_t max_bytes = 64u << 20);
+
+  // The next line, without its end; false where there is none.
+  bool next(std::string& line);
+  std::int64_t number() const { return number_; }  // of the last line, from 1
+  std::string where() const;                       // "path:number"
+
+ private:
+  static constexpr std::size_t kBufferBytes = 1u << 16;
+
+  InputFile file_;
+  std::size_t max_bytes_;
+  std::string where_;
+  std::string buffer_;
+  std::size_t begin_ = 0;  // of what is left in the buffer
+  std::int64_t number_ = 0;
+};
 
 // Throws Error unless a file can be written at path by that rule, so that a long run does not end
 // in a failed save. Leaves nothing behind.

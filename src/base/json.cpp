@@ -24,43 +24,92 @@ std::string syntax_problem(const nlohmann::json::exception& error) {
   return message;
 }
 
-}  // namespace
+// Counts keys and values of every object as they are parsed: of a key that comes again the value
+// replaces the one before, so that the object ends up smaller than what was counted.
+template <typename Document>
+class StrictParser {
+ public:
+  explicit StrictParser(const std::string& where) : where_(where) {}
 
-Json parse_json(std::string_view text, const std::string& where) {
-  const auto limit_depth = [&](int depth, Json::parse_event_t, Json&) {
+  bool operator()(int depth, typename Document::parse_event_t event, Document& value) {
+    using Event = typename Document::parse_event_t;
     if (depth > kMaxDepth) {
-      throw Error(fmt::format("{}: JSON nested deeper than {} levels", where, kMaxDepth));
+      throw Error(fmt::format("{}: JSON nested deeper than {} levels", where_, kMaxDepth));
+    }
+    if (event == Event::object_start) {
+      keys_.push_back(0);
+    } else if (event == Event::key) {
+      ++keys_.back();
+      last_key_ = value.template get<std::string>();
+    } else if (event == Event::object_end) {
+      if (value.size() != keys_.back()) {
+        throw Error(fmt::format("{}: an object that ends with key '{}' holds a key twice", where_,
+                                last_key_));
+      }
+      keys_.pop_back();
     }
     return true;
-  };
+  }
+
+ private:
+  const std::string& where_;
+  std::vector<std::size_t> keys_;  // of the objects that are open
+  std::string last_key_;
+};
+
+template <typename Document>
+Document parse(std::string_view text, const std::string& where) {
   try {
-    return Json::parse(text.begin(), text.end(), limit_depth);
-  } catch (const Json::parse_error& error) {
+    return Document::parse(text.begin(), text.end(), StrictParser<Document>(where));
+  } catch (const nlohmann::json::parse_error& error) {
     const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
     const auto line = 1 + std::count(text.begin(), end, '\n');
     const bool several_lines = text.find('\n') != std::string_view::npos;
     throw Error(fmt::format("{}{}: not valid JSON: {}", where,
                             several_lines ? fmt::format(":{}", line) : "", syntax_problem(error)));
-  } catch (const Json::exception& error) {
+  } catch (const nlohmann::json::exception& error) {
     throw Error(fmt::format("{}: not valid JSON: {}", where, syntax_problem(error)));
   }
 }
 
-Json read_json(const std::filesystem::path& path) {
-  const std::string text = read_file(path);
+std::string read_text(const std::filesystem::path& path) {
+  std::string text = read_file(path);
   if (text.find('\0') != std::string::npos) {
     throw Error(fmt::format("{}: is a binary file; expected JSON", path.string()));
   }
-  return parse_json(text, path.string());
+  return text;
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& where) {
+  return parse<Json>(text, where);
+}
+
+Json read_json(const std::filesystem::path& path) {
+  return parse<Json>(read_text(path), path.string());
+}
+
+OutputJson read_output_json(const std::filesystem::path& path) {
+  return parse<OutputJson>(read_text(path), path.string());
+}
+
+std::string json_text(const OutputJson& json, int indent) {
+  return json.dump(indent, ' ', false, OutputJson::error_handler_t::replace);
+}
+
+std::string JsonView::where() const {
+  return index_ < 0 ? *where_ : fmt::format("{}[{}]", *where_, index_);
 }
 
 void JsonView::fail(const std::string& problem) const {
-  throw Error(fmt::format("{}: {}", where_, problem));
+  throw Error(fmt::format("{}: {}", where(), problem));
 }
 
 void JsonView::fail_type(const char* expected) const {
   std::string found = value_->dump(-1, ' ', false, Json::error_handler_t::replace);
   if (found.size() > 60) found = found.substr(0, 57) + "...";
+  if (value_->is_null()) fail(fmt::format("expected {}, found null", expected));
   fail(fmt::format("expected {}, found {} {}", expected, value_->type_name(), found));
 }
 
@@ -68,14 +117,14 @@ JsonView JsonView::at(const std::string& key) const {
   const Json& fields = object();
   const auto it = fields.find(key);
   if (it == fields.end()) fail(fmt::format("key '{}' is missing", key));
-  return {*it, fmt::format("{}: '{}'", where_, key)};
+  return {*it, fmt::format("{}: '{}'", where(), key)};
 }
 
 std::optional<JsonView> JsonView::find(const std::string& key) const {
   const Json& fields = object();
   const auto it = fields.find(key);
   if (it == fields.end() || it->is_null()) return std::nullopt;
-  return JsonView(*it, fmt::format("{}: '{}'", where_, key));
+  return JsonView(*it, fmt::format("{}: '{}'", where(), key));
 }
 
 std::string JsonView::string() const {
@@ -104,9 +153,8 @@ std::vector<JsonView> JsonView::array() const {
   if (!value_->is_array()) fail_type("a list");
   std::vector<JsonView> items;
   items.reserve(value_->size());
-  for (std::size_t i = 0; i < value_->size(); ++i) {
-    items.emplace_back((*value_)[i], fmt::format("{}[{}]", where_, i));
-  }
+  const auto list = index_ < 0 ? where_ : std::make_shared<const std::string>(where());
+  for (std::size_t i = 0; i < value_->size(); ++i) items.push_back({(*value_)[i], list, i});
   return items;
 }
 

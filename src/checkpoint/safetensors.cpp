@@ -230,7 +230,7 @@ void write_safetensors(const std::filesystem::path& path, std::vector<TensorSour
     offset += bytes;
   }
   constexpr std::size_t kAlignment = 64;
-  std::string text = header.dump();
+  std::string text = json_text(header);
   text.append((kAlignment - (8 + text.size()) % kAlignment) % kAlignment, ' ');
 
   AtomicFile file(path);

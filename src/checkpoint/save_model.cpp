@@ -31,9 +31,9 @@ bool is_weight_file(const fs::path& path) {
 
 // config.json with another torch_dtype (newer files call it dtype).
 std::string config_with_dtype(const fs::path& path, at::ScalarType dtype) {
-  OutputJson config = OutputJson::parse(read_file(path));
+  OutputJson config = read_output_json(path);
   config[config.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(dtype);
-  return config.dump(2) + "\n";
+  return json_text(config, 2) + "\n";
 }
 
 void require_finite(const std::string& name, const at::Tensor& made) {

@@ -65,8 +65,6 @@ void Table::print() const {
   }
 }
 
-void print_json(const OutputJson& json) {
-  fmt::print("{}\n", json.dump(2, ' ', false, OutputJson::error_handler_t::replace));
-}
+void print_json(const OutputJson& json) { fmt::print("{}\n", json_text(json, 2)); }
 
 }  // namespace taskneuron::cli

@@ -23,7 +23,8 @@ void run(const Options& options) {
   const ContinualResult found = continual(session, options.continual);
   OutputJson json = model_json(session);
   add_streams_json(json, found);
-  write_file(std::filesystem::path(options.continual.out) / "result.json", json.dump(1) + "\n");
+  write_file(std::filesystem::path(options.continual.out) / "result.json",
+             json_text(json, 1) + "\n");
   if (options.common.json) return print_json(json);
   print_streams(found);
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "cli/inference_json.h"
 #include "cli/provenance.h"
@@ -25,6 +26,7 @@ OutputJson run_json(const StreamRun& run) {
                      {"order", run.order},
                      {"seed", run.seed},
                      {"settings", settings_json(run.settings)},
+                     {"rows", run.rows},
                      {"tasks", run.results.tasks},
                      {"matrix", OutputJson::array()},
                      {"zero_shot", list_json(run.results.zero_shot)},
@@ -68,9 +70,12 @@ OutputJson formulas_json() {
   return json;
 }
 
-std::string shown(const std::optional<double>& value) {
-  return value ? fmt::format("{:.4f}", *value) : "-";
+// No minus zero.
+std::string fixed(double value) {
+  return fmt::format("{:.4f}", std::abs(value) < 0.00005 ? 0.0 : value);
 }
+
+std::string shown(const std::optional<double>& value) { return value ? fixed(*value) : "–"; }
 
 void print_matrix(const StreamRun& run) {
   fmt::print("{}, {}, seed {}: the metric of each task after each stage\n", run.method, run.order,
@@ -94,10 +99,9 @@ std::string mean_text(const StreamSummary& summary, const std::string& method,
                       const std::string& order, const std::string& key) {
   for (const StreamMean& mean : summary.means) {
     if (mean.method != method || mean.order != order || mean.key != key) continue;
-    return mean.sd ? fmt::format("{:.4f} ± {:.4f}", mean.mean, *mean.sd)
-                   : fmt::format("{:.4f}", mean.mean);
+    return mean.sd ? fmt::format("{} ± {:.4f}", fixed(mean.mean), *mean.sd) : fixed(mean.mean);
   }
-  return "-";
+  return "–";
 }
 
 std::vector<std::string> orders_of(const ContinualResult& found) {
@@ -132,13 +136,22 @@ void print_metrics(const ContinualResult& found) {
   for (const StreamFormula& formula : stream_formulas()) {
     fmt::print("{} = {}\n", formula.name, formula.formula);
   }
-  fmt::print("± is the standard deviation over seeds; FG is of the last stage\n\n");
+  fmt::print(
+      "± is the standard deviation over the seeds that know the metric; –: unknown, or divided by "
+      "0; "
+      "FG is of the last stage\n");
+  for (const StreamRun& run : found.runs) {
+    if (run.diverged.empty()) continue;
+    fmt::print("{}, {}, seed {}: diverged at stage {}, and is in no mean: {}\n", run.method,
+               run.order, run.seed, run.stages.size() + 1, run.diverged);
+  }
+  fmt::print("\n");
 }
 
 // What a method costs and keeps, means over stages of all its streams.
 void print_costs(const ContinualResult& found) {
-  Table table({"method", "trained values", "kept per task", "training", "detection", "peak memory",
-               "stages"});
+  Table table({"method", "trained values", "kept per task", "kept once", "training", "detection",
+               "peak memory", "stages"});
   for (const std::string& method : found.methods) {
     StageCost sum;
     double stages = 0;
@@ -148,6 +161,7 @@ void print_costs(const ContinualResult& found) {
         ++stages;
         sum.trained_values += cost.trained_values;
         sum.stored_bytes += cost.stored_bytes;
+        sum.shared_bytes = std::max(sum.shared_bytes, cost.shared_bytes);
         sum.training_seconds += cost.training_seconds;
         sum.detection_seconds += cost.detection_seconds + cost.memory_seconds;
         sum.peak_memory_bytes = std::max(sum.peak_memory_bytes, cost.peak_memory_bytes);
@@ -157,42 +171,58 @@ void print_costs(const ContinualResult& found) {
     table.add(
         {method, fmt::format("{:.0f}", static_cast<double>(sum.trained_values) / stages),
          format_bytes(static_cast<std::int64_t>(static_cast<double>(sum.stored_bytes) / stages)),
-         fmt::format("{:.1f} s", sum.training_seconds / stages),
+         format_bytes(sum.shared_bytes), fmt::format("{:.1f} s", sum.training_seconds / stages),
          fmt::format("{:.1f} s", sum.detection_seconds / stages),
          format_bytes(sum.peak_memory_bytes), fmt::format("{:.0f}", stages)});
   }
   table.print();
   fmt::print(
-      "means over stages (peak memory: the largest); detection: finding units, and forming what is "
+      "means over stages (peak memory and what is kept once: the largest); detection: finding "
+      "units, and forming what is "
       "remembered\n");
 }
 
-// The first method against all others.
+bool compares(const StreamComparison& one) {
+  return one.key == std::string("cl") && one.spread != StreamSpread::kNone;
+}
+
+std::string counted(std::int64_t count, const char* what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+// "+0.1250 (+0.0312 … +0.2188)"
+std::string difference_text(const Contrast& contrast) {
+  if (!contrast.interval) return fmt::format("{:+.4f} (no interval)", contrast.difference);
+  return fmt::format("{:+.4f} ({:+.4f} … {:+.4f})", contrast.difference, contrast.interval->low,
+                     contrast.interval->high);
+}
+
+// The first method that can be compared against all others.
 void print_comparisons(const ContinualResult& found) {
-  const std::string& first = found.methods.front();
-  Table table({"against", "CL difference (95%)", "over", "p", "p (BH)", first + " is better"});
-  std::int64_t compared = 0, left_out = 0;
+  const auto any =
+      std::find_if(found.summary.comparisons.begin(), found.summary.comparisons.end(), compares);
+  if (any == found.summary.comparisons.end()) return;
+  const std::string& first = any->a;
+  Table table({"against", "CL difference (95%)", "over", "p", "p (BH)", "verdict"});
+  std::int64_t left_out = 0;
+  bool one_seed = false;
   for (const StreamComparison& one : found.summary.comparisons) {
-    if (one.key != std::string("cl") || one.a != first) continue;
-    if (one.spread == StreamSpread::kNone) continue;
-    ++compared;
+    if (!compares(one) || one.a != first) continue;
+    one_seed = one_seed || one.spread == StreamSpread::kOrders;
     left_out += one.left_out;
-    std::string difference = fmt::format("{:+.4f}", one.contrast.difference);
-    if (one.contrast.interval) {
-      difference += fmt::format(" ({:+.4f} … {:+.4f})", one.contrast.interval->low,
-                                one.contrast.interval->high);
-    }
-    table.add({one.b, difference,
-               fmt::format("{} × {} {}", one.orders, one.seeds, spread_name(one.spread)),
+    table.add({one.b, difference_text(one.contrast),
+               counted(one.orders, "order") + " × " + counted(one.seeds, "seed"),
                p_text(one.contrast.p()), p_text(one.contrast.p_adjusted),
                verdict_name(judge(one))});
   }
-  if (compared == 0) return;
-  fmt::print("\n{} minus the other method, orders × seeds that both have\n", first);
-  table.print();
   fmt::print(
-      "p (BH) holds for all pairs of methods. Over orders alone nothing is concluded: one seed "
-      "does not show what another would give.\n");
+      "\n{} minus the other method, over the streams that both have; verdict: is it better?\n",
+      first);
+  table.print();
+  fmt::print("p (BH) holds for all pairs of methods\n");
+  if (one_seed) {
+    fmt::print("over orders of one seed nothing is concluded: another may give something else\n");
+  }
   if (left_out > 0) {
     fmt::print("{} streams that one of two methods lacks, or that diverged, are in no difference\n",
                left_out);

@@ -146,7 +146,15 @@ void refuse_numbers_that_are_not_finite(CLI::App& app) {
                                                : std::string();
       },
       "");
+  const CLI::Validator positive(
+      [](std::string& text) {
+        return text.rfind('-', 0) == 0 ? fmt::format("'{}' is not a number of 0 or more", text)
+                                       : std::string();
+      },
+      "");
   for (CLI::Option* option : app.get_options()) {
+    // A negative number would wrap to a huge one.
+    if (option->get_type_name().find("UINT") != std::string::npos) option->transform(positive);
     // In front of other checks: their messages are about ranges.
     if (option->get_type_name().find("FLOAT") != std::string::npos) option->transform(finite);
   }

@@ -15,8 +15,7 @@ void ResultOptions::check() const {
 
 void ResultOptions::write(const OutputJson& json) const {
   if (output.out.empty()) return;
-  write_file(output.out, json.dump(2, ' ', false, OutputJson::error_handler_t::replace) + "\n",
-             output.existing());
+  write_file(output.out, json_text(json, 2) + "\n", output.existing());
 }
 
 }  // namespace taskneuron::cli

@@ -279,7 +279,7 @@ void run(const Options& options) {
   const SweepResult found = sweep(session, options.sweep);
   const OutputJson json = result_json(session, found, options.sweep);
   const std::string path = options.sweep.out + "/result.json";
-  write_file(path, json.dump(2, ' ', false, OutputJson::error_handler_t::replace) + "\n");
+  write_file(path, json_text(json, 2) + "\n");
   if (options.common.json) return print_json(json);
   print(found);
   fmt::print("{}\n", path);

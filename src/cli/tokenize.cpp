@@ -32,7 +32,7 @@ void run(const Options& options) {
     row["ids"] = tokenizer.encode(text, SpecialTokens::kLeaveOut);
     row["ids_special"] = special;
     row["decoded"] = tokenizer.decode(special);
-    fmt::print("{}\n", row.dump());
+    fmt::print("{}\n", json_text(row));
   }
 }
 

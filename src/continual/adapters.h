@@ -19,12 +19,12 @@ class AdapterMethod : public Method {
   std::vector<AdapterPtr> earlier(const StageView& view) const;
 };
 
-// A new adapter each task, on top of the earlier ones, which are frozen.
+// A new adapter each task, on top of the earlier ones, which are frozen: they may as well be
+// merged.
 class IncLora : public AdapterMethod {
  public:
   using AdapterMethod::AdapterMethod;
   std::map<std::string, std::string> identity(std::size_t stage) const override;
-  std::set<Kept> keeps() const override { return {Kept::kAdapters}; }
   StagePlan plan(StageView& view) const override;
 };
 

@@ -12,8 +12,8 @@ class Epi : public AdapterMethod {
   using AdapterMethod::AdapterMethod;
   bool independent() const override { return true; }
   std::set<Kept> keeps() const override { return {Kept::kAdapters}; }
-  // The mean; the covariance in common needs a task's own scatter once.
-  std::int64_t kept_features(std::int64_t width) const override { return 1 + width; }
+  std::int64_t kept_features() const override { return 1; }                             // the mean
+  std::int64_t kept_features_once(std::int64_t width) const override { return width; }  // scatter
   StagePlan plan(StageView& view) const override { return new_adapters(view); }
 
   std::vector<Answer> answers(TestView& view) const override {

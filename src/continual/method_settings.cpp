@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include <charconv>
 #include <cstdlib>
 
@@ -46,6 +48,11 @@ void read_value(const std::string& text, Number* place, const std::string& what)
   if (!read_number(text, *place)) throw Error(fmt::format("{} is '{}', no number", what, text));
 }
 
+void require_above_zero(const char* key, double value) {
+  if (value > 0 && value < 1e9) return;
+  throw Error(fmt::format("{} is {}, not above 0 and below 1e9", key, value));
+}
+
 }  // namespace
 
 void MethodSettings::declare(OptionList& list) {
@@ -80,11 +87,11 @@ void MethodSettings::declare(OptionList& list) {
       .at_least(1);
   list.add("dynamic", &dynamic, Effect::kResult,
            "A task trains on the model as it is weighted for it");
-  list.add("rank", &rank, Effect::kResult, "Rank of adapters").at_least(1);
+  list.add("rank", &rank, Effect::kResult, "Rank of adapters").between(1, 4096);
   list.add("alpha", &alpha, Effect::kResult, "Scale of adapters is alpha / rank").at_least(0);
   list.add("targets", &targets, Effect::kResult,
            "query, key, value, attention-output, gate, up, down");
-  list.add("lambda", &lambda, Effect::kResult, "Weight of the penalty").at_least(0);
+  list.add("lambda", &lambda, Effect::kResult, "Weight of the penalty").between(0, 1e9);
   list.add("penalty", &penalty, Effect::kResult, "absolute or square");
   list.add("softness", &softness, Effect::kResult, "Temperature of the distillation").at_least(0);
   list.add("fisher_rows", &fisher_rows, Effect::kResult,
@@ -109,6 +116,11 @@ MethodSpec parse_method_spec(const std::string& text) {
   return spec;
 }
 
+std::string without_backticks(std::string message) {
+  message.erase(std::remove(message.begin(), message.end(), '`'), message.end());
+  return message;
+}
+
 void apply_settings(const std::map<std::string, std::string>& values,
                     const std::set<std::string>& keys, const std::string& where,
                     MethodSettings& settings) {
@@ -125,8 +137,10 @@ void apply_settings(const std::map<std::string, std::string>& values,
   }
   try {
     check_values(list);
+    require_above_zero("lr", settings.learning_rate);
+    require_above_zero("epochs", settings.epochs);
   } catch (const Error& error) {
-    throw Error(fmt::format("{}: {}", where, error.what()));
+    throw Error(fmt::format("{}: {}", where, without_backticks(error.what())));
   }
 }
 

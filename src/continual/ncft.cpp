@@ -34,9 +34,13 @@ Ncft::Ncft(MethodSettings given) : Method(std::move(given)) {
 std::set<Kept> Ncft::keeps() const {
   std::set<Kept> kept;
   if (settings().exclusive < 1) kept.insert(Kept::kSet);
-  if (settings().soft) kept.insert(Kept::kRelevance);
   if (settings().orthogonal) kept.insert(Kept::kChange);
   return kept;
+}
+
+// Of earlier tasks the largest relevance of a unit is enough.
+std::set<Kept> Ncft::keeps_once() const {
+  return settings().soft ? std::set<Kept>{Kept::kRelevance} : std::set<Kept>{};
 }
 
 std::map<std::string, std::string> Ncft::identity(std::size_t stage) const {

@@ -14,6 +14,7 @@ class Ncft : public Method {
   bool finds_units() const override { return true; }
   bool validates() const override { return settings().top.size() > 1; }
   std::set<Kept> keeps() const override;
+  std::set<Kept> keeps_once() const override;
   std::map<std::string, std::string> identity(std::size_t stage) const override;
   StagePlan plan(StageView& view) const override;
   std::vector<std::unique_ptr<StepTerm>> terms(StageView& view,

@@ -27,6 +27,7 @@ class OLora : public IncLora {
     identity["penalty"] = settings().penalty;
     return identity;
   }
+  std::set<Kept> keeps() const override { return {Kept::kAdapters}; }
   std::vector<std::unique_ptr<StepTerm>> terms(StageView& view,
                                                const TrainableModel&) const override {
     std::vector<std::unique_ptr<StepTerm>> terms;

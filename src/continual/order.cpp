@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/json.h"
+#include "base/plain_name.h"
 #include "base/text_distance.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/continual/method.h"
 
 namespace taskneuron {
 
@@ -147,12 +150,43 @@ std::string setting_text(const JsonView& view) {
   view.fail("is neither a text, a number, true or false, nor a list of texts");
 }
 
+// What a method, or with "*" any of them, can be set to.
+std::set<std::string> keys_of(const std::string& method, const JsonView& values) {
+  if (method != "*") {
+    try {
+      return method_keys(find_method(method));
+    } catch (const UsageError& error) {
+      values.fail(fmt::format("no method '{}'; there are {}", method, error.allowed()));
+    }
+  }
+  std::set<std::string> keys;
+  for (const MethodKind& kind : method_kinds()) keys.merge(method_keys(kind));
+  return keys;
+}
+
+void require_known_keys(const JsonView& json) {
+  for (const auto& item : json.object().items()) {
+    const std::string& key = item.key();
+    if (key == "format" || key == "name" || key == "source" || key == "tasks" ||
+        key == "settings") {
+      continue;
+    }
+    json.fail(
+        fmt::format("holds '{}'; an order has format, name, source, tasks and settings", key));
+  }
+}
+
 void read_settings(const JsonView& json, Order& order) {
   const auto settings = json.find("settings");
   if (!settings) return;
   for (const auto& method : settings->object().items()) {
     const JsonView values = settings->at(method.key());
+    const std::set<std::string> keys = keys_of(method.key(), values);
     for (const auto& value : values.object().items()) {
+      if (keys.count(value.key()) == 0) {
+        values.fail(
+            fmt::format("no setting '{}'; there are {}", value.key(), fmt::join(keys, ", ")));
+      }
       order.settings[method.key()][value.key()] = setting_text(values.at(value.key()));
     }
   }
@@ -168,7 +202,11 @@ Order load_order(const fs::path& path, const std::vector<std::string>& task_fold
   }
   Order order;
   order.path = path.string();
+  require_known_keys(json);
   order.name = json.string_or("name", path.stem().string());
+  if (const std::string problem = problem_of_name(order.name); !problem.empty()) {
+    json.fail(fmt::format("its name '{}' {}", order.name, problem));
+  }
   for (const JsonView& entry : json.at("tasks").array()) {
     const fs::path folder = find_task(entry, path.parent_path(), task_folders);
     const Task task = load_task(folder);

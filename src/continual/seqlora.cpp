@@ -13,6 +13,7 @@ class SeqLora : public AdapterMethod {
     if (stage > 0) identity["earlier"] = "trained on";
     return identity;
   }
+  std::set<Kept> keeps_once() const override { return {Kept::kAdapters}; }
   StagePlan plan(StageView& view) const override {
     StagePlan plan = new_adapters(view);
     if (view.stage() > 0) plan.start = view.past().back().trained;

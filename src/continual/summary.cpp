@@ -1,6 +1,7 @@
 #include "taskneuron/continual/summary.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <set>
 #include <utility>
@@ -66,26 +67,47 @@ Cells differences(const Cells& a, const Cells& b) {
   return cells;
 }
 
+// The largest: of every choice of seeds, the orders that have all of them. Of very many seeds only
+// the choices of one and of all.
 Grid complete_grid(const Cells& cells) {
-  Grid all, full_orders, full_seeds;
-  std::map<std::string, std::size_t> of_order;
-  std::map<std::uint64_t, std::size_t> of_seed;
+  std::set<std::string> orders;
+  std::set<std::uint64_t> seeds;
   for (const auto& [cell, value] : cells) {
-    all.orders.insert(cell.first);
-    all.seeds.insert(cell.second);
-    ++of_order[cell.first];
-    ++of_seed[cell.second];
+    orders.insert(cell.first);
+    seeds.insert(cell.second);
   }
-  full_orders.seeds = all.seeds;
-  for (const auto& [order, count] : of_order) {
-    if (count == all.seeds.size()) full_orders.orders.insert(order);
-  }
-  full_seeds.orders = all.orders;
-  for (const auto& [seed, count] : of_seed) {
-    if (count == all.orders.size()) full_seeds.seeds.insert(seed);
-  }
+  const auto grid_of = [&](const std::set<std::uint64_t>& chosen) {
+    Grid grid{{}, chosen};
+    for (const std::string& order : orders) {
+      const bool whole = std::all_of(chosen.begin(), chosen.end(), [&](std::uint64_t seed) {
+        return cells.count({order, seed}) != 0;
+      });
+      if (whole) grid.orders.insert(order);
+    }
+    return grid;
+  };
   const auto streams = [](const Grid& grid) { return grid.orders.size() * grid.seeds.size(); };
-  return streams(full_orders) >= streams(full_seeds) ? full_orders : full_seeds;
+  Grid best = grid_of(seeds);
+  const auto keep_larger = [&](const std::set<std::uint64_t>& chosen) {
+    const Grid grid = grid_of(chosen);
+    const bool larger = streams(grid) > streams(best) ||
+                        (streams(grid) == streams(best) && grid.seeds.size() > best.seeds.size());
+    if (larger) best = grid;
+  };
+  constexpr std::size_t kFew = 12;
+  if (seeds.size() > kFew) {
+    for (const std::uint64_t seed : seeds) keep_larger({seed});
+    return best;
+  }
+  const std::vector<std::uint64_t> all(seeds.begin(), seeds.end());
+  for (std::uint32_t choice = 1; choice < 1u << all.size(); ++choice) {
+    std::set<std::uint64_t> chosen;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if ((choice >> i & 1) != 0) chosen.insert(all[i]);
+    }
+    keep_larger(chosen);
+  }
+  return best;
 }
 
 // [seeds][orders]
@@ -142,6 +164,11 @@ std::optional<StreamComparison> compare(const std::vector<ScoredStream>& streams
   return comparison;
 }
 
+bool shows_seeds(const StreamComparison& comparison) {
+  return comparison.spread == StreamSpread::kSeeds ||
+         comparison.spread == StreamSpread::kOrdersAndSeeds;
+}
+
 void add_comparisons(const std::vector<ScoredStream>& streams,
                      const std::vector<std::string>& methods, const std::string& key,
                      std::vector<StreamComparison>& found) {
@@ -151,8 +178,11 @@ void add_comparisons(const std::vector<ScoredStream>& streams,
       if (auto one = compare(streams, methods[i], methods[j], key)) found.push_back(*one);
     }
   }
+  // What can be no finding must not make others easier to find.
   std::vector<Contrast*> family;
-  for (std::size_t i = first; i < found.size(); ++i) family.push_back(&found[i].contrast);
+  for (std::size_t i = first; i < found.size(); ++i) {
+    if (shows_seeds(found[i])) family.push_back(&found[i].contrast);
+  }
   adjust(family);
 }
 
@@ -206,9 +236,7 @@ const char* spread_name(StreamSpread spread) {
 }
 
 Verdict judge(const StreamComparison& comparison) {
-  if (comparison.spread == StreamSpread::kNone || comparison.spread == StreamSpread::kOrders) {
-    return Verdict::kUndetermined;
-  }
+  if (!shows_seeds(comparison)) return Verdict::kUndetermined;
   return judge(comparison.contrast,
                formula_of(comparison.key).higher_is_better ? Claim::kHigher : Claim::kLower);
 }

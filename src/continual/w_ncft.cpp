@@ -41,7 +41,7 @@ class WeightedNcft : public Ncft {
     kept.insert(Kept::kChange);
     return kept;
   }
-  std::int64_t kept_features(std::int64_t) const override {
+  std::int64_t kept_features() const override {
     return settings().route == "task" ? 1 : settings().stored;  // the mean, or some
   }
 

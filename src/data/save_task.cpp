@@ -18,7 +18,7 @@ void save_task(const ImportedTask& imported, const fs::path& path) {
       json["input"] = row.input;
       json["output"] = row.output;
       if (row.references.size() > 1) json["references"] = row.references;
-      lines += json.dump() + "\n";
+      lines += json_text(json) + "\n";
     }
     write_file(folder.temporary() / (split + ".jsonl"), lines);
   }
@@ -28,7 +28,7 @@ void save_task(const ImportedTask& imported, const fs::path& path) {
       {"metric", task.metric},
       {"instruction", task.instruction}};
   if (!task.labels.empty()) meta["labels"] = task.labels;
-  write_file(folder.temporary() / "meta.json", meta.dump(1) + "\n");
+  write_file(folder.temporary() / "meta.json", json_text(meta, 1) + "\n");
   folder.commit();
 }
 

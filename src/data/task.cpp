@@ -4,9 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <fstream>
 
+#include "base/file.h"
 #include "base/json.h"
+#include "base/plain_name.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -15,14 +16,22 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A line longer than this is no example of anything; it bounds what a hostile file makes us hold.
-constexpr std::size_t kMaxLineBytes = 64 << 20;
-
 TaskType parse_type(const JsonView& json) {
   const std::string type = json.string();
   if (type == "classification") return TaskType::kClassification;
   if (type == "generation") return TaskType::kGeneration;
   json.fail(fmt::format("'{}' is unknown; types are classification and generation", type));
+}
+
+// Results of a task are written below its name.
+std::string file_name(const JsonView& json, const std::string& fallback) {
+  const auto given = json.find("name");
+  std::string name = given ? given->string() : fallback;
+  const std::string problem = problem_of_name(name);
+  if (!problem.empty()) {
+    (given ? *given : json).fail(fmt::format("the task's name '{}' {}", name, problem));
+  }
+  return name;
 }
 
 std::vector<std::string> strings_or_none(const JsonView& json, const std::string& key) {
@@ -67,7 +76,9 @@ Task load_task(const fs::path& folder) {
   const JsonView json(document, meta.string());
   Task task;
   task.folder = folder;
-  task.name = json.string_or("name", folder.filename().string());
+  const fs::path whole = fs::absolute(folder).lexically_normal();
+  task.name =
+      file_name(json, (whole.has_filename() ? whole : whole.parent_path()).filename().string());
   task.type = parse_type(json.at("type"));
   task.metric =
       json.string_or("metric", task.type == TaskType::kClassification ? "accuracy" : "rougeL");
@@ -82,24 +93,17 @@ fs::path split_path(const Task& task, const std::string& split) {
 
 std::vector<TaskRow> load_split(const Task& task, const std::string& split, std::int64_t limit) {
   const fs::path path = split_path(task, split);
-  std::ifstream lines(path, std::ios::binary);
-  if (!lines || !fs::is_regular_file(path)) {
-    throw Error(fmt::format("{}: cannot be opened; task '{}' has no split '{}'", path.string(),
+  if (!fs::exists(path)) {
+    throw Error(fmt::format("{}: is not there; task '{}' has no split '{}'", path.string(),
                             task.name, split));
   }
+  LineReader lines(path);
   std::vector<TaskRow> rows;
-  std::int64_t number = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    const std::string where = fmt::format("{}:{}", path.string(), number);
-    if (line.size() > kMaxLineBytes) {
-      throw Error(fmt::format("{}: a line of {} bytes; at most {} are read", where, line.size(),
-                              kMaxLineBytes));
-    }
+  for (std::string line; lines.next(line);) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const Json document = parse_json(line, where);
-    rows.push_back(parse_row(JsonView(document, where), task));
-    rows.back().line = number;
+    const Json document = parse_json(line, lines.where());
+    rows.push_back(parse_row(JsonView(document, lines.where()), task));
+    rows.back().line = lines.number();
     if (limit > 0 && static_cast<std::int64_t>(rows.size()) >= limit) break;
   }
   if (rows.empty()) throw Error(fmt::format("{}: holds no rows", path.string()));

@@ -64,7 +64,7 @@ void write_predictions(AtomicFile& file, const OutputJson& key, const TaskResult
   for (const Prediction& prediction : result.predictions) {
     OutputJson row = key;
     row.update(prediction_row(prediction, result.metric));
-    file.write(row.dump(-1, ' ', false, OutputJson::error_handler_t::replace) + "\n");
+    file.write(json_text(row) + "\n");
   }
 }
 

@@ -20,14 +20,15 @@ at::Tensor int64_tensor(const std::vector<std::int64_t>& values, at::Device devi
 }
 
 void check_ids(const Batch& batch, const ModelConfig& config) {
-  for (const std::int64_t id : batch.ids) {
-    if (id < 0 || id >= config.vocabulary) {
-      throw Error(
-          fmt::format("token id {} is outside the model's vocabulary of {}; do tokenizer "
-                      "and model belong together?",
-                      id, config.vocabulary));
-    }
-  }
+  const auto check = [&](std::int64_t id) {
+    if (id >= 0 && id < config.vocabulary) return;
+    throw Error(
+        fmt::format("token id {} is outside the model's vocabulary of {}; do tokenizer "
+                    "and model belong together?",
+                    id, config.vocabulary));
+  };
+  for (const std::int64_t id : batch.ids) check(id);
+  for (const Target& target : batch.targets) check(target.token);
   if (config.position != PositionKind::kLearned) return;
   for (const std::int64_t position : batch.positions) {
     if (position >= config.max_positions) {

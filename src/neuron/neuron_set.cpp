@@ -13,6 +13,7 @@ namespace taskneuron {
 namespace {
 
 constexpr const char* kFormat = "taskneuron.set/1";
+constexpr std::size_t kMostLayers = 1 << 14;
 constexpr std::int64_t kWidestLayer = 1 << 24;  // what bitmaps of any file may take
 
 // Sets hold hundreds of thousands of ids: a view of one, which knows its place, is made where it is
@@ -39,6 +40,14 @@ std::vector<std::int64_t> read_units(const JsonView& json, std::int64_t width) {
     units.push_back(unit);
   }
   return units;
+}
+
+Site site_of(const JsonView& json, const std::string& name) {
+  try {
+    return parse_site(name);
+  } catch (const Error& error) {
+    json.at("sites").fail(error.what());
+  }
 }
 
 // What a later version may have added could change what the set means.
@@ -87,14 +96,18 @@ NeuronSet load_set(const std::filesystem::path& path) {
   NeuronSet set;
   set.model_hash = json.at("model").string();
   for (const auto& item : json.at("sites").object().items()) {
-    const Site site = parse_site(item.key());
-    NeuronSet::SiteUnits& units = set.sites[site];
+    NeuronSet::SiteUnits& units = set.sites[site_of(json, item.key())];
     const JsonView width = json.at("width").at(item.key());
     units.width = width.integer();
     if (units.width < 1 || units.width > kWidestLayer) {
       width.fail(fmt::format("width {} is out of range, 1 to {}", units.width, kWidestLayer));
     }
-    for (const JsonView& layer : json.at("sites").at(item.key()).array()) {
+    const JsonView layers = json.at("sites").at(item.key());
+    if (layers.value().size() > kMostLayers) {
+      layers.fail(
+          fmt::format("has {} layers; at most {} are read", layers.value().size(), kMostLayers));
+    }
+    for (const JsonView& layer : layers.array()) {
       units.units.push_back(read_units(layer, units.width));
     }
     if (units.units.size() != set.sites.begin()->second.units.size()) {
@@ -122,7 +135,7 @@ void save_set(const NeuronSet& set, const std::filesystem::path& path) {
     json["width"][site_name(site)] = units.width;
   }
   json["from"] = set.from;
-  write_file(path, json.dump() + "\n");
+  write_file(path, json_text(json) + "\n");
 }
 
 void require_fit(const NeuronSet& set, const ModelConfig& config, const std::string& model_hash,

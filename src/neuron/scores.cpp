@@ -59,6 +59,27 @@ std::int64_t parse_count(const std::map<std::string, std::string>& metadata, con
   return std::stoll(text);
 }
 
+// Finite, and of absolute values and squares not below 0.
+void require_sums(const SafetensorsFile& file, const std::string& name, const at::Tensor& sum,
+                  bool absolute) {
+  if (!at::isfinite(sum).all().item<bool>()) {
+    throw Error(fmt::format("{}: tensor '{}' holds values that are not finite",
+                            file.path().string(), name));
+  }
+  if (absolute && (sum < 0).any().item<bool>()) {
+    throw Error(fmt::format("{}: tensor '{}' holds negative sums of what cannot be negative",
+                            file.path().string(), name));
+  }
+}
+
+Site site_in(const SafetensorsFile& file, const std::string& tensor, const std::string& name) {
+  try {
+    return parse_site(name);
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}: tensor '{}': {}", file.path().string(), tensor, error.what()));
+  }
+}
+
 void read_sum(const SafetensorsFile& file, const std::string& name, Scores& scores) {
   const auto dot = name.find('.');
   for (const SumField& field : kSums) {
@@ -68,8 +89,9 @@ void read_sum(const SafetensorsFile& file, const std::string& name, Scores& scor
       throw Error(fmt::format("{}: tensor '{}' must be F64 with two dimensions",
                               file.path().string(), name));
     }
-    SiteSums& sums = scores.sites[parse_site(name.substr(dot + 1))];
+    SiteSums& sums = scores.sites[site_in(file, name, name.substr(dot + 1))];
     const at::Tensor sum = file.tensor(name).clone();
+    require_sums(file, name, sum, field.sum != &SiteSums::signed_sum);
     for (const SumField& other : kSums) {
       if ((sums.*other.sum).defined() && (sums.*other.sum).sizes() != sum.sizes()) {
         throw Error(fmt::format("{}: tensor '{}' has another shape than {}.{}",
@@ -176,9 +198,12 @@ void Scores::merge(const Scores& other, const std::string& where) {
     }
   }
   losses.insert(losses.end(), other.losses.begin(), other.losses.end());
-  examples += other.examples;
-  tokens += other.tokens;
-  denominator += other.denominator;
+  if (__builtin_add_overflow(examples, other.examples, &examples) ||
+      __builtin_add_overflow(tokens, other.tokens, &tokens) ||
+      __builtin_add_overflow(denominator, other.denominator, &denominator)) {
+    throw Error(
+        fmt::format("{}: cannot be added: its counts are more than any scores have", where));
+  }
 }
 
 void save_scores(const Scores& scores, const std::filesystem::path& path) {

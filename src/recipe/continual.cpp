@@ -87,7 +87,6 @@ void Stream::run_stage_of(std::size_t position, StreamRun& run, std::int64_t& tr
 void Stream::run_together(StreamRun& run, std::int64_t& trained) {
   chain_.add(run_stage(method_, data_, chain_, folder_, tasks_, 0, seed_, trained));
   run.stages.push_back(chain_.stages().back().cost);
-  run.stages.back().task = "all";
   for (std::size_t task = 0; task < tasks_.size(); ++task) test(task, tasks_.size() - 1, run, 0);
 }
 
@@ -107,8 +106,8 @@ void Stream::run(StreamRun& run, std::int64_t& trained) {
     }
   } catch (const NonFiniteError& error) {
     run.diverged = error.what();
-    warn(fmt::format("{}, {}: training diverged, the stream ends there: {}", run.method, run.order,
-                     error.what()));
+    warn(fmt::format("{}, {}, seed {}: training diverged, the stream ends there: {}", run.method,
+                     run.order, run.seed, error.what()));
   }
 }
 
@@ -163,6 +162,9 @@ StreamRun Streams::run_one(const std::string& text, const Order& order, std::uin
     tasks.push_back({task.name, task.folder, rows});
   }
   StreamRun run;
+  for (const OrderTask& task : order.tasks) {
+    run.rows[task.name] = data_->train_hash(task.folder) + " " + data_->test_hash(task.folder);
+  }
   run.method = text;
   run.order = order.name;
   run.seed = seed;
@@ -179,7 +181,8 @@ StreamRun Streams::run_one(const std::string& text, const Order& order, std::uin
 
 ContinualResult Streams::run() {
   found_.settings = stream_settings(session_, options_);
-  folder_ = open_continual_folder(options_, found_.settings);
+  const FolderLock lock = open_continual_folder(options_, found_.settings);
+  folder_ = options_.out;
   data_.emplace(session_, options_, folder_);
   found_.methods = options_.methods;
   const auto start = std::chrono::steady_clock::now();

@@ -30,6 +30,10 @@ std::string StreamData::train_hash(const std::string& task) {
          sha256_of_file(rows).substr(7, 16);
 }
 
+std::string StreamData::test_hash(const std::string& task) const {
+  return sha256_of_file(split_path(load_task(task), options_.test_split)).substr(7, 16);
+}
+
 std::vector<TaskRow> StreamData::test_rows(const std::string& folder) {
   const Task task = load_task(folder);
   const bool generates = task.type == TaskType::kGeneration;

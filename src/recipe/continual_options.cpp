@@ -53,7 +53,7 @@ void ContinualOptions::declare(OptionList& list) {
            "lists all)")
       .required();
   list.add("out", &out, Effect::kNone, "Folder of all stages").required();
-  list.add("seeds", &seeds, Effect::kResult, "Streams of each method and order").at_least(1);
+  list.add("seeds", &seeds, Effect::kResult, "Streams of each method and order").between(1, 1000);
   list.add("seed", &seed, Effect::kResult, "Seed of the first");
   list.add("lr", &learning_rate, Effect::kResult, "Learning rate where no setting gives one");
   list.add("epochs", &epochs, Effect::kResult, "Passes over a task's rows, likewise");
@@ -73,6 +73,9 @@ void ContinualOptions::declare(OptionList& list) {
       .at_least(0);
   list.add("unseen", &unseen, Effect::kResult,
            "Tasks that are tested before they have trained: next (as FWT needs), all or none");
+  list.add("checkpoint_seconds", &checkpoint_seconds, Effect::kNone,
+           "Between checkpoints of a stage's training")
+      .at_least(0);
   list.add("no_single", &no_single, Effect::kResult,
            "Leave out the models of one task alone, which FG needs");
 }
@@ -115,10 +118,12 @@ MethodPtr make_method(const MethodSpec& spec, const Order& order, const Continua
   apply_order(order, spec.name, keys, false, settings);
   try {
     apply_settings(spec.settings, keys, fmt::format("method {}", spec.text), settings);
+    return kind.make(settings);
   } catch (const Error& error) {
-    throw UsageError(error.what());
+    const std::string message = without_backticks(error.what());
+    const bool named = message.rfind("method ", 0) == 0;
+    throw UsageError(named ? message : fmt::format("method {}: {}", spec.text, message));
   }
-  return kind.make(settings);
 }
 
 std::map<std::string, Setting> method_settings(const Method& method, const MethodKind& kind) {
@@ -148,13 +153,12 @@ std::map<std::string, Setting> stream_settings(const Session& session,
   return settings;
 }
 
-fs::path open_continual_folder(const ContinualOptions& options,
-                               std::map<std::string, Setting> settings) {
+FolderLock open_continual_folder(const ContinualOptions& options,
+                                 std::map<std::string, Setting> settings) {
   for (const std::string& name : kMayGrow) settings.erase(name);
-  open_work_folder(
+  return open_work_folder(
       {options.out, "continual.json", "taskneuron.continual/1", "streams", "use another folder"},
       settings);
-  return options.out;
 }
 
 }  // namespace taskneuron

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/folder_lock.h"
 #include "base/json.h"
 #include "taskneuron/continual/combination.h"
 #include "taskneuron/continual/method.h"
@@ -29,8 +30,8 @@ std::map<std::string, Setting> stream_settings(const Session& session,
 
 // The folder of all runs: makes it, or finds that it is of these settings. What may grow from call
 // to call is no part of that: orders, methods, seeds.
-std::filesystem::path open_continual_folder(const ContinualOptions& options,
-                                            std::map<std::string, Setting> settings);
+FolderLock open_continual_folder(const ContinualOptions& options,
+                                 std::map<std::string, Setting> settings);
 
 // A task's rows as the session's model reads them, read once.
 class StreamData {
@@ -42,6 +43,7 @@ class StreamData {
   const EncodedTask& train(const std::string& task);
   // Of the rows that train and of meta.json.
   std::string train_hash(const std::string& task);
+  std::string test_hash(const std::string& task) const;
   std::vector<TaskRow> test_rows(const std::string& task);
   // Evaluation of some rows of the test split, ascending.
   TaskEvaluation evaluation(const std::string& task, const std::vector<std::int64_t>& rows);
@@ -116,6 +118,9 @@ StageIdentity stage_identity(const Method& method, StreamData& data,
                              const ContinualOptions& options, const std::string& before,
                              std::size_t position, const std::vector<StreamTask>& tasks,
                              std::uint64_t seed);
+// What a stage is called: its task, or "all".
+std::string stage_name(const Method& method, const std::vector<StreamTask>& tasks,
+                       std::size_t position);
 // The seed of a stage of a stream.
 std::uint64_t stage_seed(std::uint64_t seed, std::size_t position);
 
@@ -125,10 +130,16 @@ DoneStage run_stage(const Method& method, StreamData& data, const StageChain& ch
                     const std::filesystem::path& folder, const std::vector<StreamTask>& tasks,
                     std::size_t position, std::uint64_t seed, std::int64_t& trained);
 
-// A stage that is done, from its folder; task: which of the stream it trained.
+// A stage that is done, from its folder; task: how many stages are before it. read_change: without
+// what later stages need of it beside what it changed.
 DoneStage read_stage(const std::filesystem::path& folder, std::size_t task);
-// The key of the stage before the one in a folder; empty: there was none.
-std::string stage_before(const std::filesystem::path& folder);
+DoneStage read_change(const std::filesystem::path& folder, std::size_t task);
+// Its own key, made anew from its identity, and that of the stage before it; empty: there was none.
+struct StageKeys {
+  std::string own;
+  std::string before;
+};
+StageKeys stage_keys(const std::filesystem::path& folder);
 
 // What a method remembers of a chain's last stage, formed now or read.
 TermState remembered(const Method& method, StreamData& data, const StageChain& chain,

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstdlib>
 
 #include "base/elapsed.h"
 #include "base/file.h"
@@ -36,10 +37,6 @@ TermState read_tensors(const fs::path& path) {
   return tensors;
 }
 
-std::int64_t file_bytes(const fs::path& path) {
-  return static_cast<std::int64_t>(fs::file_size(path));
-}
-
 // What is needed of a stage whenever a later one, or a test, builds on it.
 void require_file(const fs::path& path, const std::string& task) {
   if (fs::exists(path)) return;
@@ -50,8 +47,18 @@ void require_file(const fs::path& path, const std::string& task) {
                   path.string(), task, path.parent_path().string()));
 }
 
+std::string key_of(const OutputJson& identity) {
+  return sha256_hex(json_text(identity)).substr(0, 16);
+}
+
 Json read_document(const fs::path& folder) {
   const fs::path path = folder / kStageFile;
+  if (!fs::exists(path)) {
+    throw Error(
+        fmt::format("{}: holds no stage; a stage is a folder TASK-KEY below stages/ in the "
+                    "folder of continual, with its {}",
+                    folder.string(), kStageFile));
+  }
   Json document = read_json(path);
   const JsonView json(document, path.string());
   if (json.string_or("format", "") != kStageFormat) json.fail("is no stage of a stream");
@@ -124,7 +131,7 @@ StageCost Stage::run(StagePlan plan, const std::string& key) {
   plan_ = std::move(plan);
   const std::shared_ptr<const Session> start = view_.start(plan_);
   StageCost cost;
-  cost.task = view_.tasks()[position_].name;
+  cost.task = stage_name(method_, view_.tasks(), position_);
   if (plan_.set) {
     // Found in a model that no folder holds: the set is for the base and what comes of it.
     plan_.set->model_hash = view_.base().hash();
@@ -154,23 +161,43 @@ void begin_stage(const fs::path& folder) {
   remove_leftovers(folder);
 }
 
-std::int64_t kept_bytes(Kept kept, const fs::path& folder) {
+std::int64_t kept_bytes(Kept kept, const fs::path& folder, const std::string& task) {
+  const auto bytes_of = [&](const fs::path& path) {
+    require_file(path, task);
+    return static_cast<std::int64_t>(fs::file_size(path));
+  };
   switch (kept) {
-    case Kept::kChange: return file_bytes(folder / "training" / "delta.safetensors");
-    case Kept::kAdapters: return file_bytes(folder / kTrainedFile);
-    case Kept::kSet: return file_bytes(folder / kSetFile);
+    case Kept::kChange: return bytes_of(folder / "training" / "delta.safetensors");
+    case Kept::kAdapters: return bytes_of(folder / kTrainedFile);
+    case Kept::kSet: return bytes_of(folder / kSetFile);
     case Kept::kRelevance: break;
   }
+  // The relevance alone, not the sums that scores are made of.
   const fs::path probe = folder / kProbeFile;
-  return file_bytes(fs::exists(probe) ? probe : folder / kScoresFile);
+  const fs::path path = fs::exists(probe) ? probe : folder / kScoresFile;
+  require_file(path, task);
+  return SafetensorsFile(path).tensor("relevance.act").numel() *
+         static_cast<std::int64_t>(sizeof(float));
+}
+
+std::int64_t features_bytes(std::int64_t rows, const StreamData& data) {
+  return rows * data.reader().session().checkpoint().config().hidden *
+         static_cast<std::int64_t>(sizeof(float));
+}
+
+std::int64_t shared_bytes(const Method& method, const StreamData& data, const StreamTask& task,
+                          const fs::path& folder) {
+  std::int64_t bytes = 0;
+  for (const Kept kept : method.keeps_once()) bytes += kept_bytes(kept, folder, task.name);
+  const std::int64_t width = data.reader().session().checkpoint().config().hidden;
+  return bytes + features_bytes(method.kept_features_once(width), data);
 }
 
 std::int64_t stored_bytes(const Method& method, StreamData& data, const StreamTask& task,
                           const fs::path& folder) {
   std::int64_t bytes = 0;
-  for (const Kept kept : method.keeps()) bytes += kept_bytes(kept, folder);
-  const std::int64_t width = data.reader().session().checkpoint().config().hidden;
-  bytes += method.kept_features(width) * width * static_cast<std::int64_t>(sizeof(float));
+  for (const Kept kept : method.keeps()) bytes += kept_bytes(kept, folder, task.name);
+  bytes += features_bytes(method.kept_features(), data);
   const std::vector<std::int64_t> rows = method.kept_rows(task);
   if (rows.empty()) return bytes;
   const DataOptions& read = data.options().data;
@@ -198,22 +225,41 @@ std::string rows_of(const Method& method, StreamData& data, const std::vector<St
 
 }  // namespace
 
-std::string stage_before(const fs::path& folder) {
+StageKeys stage_keys(const fs::path& folder) {
+  const Json sorted = read_document(folder);
+  const OutputJson document = read_output_json(folder / kStageFile);
+  const JsonView json(sorted, (folder / kStageFile).string());
+  json.at("identity").object();
+  return {key_of(document.at("identity")), json.at("identity").at("before").string()};
+}
+
+DoneStage read_change(const fs::path& folder, std::size_t task) {
   const Json document = read_document(folder);
-  return JsonView(document, (folder / kStageFile).string()).at("identity").at("before").string();
+  const JsonView json(document, (folder / kStageFile).string());
+  const std::string name = folder.filename().string();
+  // Read before the stage is made: a compiler destroys half of an aggregate twice when the rest of
+  // its initializers throws.
+  const StageCost cost = read_cost(json.at("cost"));
+  DoneStage stage{name.substr(name.rfind('-') + 1), folder, {}, {}, cost};
+  stage.past.task = task;
+  stage.plan.from_base = json.at("from_base").boolean();
+  const JsonView weights = json.at("start_weights");
+  for (const JsonView& weight : weights.array()) {
+    stage.plan.start_weights.push_back(weight.number());
+  }
+  if (!stage.plan.start_weights.empty() && stage.plan.start_weights.size() != task) {
+    weights.fail(fmt::format("has {} weights; there are {} earlier stages",
+                             stage.plan.start_weights.size(), task));
+  }
+  require_file(folder / "training" / "delta.safetensors", stage.cost.task);
+  stage.cost.folder = name;
+  return stage;
 }
 
 DoneStage read_stage(const fs::path& folder, std::size_t task) {
   const Json document = read_document(folder);
   const JsonView json(document, (folder / kStageFile).string());
-  const std::string name = folder.filename().string();
-  DoneStage stage{name.substr(name.rfind('-') + 1), folder, {}, {}, read_cost(json.at("cost"))};
-  stage.past.task = task;
-  stage.plan.from_base = json.at("from_base").boolean();
-  for (const JsonView& weight : json.at("start_weights").array()) {
-    stage.plan.start_weights.push_back(weight.number());
-  }
-  require_file(folder / "training" / "delta.safetensors", stage.cost.task);
+  DoneStage stage = read_change(folder, task);
   if (json.at("units").boolean()) {
     require_file(folder / kSetFile, stage.cost.task);
     stage.past.set = load_set(folder / kSetFile);
@@ -222,7 +268,6 @@ DoneStage read_stage(const fs::path& folder, std::size_t task) {
     require_file(folder / kTrainedFile, stage.cost.task);
     stage.past.trained = read_tensors(folder / kTrainedFile);
   }
-  stage.cost.folder = name;
   return stage;
 }
 
@@ -239,6 +284,7 @@ TrainOptions stage_train_options(const MethodSettings& settings, const StreamDat
   train.epochs = settings.epochs;
   train.batch = settings.batch;
   train.seed = seed;
+  train.checkpoint_seconds = data.options().checkpoint_seconds;
   return train;
 }
 
@@ -256,13 +302,18 @@ std::vector<EncodedTask> stage_rows(const StagePlan& plan, StreamData& data,
   return rows;
 }
 
+std::string stage_name(const Method& method, const std::vector<StreamTask>& tasks,
+                       std::size_t position) {
+  return method.together() ? "all" : tasks[position].name;
+}
+
 StageIdentity stage_identity(const Method& method, StreamData& data,
                              const ContinualOptions& options, const std::string& before,
                              std::size_t position, const std::vector<StreamTask>& tasks,
                              std::uint64_t seed) {
   StageIdentity found;
   found.json = {{"before", before},
-                {"task", tasks[position].name},
+                {"task", stage_name(method, tasks, position)},
                 {"rows", rows_of(method, data, tasks, position)},
                 {"seed", stage_seed(seed, position)},
                 {"lr", method.settings().learning_rate},
@@ -270,7 +321,7 @@ StageIdentity stage_identity(const Method& method, StreamData& data,
                 {"batch", method.settings().batch}};
   if (method.finds_units()) found.json["detect_limit"] = options.detect_limit;
   for (const auto& [key, value] : method.identity(position)) found.json["method"][key] = value;
-  found.key = sha256_hex(found.json.dump()).substr(0, 16);
+  found.key = key_of(found.json);
   return found;
 }
 
@@ -281,7 +332,8 @@ DoneStage run_stage(const Method& method, StreamData& data, const StageChain& ch
   const std::string before = chain.stages().empty() ? "" : chain.stages().back().key;
   const StageIdentity identity =
       stage_identity(method, data, options, before, position, tasks, seed);
-  const fs::path at = folder / "stages" / fmt::format("{}-{}", tasks[position].name, identity.key);
+  const fs::path at =
+      folder / "stages" / fmt::format("{}-{}", stage_name(method, tasks, position), identity.key);
   if (!fs::exists(at / kStageFile)) {
     begin_stage(at);
     ChainView view(data, chain, tasks, stage_seed(seed, position), at);
@@ -294,7 +346,7 @@ DoneStage run_stage(const Method& method, StreamData& data, const StageChain& ch
                              {"units", stage.plan().set.has_value()},
                              {"adapters", stage.plan().what.part == TrainedPart::kAdapters},
                              {"cost", cost_json(cost)}};
-    write_file(at / kStageFile, json.dump(1) + "\n");
+    write_file(at / kStageFile, json_text(json, 1) + "\n");
     ++trained;
   }
   const Json document = read_document(at);
@@ -305,6 +357,7 @@ DoneStage run_stage(const Method& method, StreamData& data, const StageChain& ch
   DoneStage stage = read_stage(at, position);
   // Not the stage's own: the same one may be several methods'.
   stage.cost.stored_bytes = stored_bytes(method, data, tasks[position], at);
+  stage.cost.shared_bytes = shared_bytes(method, data, tasks[position], at);
   return stage;
 }
 
@@ -328,8 +381,10 @@ TermState remembered(const Method& method, StreamData& data, const StageChain& c
   }
   const SafetensorsFile file(path);
   const auto seconds = file.metadata().find("seconds");
-  if (seconds != file.metadata().end()) cost.memory_seconds = std::stod(seconds->second);
-  cost.stored_bytes += file_bytes(path);
+  if (seconds != file.metadata().end()) {
+    cost.memory_seconds = std::strtod(seconds->second.c_str(), nullptr);
+  }
+  cost.shared_bytes += static_cast<std::int64_t>(fs::file_size(path));
   return read_tensors(path);
 }
 

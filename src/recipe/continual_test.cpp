@@ -56,7 +56,7 @@ std::string answers_key(const std::vector<Answer>& answers, const StageChain& ch
     }
     json.push_back(one);
   }
-  return sha256_hex(json.dump()).substr(0, 16);
+  return sha256_hex(json_text(json)).substr(0, 16);
 }
 
 // Of the rows that are tested, beside the settings that a folder shares.

@@ -1,6 +1,7 @@
 // How well a choice of units would serve a stage, by validation rows.
 #include <fmt/format.h>
 
+#include "base/elapsed.h"
 #include "base/file.h"
 #include "base/sha256.h"
 #include "recipe/continual_view.h"
@@ -63,6 +64,7 @@ double ChainView::validation_loss(const NeuronSet& set, const MethodSettings& se
     const Json known = read_json(path);
     return JsonView(known, path.string()).at("loss").number();
   }
+  const auto begun = std::chrono::steady_clock::now();
   const Session& session = last_session();
   TrainableOptions what;
   what.units = set.units();
@@ -71,7 +73,8 @@ double ChainView::validation_loss(const NeuronSet& set, const MethodSettings& se
                   fmt::format("try {} units", set.size()));
   const double loss = loss_on_validation(model, data_, task().folder);
   const OutputJson json = {{"units", set.size()}, {"loss", loss}};
-  write_file(path, json.dump(1) + "\n");
+  write_file(path, json_text(json, 1) + "\n");
+  detection_seconds_ += seconds_since(begun);
   return loss;
 }
 

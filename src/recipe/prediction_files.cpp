@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <map>
 #include <set>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "evaluate/result_rows.h"
 #include "taskneuron/base/error.h"
@@ -41,17 +41,14 @@ void finish(TaskResult& result) {
 }  // namespace
 
 std::vector<PredictedTask> read_predictions(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) throw Error(fmt::format("{}: cannot be read", path));
+  LineReader file(path);
   std::vector<std::string> order;
   std::map<std::string, TaskResult> results;
   std::map<std::string, std::set<std::int64_t>> seen;
   bool named = true;
-  std::string line;
-  for (std::int64_t number = 1; std::getline(file, line); ++number) {
-    const std::string where = fmt::format("{}:{}", path, number);
-    const Json document = parse_json(line, where);
-    const JsonView row(document, where);
+  for (std::string line; file.next(line);) {
+    const Json document = parse_json(line, file.where());
+    const JsonView row(document, file.where());
     const std::string task = row.at("task").string();
     if (results.count(task) == 0) order.push_back(task);
     TaskResult& result = results[task];
@@ -74,7 +71,6 @@ std::vector<PredictedTask> read_predictions(const std::string& path) {
                       last.index, task));
     }
   }
-  if (file.bad()) throw Error(fmt::format("{}: cannot be read to its end", path));
   if (order.empty()) throw Error(fmt::format("{}: holds no predictions", path));
   std::vector<PredictedTask> tasks;
   for (const std::string& name : order) {

@@ -20,28 +20,38 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// "0123456789abcdef" of TASK-0123456789abcdef.
+std::string key_in_name(const fs::path& folder) {
+  const std::string name = folder.filename().string();
+  return name.substr(name.rfind('-') + 1);
+}
+
 // The folder of the stage with that key, beside `folder`.
 fs::path sibling(const fs::path& folder, const std::string& key) {
   for (const auto& entry : fs::directory_iterator(folder.parent_path())) {
-    const std::string name = entry.path().filename().string();
-    if (name.size() > key.size() && name.substr(name.size() - key.size()) == key)
+    if (!entry.is_symlink() && entry.is_directory() && key_in_name(entry.path()) == key) {
       return entry.path();
+    }
   }
-  throw Error(fmt::format("{}: stands on stage {}, which is not beside it", folder.string(), key));
+  throw Error(
+      fmt::format("{}: stands on stage {}, which is not beside it; the command that made the "
+                  "stream makes it again",
+                  folder.string(), key));
 }
 
-// A stage and all before it, the first one first.
+// A stage and all before it, the first one first. A key is a hash of what is before it too, so that
+// they lead back to a first one.
 std::vector<fs::path> chain_of(fs::path folder) {
   std::vector<fs::path> chain;
   while (true) {
     chain.push_back(folder);
-    const std::string before = stage_before(folder);
-    if (before.empty()) break;
-    folder = sibling(folder, before);
-    // Keys are hashes of what came before, so only an edited file leads in a circle.
-    if (std::find(chain.begin(), chain.end(), folder) != chain.end()) {
-      throw Error(fmt::format("{}: the stages before it lead back to it", folder.string()));
+    const StageKeys keys = stage_keys(folder);
+    if (keys.own != key_in_name(folder)) {
+      throw Error(fmt::format("{}: its stage.json is of stage {}; it has been edited or renamed",
+                              folder.string(), keys.own));
     }
+    if (keys.before.empty()) break;
+    folder = sibling(folder, keys.before);
   }
   std::reverse(chain.begin(), chain.end());
   return chain;
@@ -52,8 +62,9 @@ fs::path stage_folder(const std::string& given) {
   const fs::path folder = fs::weakly_canonical(given, ignored);
   if (folder.empty() || !fs::is_directory(folder)) {
     throw Error(
-        fmt::format("{}: is no folder; `stage` is one of those below stages/ in the folder "
-                    "of continual",
+        fmt::format("{}: is no folder; give the path of a stage, STREAMS/stages/TASK-KEY, where "
+                    "STREAMS is what "
+                    "`out` of continual named",
                     given));
   }
   return folder;
@@ -64,9 +75,9 @@ SaveOptions changed(const Checkpoint& base, const Checkpoint& model, RollbackRes
   for (const std::string& name : base.tensor_names()) {
     const at::Tensor before = base.tensor(name), after = model.tensor(name);
     if (before.data_ptr() == after.data_ptr()) continue;
-    ++result.tensors;
-    save.replaced[name] = after;
     const at::Tensor stored = after.to(before.scalar_type());
+    save.replaced[name] = after;
+    if (!after.equal(before.to(after.scalar_type()))) ++result.tensors;
     if (stored.scalar_type() != after.scalar_type() &&
         !stored.to(after.scalar_type()).equal(after)) {
       save.dtype = at::kFloat;
@@ -84,8 +95,10 @@ void RollbackOptions::declare(OptionList& list) {
   list.add("model", &model, Effect::kInput, "The base that the stream started from")
       .positional()
       .required();
-  list.add("stage", &stage, Effect::kInput,
-           "Folder of the stage, STREAMS/stages/TASK-KEY: `continual` prints them with its JSON")
+  list.add(
+          "stage", &stage, Effect::kInput,
+          "Folder of the stage, STREAMS/stages/TASK-KEY; the JSON of continual names those of each "
+          "stream")
       .required();
   list.add("out", &out, Effect::kNone, "Folder to write; must not exist").required();
 }
@@ -101,7 +114,7 @@ RollbackResult rollback(const RollbackOptions& options) {
   StageChain chain(session);
   RollbackResult result;
   for (std::size_t at = 0; at < folders.size(); ++at) {
-    chain.add(read_stage(folders[at], at));
+    chain.add(read_change(folders[at], at));
     result.tasks.push_back(chain.stages().back().cost.task);
     result.stages.push_back(folders[at].string());
   }
@@ -109,7 +122,9 @@ RollbackResult rollback(const RollbackOptions& options) {
   last.stage = static_cast<std::int64_t>(folders.size()) - 1;
   SaveOptions save = changed(base, chain.model_of(last), result);
   if (save.dtype) {
-    note("the base's dtype does not hold the stage's values exactly: written in float32");
+    note(
+        "the base's dtype does not hold the stage's values exactly: written in float32; `dtype` as "
+        "in the stream gives its answers");
   }
   save.readme = model_card(
       {options.model,

@@ -49,6 +49,12 @@ NeuronSet select_one(const SelectOptions& options, const std::string& path) {
     for (const std::string& other_path : options.contrast) {
       if (std::filesystem::equivalent(other_path, path)) continue;
       const Scores other = load_scores(other_path);
+      if (other.info.model_hash != scores.info.model_hash) {
+        throw Error(fmt::format(
+            "{}: is of a model with other weights than {}; `contrast` compares tasks in "
+            "one model",
+            other_path, path));
+      }
       others.push_back(relevance_of(options, other));
       contrasted += (contrasted.empty() ? "" : ", ") + other.info.task;
     }

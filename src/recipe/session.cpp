@@ -8,6 +8,7 @@
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/memory.h"
 #include "taskneuron/base/progress.h"
+#include "text/unicode.h"
 
 namespace taskneuron {
 
@@ -31,7 +32,9 @@ Session::Session(const ModelOptions& options)
   const at::Device device = parse_device(options.device);
   checkpoint_ = std::make_unique<Checkpoint>(with_deltas(Checkpoint(folder_.path), options.deltas));
   how_ = DecoderOptions{choose_dtype(options.dtype, *checkpoint_, device), device};
-  tokenizer_ = std::make_shared<const Tokenizer>(folder_.path);
+  auto tokenizer = std::make_shared<Tokenizer>(folder_.path);
+  tokenizer->require_ids_below(checkpoint_->config().vocabulary);
+  tokenizer_ = std::move(tokenizer);
   end_of_sequence_ = end_of_sequence_of(*tokenizer_, checkpoint_->config(), options.model);
 }
 
@@ -51,12 +54,19 @@ const Decoder& Session::decoder() const {
 
 std::int64_t end_of_sequence_of(const Tokenizer& tokenizer, const ModelConfig& config,
                                 const std::string& model) {
-  if (const auto from_tokenizer = tokenizer.end_of_sequence()) return *from_tokenizer;
-  if (!config.end_of_sequence.empty()) return config.end_of_sequence.front();
-  throw Error(fmt::format(
-      "{}: neither tokenizer_config.json nor config.json names an end-of-sequence token "
-      "(eos_token, eos_token_id)",
-      model));
+  std::optional<std::int64_t> end = tokenizer.end_of_sequence();
+  if (!end && !config.end_of_sequence.empty()) end = config.end_of_sequence.front();
+  if (!end) {
+    throw Error(fmt::format(
+        "{}: neither tokenizer_config.json nor config.json names an end-of-sequence token "
+        "(eos_token, eos_token_id)",
+        model));
+  }
+  if (*end < 0 || *end >= config.vocabulary) {
+    throw Error(fmt::format("{}: the end-of-sequence token {} is outside the vocabulary of {}",
+                            model, *end, config.vocabulary));
+  }
+  return *end;
 }
 
 std::int64_t context_of(const ModelConfig& config, std::int64_t max_length) {
@@ -167,7 +177,9 @@ BatchMemory TaskReader::fit(const BatchDemand& demand) const {
 }
 
 std::vector<std::int64_t> TaskReader::read_text(const std::string& path) const {
-  return session_.tokenizer().encode(read_file(path), SpecialTokens::kLeaveOut);
+  const std::string text = read_file(path);
+  if (!is_valid_utf8(text)) throw Error(fmt::format("{}: is not valid UTF-8", path));
+  return session_.tokenizer().encode(text, SpecialTokens::kLeaveOut);
 }
 
 void note_truncated(const std::string& task, std::int64_t truncated, std::int64_t examples) {

@@ -12,6 +12,7 @@ OutputJson cost_json(const StageCost& cost) {
                {"tokens", cost.tokens},
                {"trained_values", cost.trained_values},
                {"stored_bytes", cost.stored_bytes},
+               {"shared_bytes", cost.shared_bytes},
                {"peak_memory_bytes", cost.peak_memory_bytes},
                {"units", cost.units},
                {"claimed_units", cost.claimed_units}});
@@ -29,6 +30,7 @@ StageCost read_cost(const JsonView& json) {
   cost.tokens = json.at("tokens").integer();
   cost.trained_values = json.at("trained_values").integer();
   cost.stored_bytes = json.at("stored_bytes").integer();
+  cost.shared_bytes = json.at("shared_bytes").integer();
   cost.peak_memory_bytes = json.at("peak_memory_bytes").integer();
   cost.units = json.at("units").integer();
   cost.claimed_units = json.at("claimed_units").integer();

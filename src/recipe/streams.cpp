@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <tuple>
 
 #include "base/json.h"
+#include "base/plain_name.h"
 #include "recipe/stage_cost.h"
 #include "recipe/stream_summary.h"
 #include "taskneuron/base/error.h"
@@ -37,10 +39,18 @@ Settings read_settings(const JsonView& json) {
   return settings;
 }
 
+double metric_in(const JsonView& json) {
+  const double value = json.number();
+  if (!(value >= 0 && value <= 1)) {
+    json.fail(fmt::format("{} is no metric; they are from 0 to 1", value));
+  }
+  return value;
+}
+
 Values read_values(const JsonView& json, std::size_t size) {
   Values values;
   for (const JsonView& one : json.array()) {
-    values.push_back(one.value().is_null() ? std::nullopt : std::optional<double>(one.number()));
+    values.push_back(one.value().is_null() ? std::nullopt : std::optional<double>(metric_in(one)));
   }
   if (values.size() != size) {
     json.fail(fmt::format("has {} entries; the stream has {} tasks", values.size(), size));
@@ -52,13 +62,20 @@ StreamRun read_run(const JsonView& json) {
   StreamRun run;
   run.method = json.at("method").string();
   run.order = json.at("order").string();
-  const std::int64_t seed = json.at("seed").integer();
-  if (seed < 0) json.at("seed").fail("is below 0");
-  run.seed = static_cast<std::uint64_t>(seed);
+  for (const char* key : {"method", "order"}) {
+    const std::string problem = problem_of_name(json.at(key).string());
+    if (!problem.empty()) json.at(key).fail(problem);
+  }
+  const JsonView seed = json.at("seed");
+  if (!seed.value().is_number_unsigned()) seed.fail("is no whole number of 0 or more");
+  run.seed = seed.value().get<std::uint64_t>();
   run.settings = read_settings(json.at("settings"));
   run.results.tasks = json.at("tasks").strings();
   const std::size_t count = run.results.tasks.size();
   if (count == 0) json.at("tasks").fail("is empty");
+  if (std::set<std::string>(run.results.tasks.begin(), run.results.tasks.end()).size() != count) {
+    json.at("tasks").fail("names a task twice");
+  }
   const std::vector<JsonView> rows = json.at("matrix").array();
   if (rows.size() != count) {
     json.at("matrix").fail(fmt::format("has {} rows; the stream has {} tasks", rows.size(), count));
@@ -91,7 +108,7 @@ std::string difference(const Settings& here, const Settings& there, const std::s
 }
 
 // All files, and where what must be the same everywhere was seen first.
-class Streams {
+class StreamFiles {
  public:
   void add(const std::string& file);
   ContinualResult result();
@@ -107,19 +124,33 @@ class Streams {
     std::vector<std::string> tasks;
     std::string file;
   };
+  struct SeenTask {
+    std::string rows;
+    std::string file;
+  };
   std::string first_;                                                  // file
   std::map<std::pair<std::string, std::string>, SeenMethod> methods_;  // by method and order
   std::map<std::string, SeenOrder> orders_;
+  std::map<std::string, SeenTask> tasks_;
   std::map<std::tuple<std::string, std::string, std::uint64_t>, std::string> files_;  // of streams
   ContinualResult found_;
 };
 
-void Streams::add(const JsonView& json, const std::string& file) {
+void StreamFiles::add(const JsonView& json, const std::string& file) {
   StreamRun run = read_run(json);
   const SeenOrder& order =
       orders_.try_emplace(run.order, SeenOrder{run.results.tasks, file}).first->second;
   if (order.tasks != run.results.tasks) {
     json.at("tasks").fail(fmt::format("are not those of order '{}' in {}", run.order, order.file));
+  }
+  for (const std::string& task : run.results.tasks) {
+    run.rows[task] = json.at("rows").at(task).string();
+  }
+  for (const auto& [task, rows] : run.rows) {
+    const SeenTask& known = tasks_.try_emplace(task, SeenTask{rows, file}).first->second;
+    if (known.rows == rows) continue;
+    json.at("rows").fail(
+        fmt::format("task '{}' has other train or test rows than in {}", task, known.file));
   }
   const SeenMethod& method =
       methods_.try_emplace({run.method, run.order}, SeenMethod{run.settings, file}).first->second;
@@ -138,11 +169,11 @@ void Streams::add(const JsonView& json, const std::string& file) {
   found_.runs.push_back(std::move(run));
 }
 
-void Streams::add(const std::string& file) {
+void StreamFiles::add(const std::string& file) {
   const Json document = read_json(file);
   const JsonView json(document, file);
   if (!json.find("runs") || !json.find("settings")) {
-    json.fail("is no result of continual: it needs `settings` and `runs`");
+    json.fail("is no result of continual: it has no 'settings' or no 'runs'");
   }
   const Settings settings = read_settings(json.at("settings"));
   if (first_.empty()) {
@@ -153,10 +184,12 @@ void Streams::add(const std::string& file) {
   if (!other.empty()) {
     json.at("settings").fail(fmt::format("streams are not measured alike: {}", other));
   }
-  for (const JsonView& run : json.at("runs").array()) add(run, file);
+  const std::vector<JsonView> runs = json.at("runs").array();
+  if (runs.empty()) json.at("runs").fail("holds no streams");
+  for (const JsonView& run : runs) add(run, file);
 }
 
-ContinualResult Streams::result() {
+ContinualResult StreamFiles::result() {
   found_.summary = summary_of(found_.runs);
   return std::move(found_);
 }
@@ -164,15 +197,19 @@ ContinualResult Streams::result() {
 }  // namespace
 
 void StreamsOptions::declare(OptionList& list) {
-  list.add("files", &files, Effect::kInput, "result.json of folders of `continual`, or its JSON")
+  list.add("files", &files, Effect::kInput,
+           "Folders of continual, their result.json, or what it printed with JSON")
       .positional()
       .required();
 }
 
 ContinualResult streams_from_files(const StreamsOptions& options) {
   check_declared(options);
-  Streams streams;
-  for (const std::string& file : options.files) streams.add(file);
+  StreamFiles streams;
+  for (const std::string& file : options.files) {
+    const std::filesystem::path path(file);
+    streams.add(std::filesystem::is_directory(path) ? (path / "result.json").string() : file);
+  }
   return streams.result();
 }
 

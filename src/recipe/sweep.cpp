@@ -24,7 +24,8 @@ class Sweep {
   Sweep(const Session& session, const SweepOptions& options)
       : options_(options),
         tasks_(sweep_tasks(options)),
-        folder_(open_sweep_folder(session, options, tasks_)),
+        folder_(options.out),
+        lock_(open_sweep_folder(session, options, tasks_)),
         sets_(session, options, tasks_, folder_),
         cells_(session, options, tasks_, folder_),
         rates_(cells_, sets_, options, tasks_, folder_) {}
@@ -47,6 +48,7 @@ class Sweep {
   const SweepOptions& options_;
   std::vector<SweepTask> tasks_;
   fs::path folder_;
+  FolderLock lock_;
   SweepSets sets_;
   SweepCells cells_;
   SweepRates rates_;

@@ -58,7 +58,7 @@ std::vector<std::string> finished_files(const fs::path& at, const OutputJson& id
 // Removes what is left of a cell that was another, or that was done but is no longer whole: its
 // training must neither be resumed nor stand for this one's.
 void begin_cell(const fs::path& at, const OutputJson& identity) {
-  const std::string begun = identity.dump(1) + "\n";
+  const std::string begun = json_text(identity, 1) + "\n";
   const fs::path file = at / kBegunFile;
   const bool goes_on = !fs::exists(at / kCellFile) && fs::exists(file) && read_file(file) == begun;
   if (goes_on) return remove_leftovers(at);
@@ -73,7 +73,7 @@ void finish_cell(const fs::path& at, const OutputJson& identity,
     json["files"][fs::path(file).filename().string()] = sha256_of_file(file);
   }
   json["seconds"] = seconds;
-  write_file(at / kCellFile, json.dump(1) + "\n");
+  write_file(at / kCellFile, json_text(json, 1) + "\n");
   fs::remove(at / kBegunFile);
 }
 

@@ -62,14 +62,14 @@ std::map<std::string, Setting> shared_settings(const Session& session, const Swe
 
 }  // namespace
 
-fs::path open_sweep_folder(const Session& session, const SweepOptions& options,
-                           const std::vector<SweepTask>& tasks) {
+FolderLock open_sweep_folder(const Session& session, const SweepOptions& options,
+                             const std::vector<SweepTask>& tasks) {
   const fs::path folder = options.out;
-  open_work_folder(
+  FolderLock lock = open_work_folder(
       {folder, "sweep.json", "taskneuron.sweep/1", "sweep", "sweep into another folder"},
       shared_settings(session, options, tasks));
   for (const char* part : {"scores", "sets", "tuning"}) remove_leftovers(folder / part);
-  return folder;
+  return lock;
 }
 
 }  // namespace taskneuron

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/folder_lock.h"
 #include "recipe/prediction_files.h"
 #include "taskneuron/neuron/ranking.h"
 #include "taskneuron/recipe/sweep.h"
@@ -34,8 +35,8 @@ bool tests_overlap(const SweepOptions& options, const std::string& task);
 // The sweep's folder: makes it and its sweep.json, or finds that it holds this very sweep. Throws
 // Error when it holds another one (naming what differs), or something else. What may grow from call
 // to call is no part of that: tops, arms, seeds, which models.
-std::filesystem::path open_sweep_folder(const Session& session, const SweepOptions& options,
-                                        const std::vector<SweepTask>& tasks);
+FolderLock open_sweep_folder(const Session& session, const SweepOptions& options,
+                             const std::vector<SweepTask>& tasks);
 
 // The sets of a sweep's tasks, as files in its folder.
 class SweepSets {

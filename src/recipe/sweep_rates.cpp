@@ -63,7 +63,7 @@ double SweepRates::loss(Company company, const std::string& trained_on, Arm arm,
   const double loss = cells_.tuning_loss(cell);
   const OutputJson json = {{"rate", rate},
                            {"loss", std::isfinite(loss) ? OutputJson(loss) : nullptr}};
-  write_file(path, json.dump() + "\n");
+  write_file(path, json_text(json) + "\n");
   return loss;
 }
 

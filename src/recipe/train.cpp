@@ -126,6 +126,14 @@ std::int64_t evaluate_every(const TrainOptions& options, std::int64_t steps_per_
   return every;
 }
 
+// The plan of all steps is held in memory.
+void require_few_steps(std::int64_t steps) {
+  constexpr std::int64_t kMost = 4'000'000;
+  if (steps <= kMost) return;
+  throw UsageError(fmt::format("{} steps are more than the {} that a run may have; lower `epochs`",
+                               steps, kMost));
+}
+
 }  // namespace
 
 TrainerOptions trainer_options(const TrainOptions& options, const std::vector<EncodedTask>& tasks,
@@ -149,6 +157,7 @@ TrainerOptions trainer_options(const TrainOptions& options, const std::vector<En
           ? options.steps
           : std::max<std::int64_t>(1, static_cast<std::int64_t>(
                                           options.epochs * static_cast<double>(per_epoch) + 0.5));
+  require_few_steps(result.schedule.steps);
   result.clip = options.clip;
   result.accumulate = options.accumulate;
   result.limits = {0, options.data.batch_tokens};
@@ -291,15 +300,20 @@ TrainResult train(const Session& session, const TrainOptions& given) {
   const TrainingFolder folder(run);
   const LineWhenInterrupted line(fmt::format(
       "interrupted: {} holds a run that has begun; `resume` goes on with it", options.out));
+  TrainResult result;
+  for (const ParameterPtr& parameter : model.parameters) {
+    result.trained_values += parameter->numel();
+  }
+  if (auto known = folder.finished()) {
+    note(fmt::format("{}: the run is finished; this is what came out", options.out));
+    result.run = std::move(*known);
+    return result;
+  }
   Trainer trainer(model, train_tasks(std::move(tasks), trained), how);
   trainer.set_limits(folder.batch_plan([&] { return reader.fit(trainer.demand()); }));
   run.evaluate_every = evaluate_every(options, trainer.steps_per_epoch());
 
-  TrainResult result;
   result.run = run_with_progress(session, model, trainer, run);
-  for (const ParameterPtr& parameter : model.parameters) {
-    result.trained_values += parameter->numel();
-  }
   result.gradient_and_optimizer_bytes = trainer.optimizer().bytes();
   return result;
 }

@@ -11,9 +11,18 @@ namespace taskneuron {
 
 namespace fs = std::filesystem;
 
-void open_work_folder(const WorkFolder& folder, const std::map<std::string, Setting>& settings) {
+FolderLock open_work_folder(const WorkFolder& folder,
+                            const std::map<std::string, Setting>& settings) {
   const std::string where = folder.path.string();
   const fs::path file = folder.path / folder.file;
+  const bool new_folder = !fs::exists(folder.path);
+  if (!new_folder && !fs::is_directory(folder.path)) {
+    throw Error(fmt::format("{}: is a file; `out` is a folder", where));
+  }
+  std::error_code failure;
+  fs::create_directories(folder.path, failure);
+  if (failure) throw Error(fmt::format("{}: cannot be created: {}", where, failure.message()));
+  FolderLock lock(folder.path);
   if (fs::exists(file)) {
     const Json document = read_json(file);
     const JsonView json(document, file.string());
@@ -22,18 +31,16 @@ void open_work_folder(const WorkFolder& folder, const std::map<std::string, Sett
     }
     require_same_settings(settings, json.at("settings"), where, folder.otherwise);
     remove_leftovers(folder.path);
-    return;
+    return lock;
   }
-  if (fs::exists(folder.path) && !fs::is_directory(folder.path)) {
-    throw Error(fmt::format("{}: is a file; `out` is a folder", where));
-  }
-  if (fs::exists(folder.path) && !is_free_folder(folder.path, folder.file)) {
+  if (!new_folder && !is_free_folder(folder.path, folder.file)) {
     throw Error(
         fmt::format("{}: is not empty, and holds no {}; {}", where, folder.what, folder.otherwise));
   }
   const OutputJson json = {{"format", folder.format}, {"settings", settings_json(settings)}};
-  if (fs::exists(folder.path)) remove_leftovers(folder.path);
-  write_file(file, json.dump(1) + "\n");
+  remove_leftovers(folder.path);
+  write_file(file, json_text(json, 1) + "\n");
+  return lock;
 }
 
 }  // namespace taskneuron

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "base/folder_lock.h"
 #include "taskneuron/base/options.h"
 
 namespace taskneuron {
@@ -18,7 +19,9 @@ struct WorkFolder {
 };
 
 // Makes the folder and its file, or finds that it is of these settings and removes what killed
-// calls left in it. Throws Error when it is of others (naming them), or holds something else.
-void open_work_folder(const WorkFolder& folder, const std::map<std::string, Setting>& settings);
+// calls left in it. Throws Error when it is of others (naming them), or holds something else, and
+// when another process is working in it: none can while the lock that is returned lives.
+FolderLock open_work_folder(const WorkFolder& folder,
+                            const std::map<std::string, Setting>& settings);
 
 }  // namespace taskneuron

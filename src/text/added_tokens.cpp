@@ -1,7 +1,5 @@
 #include "text/added_tokens.h"
 
-#include <algorithm>
-
 #include "text/unicode.h"
 
 namespace taskneuron {
@@ -13,6 +11,10 @@ std::size_t previous_start(const std::string& text, std::size_t offset) {
   do --offset;
   while (offset > 0 && (static_cast<unsigned char>(text[offset]) & 0xC0) == 0x80);
   return offset;
+}
+
+std::uint64_t edge(std::uint32_t node, char byte) {
+  return std::uint64_t{node} << 8 | static_cast<unsigned char>(byte);
 }
 
 bool word_before(const std::string& text, std::size_t offset) {
@@ -41,30 +43,39 @@ AddedToken parse_added_token(const JsonView& json) {
 }
 
 AddedTokenFinder::AddedTokenFinder(const std::vector<AddedToken>& tokens,
-                                   const std::vector<std::string>& patterns) {
+                                   const std::vector<std::string>& patterns)
+    : ends_(1, -1) {
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (patterns[i].empty()) continue;
-    patterns_[static_cast<unsigned char>(patterns[i][0])].push_back({patterns[i], tokens[i]});
-    empty_ = false;
-  }
-  for (auto& list : patterns_) {
-    std::stable_sort(list.begin(), list.end(), [](const Pattern& a, const Pattern& b) {
-      return a.text.size() > b.text.size();
-    });
+    std::uint32_t node = 0;
+    for (const char byte : patterns[i]) {
+      const auto [child, fresh] =
+          children_.try_emplace(edge(node, byte), static_cast<std::uint32_t>(ends_.size()));
+      if (fresh) ends_.push_back(-1);
+      node = child->second;
+    }
+    if (ends_[node] >= 0) continue;  // of equal patterns the first
+    ends_[node] = static_cast<std::int32_t>(patterns_.size());
+    patterns_.push_back({patterns[i], tokens[i]});
   }
 }
 
 const AddedTokenFinder::Pattern* AddedTokenFinder::longest_at(const std::string& text,
                                                               std::size_t offset) const {
-  for (const Pattern& pattern : patterns_[static_cast<unsigned char>(text[offset])]) {
-    if (text.compare(offset, pattern.text.size(), pattern.text) == 0) return &pattern;
+  const Pattern* longest = nullptr;
+  std::uint32_t node = 0;
+  for (; offset < text.size(); ++offset) {
+    const auto child = children_.find(edge(node, text[offset]));
+    if (child == children_.end()) break;
+    node = child->second;
+    if (ends_[node] >= 0) longest = &patterns_[static_cast<std::size_t>(ends_[node])];
   }
-  return nullptr;
+  return longest;
 }
 
 std::vector<TextPart> AddedTokenFinder::split(const std::string& text) const {
   if (text.empty()) return {};
-  if (empty_) return {{text, -1}};
+  if (patterns_.empty()) return {{text, -1}};
   std::vector<TextPart> parts;
   std::size_t covered = 0;
   for (std::size_t offset = 0; offset < text.size();) {

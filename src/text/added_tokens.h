@@ -1,8 +1,8 @@
 #pragma once
 
-#include <array>
-#include <map>
+#include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/json.h"
@@ -43,9 +43,11 @@ class AddedTokenFinder {
   };
   const Pattern* longest_at(const std::string& text, std::size_t offset) const;
 
-  // By first byte, longest first: texts have far more bytes than patterns start with.
-  std::array<std::vector<Pattern>, 256> patterns_;
-  bool empty_ = true;
+  std::vector<Pattern> patterns_;
+  // A tree of their bytes, so that a place in a text costs no more than what it has in common with
+  // any pattern, however many there are. Nodes by number, 0 the root; children by node and byte.
+  std::unordered_map<std::uint64_t, std::uint32_t> children_;
+  std::vector<std::int32_t> ends_;  // [node] the pattern that ends there, or -1
 };
 
 }  // namespace taskneuron

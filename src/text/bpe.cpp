@@ -325,14 +325,24 @@ std::vector<Merge> read_merges(const JsonView& json) {
   return merges;
 }
 
+// What is put before or behind every symbol.
+std::string affix(const JsonView& json, const std::string& key) {
+  constexpr std::size_t kMaxBytes = 64;
+  std::string text = json.string_or(key, "");
+  if (text.size() > kMaxBytes) {
+    json.at(key).fail(fmt::format("has {} bytes; at most {} are taken", text.size(), kMaxBytes));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::unique_ptr<TokenModel> make_bpe(const JsonView& json) {
   BpeOptions options;
   if (json.number_or("dropout", 0) != 0) json.fail("'dropout' above 0 is not supported");
   if (const auto token = json.find("unk_token")) options.unknown_token = token->string();
-  options.continuing_subword_prefix = json.string_or("continuing_subword_prefix", "");
-  options.end_of_word_suffix = json.string_or("end_of_word_suffix", "");
+  options.continuing_subword_prefix = affix(json, "continuing_subword_prefix");
+  options.end_of_word_suffix = affix(json, "end_of_word_suffix");
   options.fuse_unknown = json.boolean_or("fuse_unk", false);
   options.byte_fallback = json.boolean_or("byte_fallback", false);
   options.ignore_merges = json.boolean_or("ignore_merges", false);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "text/regex.h"
+#include "text/text_growth.h"
 #include "text/unicode.h"
 
 namespace taskneuron {
@@ -14,7 +15,9 @@ namespace {
 class FormNormalizer : public Normalizer {
  public:
   explicit FormNormalizer(NormalForm form) : form_(form) {}
-  std::string normalize(std::string text) const override { return normal_form(text, form_); }
+  std::string normalize(std::string text, std::size_t) const override {
+    return normal_form(text, form_);
+  }
 
  private:
   NormalForm form_;
@@ -22,24 +25,26 @@ class FormNormalizer : public Normalizer {
 
 class LowercaseNormalizer : public Normalizer {
  public:
-  std::string normalize(std::string text) const override { return lower_case(text); }
+  std::string normalize(std::string text, std::size_t) const override { return lower_case(text); }
 };
 
 class PrependNormalizer : public Normalizer {
  public:
-  explicit PrependNormalizer(std::string prefix) : prefix_(std::move(prefix)) {}
-  std::string normalize(std::string text) const override {
+  PrependNormalizer(std::string prefix, std::string where)
+      : prefix_(std::move(prefix)), where_(std::move(where)) {}
+  std::string normalize(std::string text, std::size_t limit) const override {
+    require_fits(text.size() + prefix_.size(), limit, where_);
     return text.empty() ? text : prefix_ + text;
   }
 
  private:
-  std::string prefix_;
+  std::string prefix_, where_;
 };
 
 class StripNormalizer : public Normalizer {
  public:
   StripNormalizer(bool left, bool right) : left_(left), right_(right) {}
-  std::string normalize(std::string text) const override {
+  std::string normalize(std::string text, std::size_t) const override {
     std::size_t begin = text.size(), end = 0;
     for (std::size_t offset = 0; offset < text.size();) {
       const std::size_t start = offset;
@@ -60,14 +65,15 @@ class StripNormalizer : public Normalizer {
 
 class ReplaceNormalizer : public Normalizer {
  public:
-  ReplaceNormalizer(Regex pattern, std::string content)
-      : pattern_(std::move(pattern)), content_(std::move(content)) {}
-  std::string normalize(std::string text) const override {
+  ReplaceNormalizer(Regex pattern, std::string content, std::string where)
+      : pattern_(std::move(pattern)), content_(std::move(content)), where_(std::move(where)) {}
+  std::string normalize(std::string text, std::size_t limit) const override {
     std::string result;
     std::size_t from = 0;
     while (from <= text.size()) {
       const auto [begin, end] = pattern_.find(text, from);
       if (begin == std::string::npos || begin == end) break;
+      require_fits(result.size() + begin - from + content_.size(), limit, where_);
       result.append(text, from, begin - from).append(content_);
       from = end;
     }
@@ -76,20 +82,24 @@ class ReplaceNormalizer : public Normalizer {
 
  private:
   Regex pattern_;
-  std::string content_;
+  std::string content_, where_;
 };
 
 class NormalizerSequence : public Normalizer {
  public:
-  explicit NormalizerSequence(std::vector<std::unique_ptr<Normalizer>> steps)
-      : steps_(std::move(steps)) {}
-  std::string normalize(std::string text) const override {
-    for (const auto& step : steps_) text = step->normalize(std::move(text));
+  NormalizerSequence(std::vector<std::unique_ptr<Normalizer>> steps, std::string where)
+      : steps_(std::move(steps)), where_(std::move(where)) {}
+  std::string normalize(std::string text, std::size_t limit) const override {
+    for (const auto& step : steps_) {
+      text = step->normalize(std::move(text), limit);
+      require_fits(text.size(), limit, where_);
+    }
     return text;
   }
 
  private:
   std::vector<std::unique_ptr<Normalizer>> steps_;
+  std::string where_;
 };
 
 }  // namespace
@@ -108,21 +118,23 @@ std::unique_ptr<Normalizer> make_normalizer(const std::optional<JsonView>& json)
   if (type == "NFKC") return std::make_unique<FormNormalizer>(NormalForm::kNfkc);
   if (type == "NFKD") return std::make_unique<FormNormalizer>(NormalForm::kNfkd);
   if (type == "Lowercase") return std::make_unique<LowercaseNormalizer>();
-  if (type == "Prepend") return std::make_unique<PrependNormalizer>(json->at("prepend").string());
+  if (type == "Prepend") {
+    return std::make_unique<PrependNormalizer>(json->at("prepend").string(), json->where());
+  }
   if (type == "Strip") {
     return std::make_unique<StripNormalizer>(json->boolean_or("strip_left", true),
                                              json->boolean_or("strip_right", true));
   }
   if (type == "Replace") {
     return std::make_unique<ReplaceNormalizer>(
-        Regex(pattern_expression(json->at("pattern")), json->where()),
-        json->at("content").string());
+        Regex(pattern_expression(json->at("pattern")), json->where()), json->at("content").string(),
+        json->where());
   }
   if (type == "Sequence") {
     std::vector<std::unique_ptr<Normalizer>> steps;
     for (const JsonView& step : json->at("normalizers").array())
       steps.push_back(make_normalizer(step));
-    return std::make_unique<NormalizerSequence>(std::move(steps));
+    return std::make_unique<NormalizerSequence>(std::move(steps), json->where());
   }
   json->fail(fmt::format("normalizer '{}' is not supported", type));
 }

@@ -11,7 +11,8 @@ namespace taskneuron {
 class Normalizer {
  public:
   virtual ~Normalizer() = default;
-  virtual std::string normalize(std::string text) const = 0;
+  // Throws Error where the text would grow beyond `limit` bytes (text_growth.h).
+  virtual std::string normalize(std::string text, std::size_t limit) const = 0;
 };
 
 // From tokenizer.json's "normalizer"; null where there is none. Throws Error naming a type that is

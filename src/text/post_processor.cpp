@@ -48,6 +48,11 @@ std::unique_ptr<PostProcessor> make_template(const JsonView& json) {
       (after_text ? back : front).push_back(id.integer());
     }
   }
+  constexpr std::size_t kMaxTokens = 64;
+  if (front.size() + back.size() > kMaxTokens) {
+    json.at("single").fail(fmt::format("adds {} tokens to every text; at most {} are taken",
+                                       front.size() + back.size(), kMaxTokens));
+  }
   return make_wrapper(std::move(front), std::move(back));
 }
 

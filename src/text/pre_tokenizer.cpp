@@ -8,6 +8,7 @@
 #include "text/byte_level.h"
 #include "text/normalizer.h"
 #include "text/regex.h"
+#include "text/text_growth.h"
 #include "text/unicode.h"
 
 namespace taskneuron {
@@ -235,14 +236,25 @@ class MetaspacePreTokenizer : public PreTokenizer {
 
 class PreTokenizerSequence : public PreTokenizer {
  public:
-  explicit PreTokenizerSequence(std::vector<std::unique_ptr<PreTokenizer>> steps)
-      : steps_(std::move(steps)) {}
+  PreTokenizerSequence(std::vector<std::unique_ptr<PreTokenizer>> steps, std::string where)
+      : steps_(std::move(steps)), where_(std::move(where)) {}
   void split(std::vector<std::string>& words, bool starts_text) const override {
-    for (const auto& step : steps_) step->split(words, starts_text);
+    const std::size_t limit = most_bytes(bytes_of(words));
+    for (const auto& step : steps_) {
+      step->split(words, starts_text);
+      require_fits(bytes_of(words), limit, where_);
+    }
   }
 
  private:
+  static std::size_t bytes_of(const std::vector<std::string>& words) {
+    std::size_t bytes = 0;
+    for (const std::string& word : words) bytes += word.size();
+    return bytes;
+  }
+
   std::vector<std::unique_ptr<PreTokenizer>> steps_;
+  std::string where_;
 };
 
 std::unique_ptr<PreTokenizer> make_metaspace(const JsonView& json) {
@@ -258,11 +270,19 @@ std::unique_ptr<PreTokenizer> make_metaspace(const JsonView& json) {
   } else if (!json.boolean_or("add_prefix_space", true)) {
     scheme = PrependScheme::kNever;
   }
-  return std::make_unique<MetaspacePreTokenizer>(json.string_or("replacement", "\u2581"), scheme,
+  return std::make_unique<MetaspacePreTokenizer>(metaspace_replacement(json), scheme,
                                                  json.boolean_or("split", true));
 }
 
 }  // namespace
+
+std::string metaspace_replacement(const JsonView& json) {
+  const std::string text = json.string_or("replacement", "\u2581");
+  if (text.empty() || utf8_length(text.front()) != text.size()) {
+    json.at("replacement").fail("must be one character");
+  }
+  return text;
+}
 
 std::unique_ptr<PreTokenizer> make_pre_tokenizer(const std::optional<JsonView>& json) {
   if (!json) return nullptr;
@@ -299,7 +319,7 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer(const std::optional<JsonView>& 
     for (const JsonView& step : json->at("pretokenizers").array()) {
       steps.push_back(make_pre_tokenizer(step));
     }
-    return std::make_unique<PreTokenizerSequence>(std::move(steps));
+    return std::make_unique<PreTokenizerSequence>(std::move(steps), json->where());
   }
   json->fail(fmt::format("pre-tokenizer '{}' is not supported", type));
 }

@@ -17,6 +17,9 @@ class PreTokenizer {
   virtual void split(std::vector<std::string>& words, bool starts_text) const = 0;
 };
 
+// The character of {"type": "Metaspace"} that stands for a space. Throws Error for other than one.
+std::string metaspace_replacement(const JsonView& json);
+
 // From tokenizer.json's "pre_tokenizer"; null where there is none. Throws Error naming a type that
 // is not supported.
 std::unique_ptr<PreTokenizer> make_pre_tokenizer(const std::optional<JsonView>& json);

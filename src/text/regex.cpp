@@ -12,6 +12,11 @@ namespace taskneuron {
 
 namespace {
 
+// Steps of one search; the expressions of real tokenizers take tens per character.
+constexpr std::uint32_t kMaxSteps = 1'000'000;
+constexpr std::uint32_t kMaxHeapKiB = 64 << 10;
+constexpr std::size_t kMaxPatternBytes = 1 << 16;
+
 constexpr const char* kSpaces =
     R"(\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 constexpr const char* kWords = R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9})";
@@ -66,8 +71,15 @@ void Regex::FreeCode::operator()(pcre2_real_code_8* code) const { pcre2_code_fre
 void Regex::FreeMatch::operator()(pcre2_real_match_data_8* match) const {
   pcre2_match_data_free(match);
 }
+void Regex::FreeContext::operator()(pcre2_real_match_context_8* context) const {
+  pcre2_match_context_free(context);
+}
 
-Regex::Regex(const std::string& pattern, const std::string& where) {
+Regex::Regex(const std::string& pattern, const std::string& where) : where_(where) {
+  if (pattern.size() > kMaxPatternBytes) {
+    throw Error(fmt::format("{}: a pattern of {} bytes; at most {} are read", where, pattern.size(),
+                            kMaxPatternBytes));
+  }
   const std::string expression = with_unicode_classes(pattern, where);
   int problem = 0;
   PCRE2_SIZE offset = 0;
@@ -81,6 +93,9 @@ Regex::Regex(const std::string& pattern, const std::string& where) {
   }
   pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);  // interpreted where there is no JIT
   match_.reset(pcre2_match_data_create_from_pattern(code_.get(), nullptr));
+  context_.reset(pcre2_match_context_create(nullptr));
+  pcre2_set_match_limit(context_.get(), kMaxSteps);
+  pcre2_set_heap_limit(context_.get(), kMaxHeapKiB);
 }
 
 Regex::~Regex() = default;
@@ -88,13 +103,13 @@ Regex::Regex(Regex&&) noexcept = default;
 
 std::pair<std::size_t, std::size_t> Regex::find(std::string_view text, std::size_t from) const {
   const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                                from, PCRE2_NO_UTF_CHECK, match_.get(), nullptr);
+                                from, PCRE2_NO_UTF_CHECK, match_.get(), context_.get());
   if (found == PCRE2_ERROR_NOMATCH) return {std::string_view::npos, std::string_view::npos};
   if (found < 0) {
     PCRE2_UCHAR message[200];
     pcre2_get_error_message(found, message, sizeof(message));
-    throw Error(fmt::format("a tokenizer expression failed on this text: {}",
-                            reinterpret_cast<const char*>(message)));
+    throw Error(fmt::format("{}: the expression fails on a text of {} bytes: {}", where_,
+                            text.size(), reinterpret_cast<const char*>(message)));
   }
   const PCRE2_SIZE* span = pcre2_get_ovector_pointer(match_.get());
   return {span[0], span[1]};

@@ -7,6 +7,7 @@
 
 struct pcre2_real_code_8;
 struct pcre2_real_match_data_8;
+struct pcre2_real_match_context_8;
 
 namespace taskneuron {
 
@@ -20,7 +21,8 @@ class Regex {
   ~Regex();
   Regex(Regex&&) noexcept;
 
-  // The first match at or after `from`, as [begin, end), or {npos, npos}.
+  // The first match at or after `from`, as [begin, end), or {npos, npos}. Throws Error where the
+  // search takes more work than any sound expression on such a text.
   std::pair<std::size_t, std::size_t> find(std::string_view text, std::size_t from) const;
 
  private:
@@ -30,8 +32,13 @@ class Regex {
   struct FreeMatch {
     void operator()(pcre2_real_match_data_8* match) const;
   };
+  struct FreeContext {
+    void operator()(pcre2_real_match_context_8* context) const;
+  };
+  std::string where_;
   std::unique_ptr<pcre2_real_code_8, FreeCode> code_;
   std::unique_ptr<pcre2_real_match_data_8, FreeMatch> match_;
+  std::unique_ptr<pcre2_real_match_context_8, FreeContext> context_;
 };
 
 // The expression that matches exactly this text.

@@ -4,7 +4,8 @@
 
 #include "text/byte_level.h"
 #include "text/normalizer.h"
-#include "text/regex.h"
+#include "text/pre_tokenizer.h"
+#include "text/text_growth.h"
 #include "text/unicode.h"
 
 namespace taskneuron {
@@ -89,15 +90,17 @@ class StripDecoder : public TokenDecoder {
       : content_(std::move(content)), start_(start), stop_(stop) {}
   Tokens decode(Tokens tokens) const override {
     for (std::string& token : tokens) {
-      for (std::int64_t i = 0; i < start_ && token.rfind(content_, 0) == 0; ++i) {
-        token.erase(0, content_.size());
+      const std::size_t size = content_.size();
+      std::size_t begin = 0, end = token.size();
+      for (std::int64_t i = 0; i < start_ && token.compare(begin, size, content_) == 0; ++i) {
+        begin += size;
       }
       for (std::int64_t i = 0;
-           i < stop_ && token.size() >= content_.size() &&
-           token.compare(token.size() - content_.size(), content_.size(), content_) == 0;
+           i < stop_ && end - begin >= size && token.compare(end - size, size, content_) == 0;
            ++i) {
-        token.erase(token.size() - content_.size());
+        end -= size;
       }
+      token = token.substr(begin, end - begin);
     }
     return tokens;
   }
@@ -111,7 +114,10 @@ class ReplaceDecoder : public TokenDecoder {
  public:
   explicit ReplaceDecoder(std::unique_ptr<Normalizer> replace) : replace_(std::move(replace)) {}
   Tokens decode(Tokens tokens) const override {
-    for (std::string& token : tokens) token = replace_->normalize(std::move(token));
+    for (std::string& token : tokens) {
+      const std::size_t limit = most_bytes(token.size());
+      token = replace_->normalize(std::move(token), limit);
+    }
     return tokens;
   }
 
@@ -144,6 +150,13 @@ class MetaspaceDecoder : public TokenDecoder {
   bool prepended_;
 };
 
+// What is taken away must be something.
+std::string required_text(const JsonView& json) {
+  std::string text = json.string();
+  if (text.empty()) json.fail("is empty");
+  return text;
+}
+
 class TokenDecoderSequence : public TokenDecoder {
  public:
   explicit TokenDecoderSequence(std::vector<std::unique_ptr<TokenDecoder>> steps)
@@ -166,14 +179,15 @@ std::unique_ptr<TokenDecoder> make_token_decoder(const std::optional<JsonView>& 
   if (type == "ByteFallback") return std::make_unique<ByteFallbackDecoder>();
   if (type == "Fuse") return std::make_unique<FuseDecoder>();
   if (type == "Strip") {
-    return std::make_unique<StripDecoder>(
-        json->at("content").string(), json->integer_or("start", 0), json->integer_or("stop", 0));
+    return std::make_unique<StripDecoder>(required_text(json->at("content")),
+                                          json->integer_or("start", 0),
+                                          json->integer_or("stop", 0));
   }
   if (type == "Replace") return std::make_unique<ReplaceDecoder>(make_normalizer(json));
   if (type == "Metaspace") {
     const bool prepended = json->string_or("prepend_scheme", "always") != "never" &&
                            json->boolean_or("add_prefix_space", true);
-    return std::make_unique<MetaspaceDecoder>(json->string_or("replacement", "\u2581"), prepended);
+    return std::make_unique<MetaspaceDecoder>(metaspace_replacement(*json), prepended);
   }
   if (type == "Sequence") {
     std::vector<std::unique_ptr<TokenDecoder>> steps;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <unordered_map>
 
@@ -14,6 +15,7 @@
 #include "text/post_processor.h"
 #include "text/pre_tokenizer.h"
 #include "text/slow_tokenizer.h"
+#include "text/text_growth.h"
 #include "text/token_decoder.h"
 #include "text/token_model_types.h"
 #include "text/unicode.h"
@@ -35,22 +37,58 @@ struct Tokenizer::Pipeline {
   std::unique_ptr<AddedTokenFinder> normalized_finder;  // in normalized text
   std::optional<TokenId> end_of_sequence;
   std::string chat_template;
+  std::string where;
+  std::optional<TokenId> vocabulary;  // of the model
 
   void build(const JsonView& json);
   void read_config(const fs::path& folder);
-  void add_tokens(const std::vector<AddedToken>& tokens);
+  void add_tokens(const JsonView& list);
   void encode_part(const std::string& text, bool starts_text, std::vector<TokenId>& ids) const;
+  void require_known(const std::vector<TokenId>& ids) const;
 };
 
-void Tokenizer::Pipeline::add_tokens(const std::vector<AddedToken>& tokens) {
+void Tokenizer::Pipeline::require_known(const std::vector<TokenId>& ids) const {
+  for (const TokenId id : ids) {
+    if (id >= 0 && id < *vocabulary) continue;
+    throw Error(fmt::format(
+        "{}: gives a text token {}, which is outside the model's vocabulary of {}; do tokenizer "
+        "and model belong together?",
+        where, id, *vocabulary));
+  }
+}
+
+// Steps cost time for every text, and a file of a megabyte holds tens of thousands.
+void require_few_steps(const JsonView& json) {
+  constexpr int kMaxSteps = 64;
+  int steps = 0;
+  const std::function<void(const Json&)> count = [&](const Json& value) {
+    if (!value.is_structured()) return;
+    if (value.is_object() && value.contains("type")) ++steps;
+    for (const Json& part : value) count(part);
+  };
+  for (const char* key : {"normalizer", "pre_tokenizer", "post_processor", "decoder"}) {
+    const auto part = json.find(key);
+    if (!part) continue;
+    steps = 0;
+    count(part->value());
+    if (steps > kMaxSteps)
+      part->fail(fmt::format("has {} steps; at most {} are taken", steps, kMaxSteps));
+  }
+}
+
+void Tokenizer::Pipeline::add_tokens(const JsonView& list) {
   std::vector<AddedToken> raw, normalized;
   std::vector<std::string> raw_patterns, normalized_patterns;
-  for (const AddedToken& token : tokens) {
-    added[token.id] = token;
+  for (const JsonView& item : list.array()) {
+    const AddedToken token = parse_added_token(item);
+    const auto [known, fresh] = added.try_emplace(token.id, token);
+    if (!fresh)
+      item.fail(fmt::format("id {} belongs to '{}' already", token.id, known->second.content));
     added_ids[token.content] = token.id;
     if (token.normalized && normalizer) {
       normalized.push_back(token);
-      normalized_patterns.push_back(normalizer->normalize(token.content));
+      normalized_patterns.push_back(
+          normalizer->normalize(token.content, most_bytes(token.content.size())));
     } else {
       raw.push_back(token);
       raw_patterns.push_back(token.content);
@@ -61,16 +99,14 @@ void Tokenizer::Pipeline::add_tokens(const std::vector<AddedToken>& tokens) {
 }
 
 void Tokenizer::Pipeline::build(const JsonView& json) {
+  require_few_steps(json);
   normalizer = make_normalizer(json.find("normalizer"));
   pre_tokenizer = make_pre_tokenizer(json.find("pre_tokenizer"));
   model = make_token_model(json.at("model"));
   post_processor = make_post_processor(json.find("post_processor"));
   decoder = make_token_decoder(json.find("decoder"));
-  std::vector<AddedToken> tokens;
-  if (const auto list = json.find("added_tokens")) {
-    for (const JsonView& item : list->array()) tokens.push_back(parse_added_token(item));
-  }
-  add_tokens(tokens);
+  const Json none = Json::array();
+  add_tokens(json.find("added_tokens").value_or(JsonView(none, json.where())));
 }
 
 // A special token is written as a string or as an object with its content.
@@ -107,9 +143,12 @@ Tokenizer::Tokenizer(const fs::path& folder) : pipeline_(std::make_unique<Pipeli
   const fs::path file = folder / "tokenizer.json";
   const bool fast = fs::exists(file);
   const Json document = fast ? read_json(file) : slow_tokenizer_json(folder);
-  pipeline_->build(JsonView(document, fast ? file.string() : folder.string()));
+  pipeline_->where = fast ? file.string() : folder.string();
+  pipeline_->build(JsonView(document, pipeline_->where));
   pipeline_->read_config(folder);
 }
+
+void Tokenizer::require_ids_below(std::int64_t vocabulary) { pipeline_->vocabulary = vocabulary; }
 
 Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
@@ -123,8 +162,10 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, SpecialTokens spec
       ids.push_back(raw.added);
     } else {
       std::string normalized = std::move(raw.text);
-      if (pipeline_->normalizer)
-        normalized = pipeline_->normalizer->normalize(std::move(normalized));
+      if (pipeline_->normalizer) {
+        const std::size_t limit = most_bytes(normalized.size());
+        normalized = pipeline_->normalizer->normalize(std::move(normalized), limit);
+      }
       for (const TextPart& part : pipeline_->normalized_finder->split(normalized)) {
         if (part.added >= 0) {
           ids.push_back(part.added);
@@ -139,6 +180,7 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, SpecialTokens spec
   if (special == SpecialTokens::kAdd && pipeline_->post_processor) {
     ids = pipeline_->post_processor->process(std::move(ids));
   }
+  if (pipeline_->vocabulary) pipeline_->require_known(ids);
   return ids;
 }
 

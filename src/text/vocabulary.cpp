@@ -5,7 +5,7 @@
 namespace taskneuron {
 
 Vocabulary::Vocabulary(const JsonView& token_to_id) {
-  constexpr TokenId kMaxId = 1 << 24;
+  constexpr TokenId kMaxId = 1 << 22;  // bounds what a small file makes us hold
   ids_.reserve(token_to_id.object().size());
   for (const auto& [token, value] : token_to_id.object().items()) {
     const JsonView entry(value, fmt::format("{}: '{}'", token_to_id.where(), token));

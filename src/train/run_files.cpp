@@ -47,8 +47,8 @@ std::string text_of(const Json& value) {
 StepLog::StepLog(const fs::path& path, std::int64_t last_step) : path_(path) {
   std::string kept;
   if (fs::exists(path)) {
-    std::ifstream old(path);
-    for (std::string line; std::getline(old, line);) {
+    LineReader old(path);
+    for (std::string line; old.next(line);) {
       const std::int64_t step = step_of(parse_line(line));
       if (step >= 0 && step <= last_step) kept += line + "\n";
     }
@@ -58,7 +58,7 @@ StepLog::StepLog(const fs::path& path, std::int64_t last_step) : path_(path) {
 }
 
 void StepLog::add(const OutputJson& row) {
-  stream_ << row.dump() << "\n" << std::flush;
+  stream_ << json_text(row) << "\n" << std::flush;
   if (!stream_) {
     throw Error(fmt::format("{}: cannot be written; is the disk full?", path_.string()));
   }
@@ -72,8 +72,9 @@ OutputJson evaluation_row(std::int64_t step, const TaskResult& result) {
 
 std::vector<TaskResult> read_evaluation(const fs::path& path, std::int64_t step) {
   std::vector<TaskResult> results;
-  std::ifstream stream(path);
-  for (std::string line; std::getline(stream, line);) {
+  if (!fs::exists(path)) return results;
+  LineReader lines(path);
+  for (std::string line; lines.next(line);) {
     const Json document = parse_line(line);
     if (step_of(document) != step) continue;
     results.push_back(read_result_row(JsonView(document, path.string())));
@@ -102,19 +103,6 @@ OutputJson inputs_json(const RunInputs& inputs) {
           {"deltas", list_json(inputs.deltas)},
           {"tasks", list_json(inputs.tasks)},
           {"sets", list_json(inputs.sets)}};
-}
-
-void finish_run(const fs::path& folder, const TrainingRunResult& result) {
-  OutputJson run = OutputJson::parse(read_file(folder / kRunFile));
-  run["finished"] = true;
-  run["result"] = {{"steps", result.steps},
-                   {"best_step", result.best_step},
-                   {"stopped_early", result.stopped_early},
-                   {"first_loss", result.first_loss},
-                   {"last_loss", result.last_loss},
-                   {"tokens", result.tokens},
-                   {"seconds", result.seconds}};
-  write_file(folder / kRunFile, run.dump(1) + "\n");
 }
 
 void require_same_settings(const std::map<std::string, Setting>& now, const JsonView& before,

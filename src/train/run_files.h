@@ -39,7 +39,4 @@ void require_same_settings(const std::map<std::string, Setting>& now, const Json
                            const std::string& where, const std::string& otherwise);
 OutputJson inputs_json(const RunInputs& inputs);
 
-// Marks the run as finished, with what came out.
-void finish_run(const std::filesystem::path& folder, const TrainingRunResult& result);
-
 }  // namespace taskneuron

@@ -15,6 +15,7 @@
 #include "taskneuron/base/version.h"
 #include "taskneuron/train/delta.h"
 #include "taskneuron/train/model_card.h"
+#include "train/finished_run.h"
 #include "train/run_files.h"
 #include "train/training_state.h"
 
@@ -217,26 +218,8 @@ TrainingRunResult Run::save_result() const {
 }
 
 void Run::save_certificate(const Certificate& certificate) const {
-  OutputJson rows = OutputJson::array();
-  for (const CertifiedTensor& tensor : certificate.tensors) {
-    OutputJson row = {{"tensor", tensor.tensor}};
-    if (tensor.units > 0) {
-      row["units"] = tensor.units;
-      row["trained_units"] = tensor.trained_units;
-      row["changed_units"] = tensor.changed_units;
-    }
-    row["frozen_sha256_before"] = tensor.frozen_before;
-    row["frozen_sha256_after"] = tensor.frozen_after;
-    row["identical"] = tensor.holds();
-    rows.push_back(row);
-  }
-  const OutputJson json = {{"format", "taskneuron.certificate/1"},
-                           {"base", base_.hash()},
-                           {"holds", certificate.holds()},
-                           {"trained_values", certificate.trained_values},
-                           {"frozen_values", certificate.frozen_values},
-                           {"tensors", rows}};
-  write_file(options_.out / "certificate.json", json.dump(1) + "\n");
+  write_file(options_.out / "certificate.json",
+             json_text(certificate_json(certificate, base_.hash()), 1) + "\n");
 }
 
 void Run::save_trained(TrainingRunResult& result) const {

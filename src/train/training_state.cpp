@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
 #include <set>
 
 #include "base/torch_compat.h"
@@ -59,10 +63,26 @@ class Reader {
     if (found == file_.metadata().end()) fail(fmt::format("'{}' is missing", key));
     return found->second;
   }
-  std::int64_t integer(const char* key) const {
-    return std::strtoll(text(key).c_str(), nullptr, 10);
+  // Of low … high.
+  std::int64_t integer(const char* key, std::int64_t low, std::int64_t high) const {
+    const std::string written = text(key);
+    std::int64_t value = 0;
+    const char* const end = written.data() + written.size();
+    const auto [stop, failure] = std::from_chars(written.data(), end, value);
+    if (failure != std::errc() || stop != end || value < low || value > high) {
+      fail(fmt::format("'{}' is '{}', no number from {} to {}", key, written, low, high));
+    }
+    return value;
   }
-  double number(const char* key) const { return std::strtod(text(key).c_str(), nullptr); }
+  double number(const char* key) const {
+    const std::string written = text(key);
+    char* end = nullptr;
+    const double value = std::strtod(written.c_str(), &end);
+    if (written.empty() || *end != '\0' || std::isnan(value)) {
+      fail(fmt::format("'{}' is '{}', no number", key, written));
+    }
+    return value;
+  }
 
   at::Tensor take(const std::string& name) {
     if (!file_.contains(name)) {
@@ -132,16 +152,18 @@ void require_units(Reader& reader, const Parameter& parameter) {
                   name, stored.numel(), units.numel()));
 }
 
-void read_counters(const Reader& reader, TrainingState& state) {
-  state.step = reader.integer("step");
-  state.tokens = reader.integer("tokens");
+// steps: of the whole run, which no counter of it can be beyond.
+void read_counters(const Reader& reader, std::int64_t steps, TrainingState& state) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  state.step = reader.integer("step", 0, steps);
+  state.tokens = reader.integer("tokens", 0, kMost);
   state.seconds = reader.number("seconds");
   state.first_loss = reader.number("first_loss");
   state.last_loss = reader.number("last_loss");
   state.best_loss = reader.number("best_loss");
-  state.best_step = reader.integer("best_step");
-  state.evaluated_step = reader.integer("evaluated_step");
-  state.evaluations_since_best = reader.integer("evaluations_since_best");
+  state.best_step = reader.integer("best_step", 0, state.step);
+  state.evaluated_step = reader.integer("evaluated_step", -1, state.step);
+  state.evaluations_since_best = reader.integer("evaluations_since_best", 0, state.step + 1);
   state.stopped = reader.text("stopped") == "1";
 }
 
@@ -211,7 +233,7 @@ bool load_training_state(const fs::path& folder, Trainer& trainer, TrainingState
     for (auto& [name, target] : parts_of(optimizer, p)) reader.read(name, target);
     optimizer.parameters()[p]->store();
   }
-  read_counters(reader, state);
+  read_counters(reader, trainer.steps(), state);
   read_best(reader, optimizer.parameters(), state.best_masters);
   read_terms(reader, trainer);
   reader.require_nothing_left();

@@ -33,8 +33,8 @@ def main():
 
     def start(out):
         return subprocess.Popen([program, "continual", str(ROOT / "examples/models/mini"), "--order", str(order), "--tasks",
-                                 str(ROOT / "examples/tasks"), "--method", "w-ncft", "ewc:fisher_rows=8", "o-lora", "--limit", "24",
-                                 "--detect-limit", "8", "--epochs", "1", "--batch", "8", "--lr", "1e-3", "--test-limit", "2", "--no-single",
+                                 str(ROOT / "examples/tasks"), "--method", "w-ncft", "ewc:fisher_rows=8", "o-lora", "--limit", "48",
+                                 "--detect-limit", "8", "--epochs", "1", "--batch", "8", "--lr", "1e-3", "--test-limit", "2", "--no-single", "--checkpoint-seconds", "0",
                                  "--threads", "1", "--quiet", "--json", "--out", str(out)], stdout=subprocess.PIPE)
 
     def result(out):
@@ -53,16 +53,23 @@ def main():
     wanted = result(folder / "whole")
     seconds = time.time() - begun
 
+    def kill(out, draws):
+        """At a random moment before the end: a run that ended first is started anew. The moment."""
+        while True:
+            moment = draws.uniform(0, seconds)
+            run = start(out)
+            try:
+                run.communicate(timeout=moment)
+                shutil.rmtree(out)
+            except subprocess.TimeoutExpired:
+                run.kill()
+                run.communicate()
+                return moment
+
     def killed(number):
         """What is wrong after one kill; nothing: it went on to the same result."""
         out = folder / f"killed-{number}"
-        moment = random.Random(f"{arguments.seed} {number}").uniform(0, seconds)
-        run = start(out)
-        try:
-            run.communicate(timeout=moment)
-        except subprocess.TimeoutExpired:
-            run.kill()
-            run.communicate()
+        moment = kill(out, random.Random(f"{arguments.seed} {number}"))
         try:
             found = result(out)
         except RuntimeError as error:

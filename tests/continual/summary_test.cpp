@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "taskneuron/base/distributions.h"
@@ -9,7 +10,7 @@
 namespace taskneuron {
 namespace {
 
-ScoredStream stream(const std::string& method, const std::string& order, std::int64_t seed,
+ScoredStream stream(const std::string& method, const std::string& order, std::uint64_t seed,
                     std::optional<double> cl) {
   ScoredStream one{method, order, seed, {}};
   one.metrics.cl = cl;
@@ -21,7 +22,7 @@ std::vector<ScoredStream> streams_of(const std::vector<std::vector<double>>& dif
   std::vector<ScoredStream> streams;
   for (std::size_t s = 0; s < differences.size(); ++s) {
     for (std::size_t o = 0; o < differences[s].size(); ++o) {
-      const auto seed = static_cast<std::int64_t>(s);
+      const std::uint64_t seed = s;
       const std::string order = "order" + std::to_string(o + 1);
       const double b = 0.25 * static_cast<double>(o) + 0.125 * static_cast<double>(s);
       streams.push_back(stream("a", order, seed, b + differences[s][o]));
@@ -117,6 +118,42 @@ TEST(StreamSummary, OfATableWithGapsTakesTheLargerCompleteOne) {
   EXPECT_EQ(only(summary).seeds, 2);
   EXPECT_EQ(only(summary).left_out, 6);
   EXPECT_NEAR(only(summary).contrast.difference, 0.05, 1e-12);
+}
+
+// Of three orders and seeds two streams are missing, in different orders and seeds: without that
+// order and that seed there are 2 × 2 left, without both orders or both seeds 3.
+TEST(StreamSummary, OfATableWithScatteredGapsTakesTheLargestPart) {
+  std::vector<ScoredStream> streams =
+      streams_of({{0.01, 0.02, 0.06}, {0.03, 0.06, 0.06}, {0.02, 0.02, 0.04}});
+  const auto missing = [](const ScoredStream& one) {
+    return (one.order == "order1" && one.seed == 0) || (one.order == "order2" && one.seed == 1);
+  };
+  streams.erase(std::remove_if(streams.begin(), streams.end(), missing), streams.end());
+  const StreamSummary summary = stream_summary(streams);
+  EXPECT_EQ(only(summary).orders, 2);
+  EXPECT_EQ(only(summary).seeds, 2);
+  EXPECT_EQ(only(summary).left_out, 6);
+  EXPECT_EQ(only(summary).spread, StreamSpread::kOrdersAndSeeds);
+}
+
+// Methods of one seed, which are never found better, do not make others easier to find.
+TEST(StreamSummary, WhatHasOneSeedIsNoPartOfTheCorrection) {
+  std::vector<ScoredStream> streams = streams_of({{0.01, 0.02, 0.06}, {0.03, 0.06, 0.06}});
+  const double before = only(stream_summary(streams)).contrast.p_adjusted.value();
+  for (const char* name : {"c", "d", "e"}) {
+    for (const char* order : {"order1", "order2", "order3"}) {
+      streams.push_back(stream(name, order, 0, 5 + 0.001 * static_cast<double>(streams.size())));
+    }
+  }
+  const StreamSummary summary = stream_summary(streams);
+  EXPECT_GT(summary.comparisons.size(), 5u);
+  for (const StreamComparison& one : summary.comparisons) {
+    const bool pair = one.a == "a" && one.b == "b";
+    EXPECT_EQ(one.contrast.p_adjusted.has_value(), pair);
+    if (pair) {
+      EXPECT_EQ(one.contrast.p_adjusted.value(), before);
+    }
+  }
 }
 
 TEST(StreamSummary, MeansAreOverTheSeedsOfAnOrder) {

@@ -225,15 +225,19 @@ void streams(Page& page) {
       "Two methods that do not differ, on several orders from several seeds ({} simulations). "
       "Every "
       "stream has a difference of its own,\nnormal with a standard deviation of 1; common to "
-      "orders, to seeds: what one order, or one seed, gives to all of its streams.\nCovered: "
+      "orders, to seeds: what one order, or one seed, gives to all of its streams; alike: the "
+      "share of\nits own variance that the second order has in common with the first, as orders "
+      "that begin with the same tasks have.\nCovered: "
       "intervals that hold 0, at least .94 where there are several of both or where the interval's "
       "one source of spread is all\nthere is. Found: verdicts either way, at most .06; of one seed "
       "none is given.",
       simulations));
-  page.header({"orders × seeds", "common to orders", "common to seeds", "covered", "found"});
-  const StreamDesign designs[] = {{3, 2, 0, 0}, {3, 2, 1, 1}, {3, 3, 0, 0}, {3, 3, 1, 0},
-                                  {3, 3, 0, 1}, {3, 3, 1, 1}, {6, 3, 0, 0}, {6, 3, 1, 1},
-                                  {1, 3, 0, 0}, {1, 3, 0, 1}, {3, 1, 0, 0}, {3, 1, 0, 1}};
+  page.header({"orders × seeds", "common to orders", "common to seeds", "first two orders alike",
+               "covered", "found"});
+  const StreamDesign designs[] = {{3, 2, 0, 0},      {3, 2, 1, 1},     {3, 3, 0, 0}, {3, 3, 1, 0},
+                                  {3, 3, 0, 1},      {3, 3, 1, 1},     {6, 3, 0, 0}, {6, 3, 1, 1},
+                                  {1, 3, 0, 0},      {1, 3, 0, 1},     {3, 1, 0, 0}, {3, 1, 0, 1},
+                                  {3, 3, 0, 0, 0.5}, {3, 3, 1, 1, 0.5}};
   Draws draws(5, "streams");
   for (const StreamDesign& design : designs) {
     const StreamRates rates = stream_rates(design, simulations, draws);
@@ -241,6 +245,7 @@ void streams(Page& page) {
     const bool judged = design.seeds > 1 || design.seed == 0;
     page.row({fmt::format("{} × {}", design.orders, design.seeds),
               fmt::format("{:.0f}", design.order), fmt::format("{:.0f}", design.seed),
+              fmt::format("{:.1f}", design.alike),
               judged ? page.judged(rates.covered, kStreamBounds, what + ", coverage")
                      : Page::shown(rates.covered),
               page.judged(rates.found, kFamilyErrors, what + ", found")});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct StreamDesign {
   std::size_t seeds = 3;
   double order = 0;  // standard deviations
   double seed = 0;
+  double alike = 0;  // share of its own variance that the second order has in common with the first
 };
 
 inline std::vector<ScoredStream> sample_streams(const StreamDesign& design, double difference,
@@ -23,10 +25,14 @@ inline std::vector<ScoredStream> sample_streams(const StreamDesign& design, doub
   for (std::size_t o = 0; o < design.orders; ++o) by_order.push_back(design.order * draws.normal());
   for (std::size_t s = 0; s < design.seeds; ++s) by_seed.push_back(design.seed * draws.normal());
   std::vector<ScoredStream> streams;
+  std::vector<double> first;  // of every seed, the first order's own
   for (std::size_t o = 0; o < design.orders; ++o) {
     for (std::size_t s = 0; s < design.seeds; ++s) {
-      ScoredStream one{"a", std::to_string(o), static_cast<std::int64_t>(s), {}};
-      one.metrics.cl = difference + by_order[o] + by_seed[s] + draws.normal();
+      double own = draws.normal();
+      if (o == 0) first.push_back(own);
+      if (o == 1) own = std::sqrt(design.alike) * first[s] + std::sqrt(1 - design.alike) * own;
+      ScoredStream one{"a", std::to_string(o), s, {}};
+      one.metrics.cl = difference + by_order[o] + by_seed[s] + own;
       streams.push_back(one);
       one.method = "b";
       one.metrics.cl = 0;

@@ -4,7 +4,7 @@ from quick_study import check
 
 check("question3", ("babi", "scitail", "gptnli"), (), ("tuned/seqft", "streams/short-ncft-1", "compared/short-main"),
       "folders/streams-short-seqft-0/stages/babi-*/training/delta.safetensors",
-      ("## What agrees with the paper", "### Orders 1 to 3", "### Orders 4 to 6", "## Forgetting and transfer",
+      ("## What agrees with the paper", "### quick1, quick2", "### quick2", "## Forgetting and transfer",
        "## Retention after every stage", "## Every pair of the main methods", "## What it costs", "## One stream of each",
        "## Settings", "## Commands"),
       ("retention-short", "retention-long"), ("streams/short-seqft-0.json",), "folders/streams-short-seqft-0")

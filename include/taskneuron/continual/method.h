@@ -128,11 +128,15 @@ class Method {
   virtual bool finds_units() const { return false; }
   // Whether a stage's validation rows have a part in what it trains.
   virtual bool validates() const { return false; }
-  // What a stream must store of each task, for the fairness of a comparison: parts of a stage; rows
-  // of features, [d] each; and train rows.
+  // What a stream must store beside the model so that it can go on, for the fairness of a
+  // comparison. Of each task: parts of its stage, rows of features ([d] each), and train rows.
   virtual std::set<Kept> keeps() const { return {}; }
-  virtual std::int64_t kept_features(std::int64_t /*width*/) const { return 0; }
+  virtual std::int64_t kept_features() const { return 0; }
   virtual std::vector<std::int64_t> kept_rows(const StreamTask&) const { return {}; }
+  // Once for all tasks so far, beside what remember() gives: parts of the last stage, rows of
+  // features.
+  virtual std::set<Kept> keeps_once() const { return {}; }
+  virtual std::int64_t kept_features_once(std::int64_t /*width*/) const { return 0; }
 
   // What the weights after a stage depend on beside the stages before it, the stage's rows, its
   // seed, and how it trains (lr, epochs, batch): stages that agree in all of this are one. Keys and

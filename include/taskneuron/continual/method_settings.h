@@ -56,6 +56,9 @@ struct MethodSpec {
 // Throws UsageError for what is no such text; names and keys are not looked at.
 MethodSpec parse_method_spec(const std::string& text);
 
+// A message about settings, whose keys are no options of a command: without the marks of those.
+std::string without_backticks(std::string message);
+
 // Sets `settings` by keys and values. Throws Error, beginning with `where`, for a key that is not
 // among `keys` (and lists them) and for a value that does not fit or is out of range.
 void apply_settings(const std::map<std::string, std::string>& values,

@@ -47,7 +47,8 @@ enum class StreamSpread { kNone, kOrders, kSeeds, kOrdersAndSeeds };
 // of one seed it is over orders, and says nothing of what a seed does to all of them.
 //
 // How often the interval holds the difference, of normal ones (4,000 simulated): 97 to 100 of 100
-// for 3 orders and 2 or 3 seeds, 95 to 100 for 6 and 3: it errs to the wide side. Over orders or
+// for 3 orders and 2 or 3 seeds, 95 to 100 for 6 and 3: it errs to the wide side, also where two of
+// the orders begin alike and so have half of their variance in common. Over orders or
 // seeds alone 95, if the other adds nothing in common; 84 where it adds as much as the rest, and
 // fewer where it adds more.
 struct StreamComparison {
@@ -55,15 +56,15 @@ struct StreamComparison {
   std::string b;
   std::string key;
   // difference, test, interval; `examples` are orders (of one order: seeds). p_adjusted:
-  // Benjamini-Hochberg over the pairs of methods that this metric compares.
+  // Benjamini-Hochberg over the pairs of methods that this metric compares over seeds; of one seed
+  // there is none.
   Contrast contrast;
   StreamSpread spread = StreamSpread::kNone;
   std::int64_t orders = 0;
   std::int64_t seeds = 0;
   // Streams of either method that are not in the comparison: the other has none of that order and
   // seed, either lacks the metric (a stream whose training diverged: the comparison flatters its
-  // method), or the table has gaps. Of a table with gaps the orders that have all seeds are taken,
-  // or the seeds that have all orders, whichever are more streams.
+  // method), or the table has gaps: then the largest part of it that has none is compared.
   std::int64_t left_out = 0;
 };
 

@@ -35,6 +35,7 @@ struct ContinualOptions : OptimizerOptions {
   std::int64_t test_limit = 0;
   std::int64_t generate_limit = 150;
   std::string unseen = "next";
+  double checkpoint_seconds = 60;  // of the training of a stage
   bool no_single = false;
   ContinualOptions() { data.split = "train"; }
   void declare(OptionList& list);
@@ -52,9 +53,11 @@ struct StageCost {
   std::int64_t steps = 0;
   std::int64_t tokens = 0;  // of training
   std::int64_t trained_values = 0;
-  // Of all that the method must keep of the task beside the model: changes, adapters, sets,
-  // relevance, features, rows, memory (of ewc: of all tasks so far).
+  // Of all that the method must keep of the task beside the model, as long as the stream goes on:
+  // changes, adapters, sets, features, rows.
   std::int64_t stored_bytes = 0;
+  // The same of what it keeps once, for all tasks so far: memory, relevance, one adapter.
+  std::int64_t shared_bytes = 0;
   std::int64_t peak_memory_bytes = 0;
   std::int64_t units = 0;          // that were trained; 0: not by units
   std::int64_t claimed_units = 0;  // of them, that earlier stages had trained
@@ -65,6 +68,7 @@ struct StreamRun {
   std::string order;   // its name
   std::uint64_t seed = 0;
   std::map<std::string, Setting> settings;  // of the method, all that it reads
+  std::map<std::string, std::string> rows;  // by task: hash of those that train and that test
   StreamResults results;
   StreamMetrics metrics;
   std::vector<StageCost> stages;

@@ -23,6 +23,10 @@ class Tokenizer {
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
 
+  // From now on encode() refuses ids that a model with that many tokens has no row for. Tokens
+  // beyond them that no text uses do no harm: folders of the hub have some.
+  void require_ids_below(std::int64_t vocabulary);
+
   // Ids of a text; kAdd puts what the post-processor adds around it. Throws Error for invalid
   // UTF-8.
   std::vector<std::int64_t> encode(std::string_view text, SpecialTokens special) const;

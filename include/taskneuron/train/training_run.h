@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,8 @@
 #include "taskneuron/train/trainer.h"
 
 namespace taskneuron {
+
+class FolderLock;
 
 enum class SaveAs {
   kDelta,  // delta.safetensors
@@ -68,17 +72,22 @@ struct TrainingRunResult {
   std::string file;  // what was saved
 };
 
-// Whether `out` holds a run that can go on, or is free. Throws Error when it holds a finished run,
-// an unfinished one without `resume`, one with other settings (naming them), or something else.
-// Makes the folder and its run.json.
+// Whether `out` holds a run that can go on, or is free. Throws Error when it holds a run without
+// `resume`, one with other settings (naming them), or something else, and when another process is
+// working in it. Makes the folder and its run.json; no other process can until this is gone.
 class TrainingFolder {
  public:
   explicit TrainingFolder(const TrainingRunOptions& options);
+  ~TrainingFolder();
+  // What came out, where the run is finished already; evaluations without predictions.
+  std::optional<TrainingRunResult> finished() const;
   // The batch plan of the run's first session, which a resumed one keeps; undefined: set it.
   BatchMemory batch_plan(const std::function<BatchMemory()>& make) const;
 
  private:
   std::filesystem::path run_json_;
+  bool finished_ = false;
+  std::unique_ptr<const FolderLock> lock_;
 };
 
 // progress may throw Interrupted (base/interruption.h, "Cancelling"): the run ends with a
