@@ -36,7 +36,7 @@ class MappedFile {
 
 // Reads a text file whole. Throws Error when it is missing, a folder, unreadable, or larger than
 // max_bytes (configuration and vocabulary files have no business being larger).
-std::string read_file(const std::filesystem::path& path, std::size_t max_bytes = 1u << 30);
+std::string read_file(const std::filesystem::path& path, std::size_t max_bytes = 1u << 28);
 
 // A regular file that is read from front to back. Opening never waits: no FIFO, device or folder.
 class InputFile {

@@ -317,9 +317,9 @@ std::vector<std::string> supported_model_types() {
   return names;
 }
 
-ModelConfig read_model_config(const std::filesystem::path& config_json) {
-  const Json document = read_json(config_json);
-  const JsonView json(document, config_json.string());
+namespace {
+
+ModelConfig config_of(const JsonView& json) {
   ModelConfig config;
   config.model_type = json.at("model_type").string();
   for (const FamilyReader& family : kFamilies) {
@@ -338,6 +338,18 @@ ModelConfig read_model_config(const std::filesystem::path& config_json) {
   }
   json.fail(fmt::format("model_type '{}' is not supported; supported are {}", config.model_type,
                         fmt::join(supported_model_types(), ", ")));
+}
+
+}  // namespace
+
+ModelConfig read_model_config(const std::filesystem::path& config_json) {
+  const Json document = read_json(config_json);
+  return config_of(JsonView(document, config_json.string()));
+}
+
+ModelConfig parse_model_config(std::string_view config_json, const std::string& where) {
+  const Json document = parse_json(config_json, where);
+  return config_of(JsonView(document, where));
 }
 
 }  // namespace taskneuron

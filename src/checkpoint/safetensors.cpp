@@ -1,7 +1,6 @@
 #include "taskneuron/checkpoint/safetensors.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -9,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/torch_compat.h"
+#include "checkpoint/safetensors_header.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -18,52 +18,10 @@ namespace {
 // The format's own limit (huggingface/safetensors, MAX_HEADER_SIZE).
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 
-struct DtypeName {
-  const char* name;
-  at::ScalarType dtype;
-};
-constexpr DtypeName kDtypes[] = {
-    {"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf},  {"BF16", at::kBFloat16},
-    {"I64", at::kLong},   {"I32", at::kInt},   {"I16", at::kShort}, {"I8", at::kChar},
-    {"U8", at::kByte},    {"BOOL", at::kBool},
-};
-
-at::ScalarType parse_dtype(const JsonView& json) {
-  const std::string name = json.string();
-  for (const DtypeName& known : kDtypes) {
-    if (name == known.name) return known.dtype;
-  }
-  json.fail(fmt::format("dtype '{}' is not supported", name));
-}
-
-const char* safetensors_dtype(at::ScalarType dtype) {
-  for (const DtypeName& known : kDtypes) {
-    if (dtype == known.dtype) return known.name;
-  }
-  throw Error(fmt::format("dtype {} cannot be written as safetensors", c10::toString(dtype)));
-}
-
 std::uint64_t read_little_endian(const std::byte* data) {
   std::uint64_t value = 0;
   for (int i = 7; i >= 0; --i) value = value << 8 | std::to_integer<std::uint64_t>(data[i]);
   return value;
-}
-
-std::uint64_t unsigned_integer(const JsonView& json) {
-  const std::int64_t value = json.integer();
-  if (value < 0) json.fail(fmt::format("expected a size, found {}", value));
-  return static_cast<std::uint64_t>(value);
-}
-
-// Elements times element size; refuses a product that no file could hold.
-std::uint64_t shape_bytes(const TensorEntry& entry, const JsonView& json) {
-  std::uint64_t bytes = c10::elementSize(entry.dtype);
-  for (const std::int64_t size : entry.shape) {
-    if (__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes)) {
-      json.fail(fmt::format("shape [{}] overflows", fmt::join(entry.shape, ", ")));
-    }
-  }
-  return bytes;
 }
 
 }  // namespace
@@ -71,7 +29,6 @@ std::uint64_t shape_bytes(const TensorEntry& entry, const JsonView& json) {
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path, const std::string& expected)
     : file_(std::make_shared<const MappedFile>(path)) {
   read_header(expected);
-  check_overlaps();
 }
 
 const std::filesystem::path& SafetensorsFile::path() const { return file_->path(); }
@@ -117,59 +74,10 @@ void SafetensorsFile::read_header(const std::string& expected) {
                     "or not a safetensors file",
                     where, header_bytes_, file_->size_bytes()));
   }
-  const Json header_json = parse_json(header(), where + ": header");
-  const JsonView view(header_json, where);
-  for (const auto& [name, value] : view.object().items()) {
-    if (name == "__metadata__") {
-      for (const auto& [key, text] : view.at(name).object().items()) {
-        metadata_[key] = JsonView(text, where + ": __metadata__ '" + key + "'").string();
-      }
-    } else {
-      read_entry(name, &value);
-    }
-  }
-}
-
-void SafetensorsFile::read_entry(const std::string& name, const void* json) {
-  const JsonView view(*static_cast<const Json*>(json),
-                      fmt::format("{}: tensor '{}'", path().string(), name));
-  TensorEntry entry;
-  entry.dtype = parse_dtype(view.at("dtype"));
-  for (const JsonView& size : view.at("shape").array()) {
-    entry.shape.push_back(static_cast<std::int64_t>(unsigned_integer(size)));
-  }
-  const std::vector<JsonView> offsets = view.at("data_offsets").array();
-  if (offsets.size() != 2) view.fail("'data_offsets' must hold two numbers");
-  entry.begin = unsigned_integer(offsets[0]);
-  entry.end = unsigned_integer(offsets[1]);
-  const std::uint64_t data_bytes = file_->size_bytes() - 8 - header_bytes_;
-  if (entry.begin > entry.end || entry.end > data_bytes) {
-    view.fail(
-        fmt::format("claims bytes [{}, {}) but the file holds {} after its header; the "
-                    "download is probably incomplete",
-                    entry.begin, entry.end, data_bytes));
-  }
-  if (shape_bytes(entry, view) != entry.end - entry.begin) {
-    view.fail(fmt::format("shape [{}] needs {} bytes, its offsets give {}",
-                          fmt::join(entry.shape, ", "), shape_bytes(entry, view),
-                          entry.end - entry.begin));
-  }
-  entries_.emplace(name, std::move(entry));
-}
-
-void SafetensorsFile::check_overlaps() const {
-  std::vector<const std::pair<const std::string, TensorEntry>*> order;
-  for (const auto& item : entries_) {
-    if (item.second.begin != item.second.end) order.push_back(&item);
-  }
-  std::sort(order.begin(), order.end(),
-            [](const auto* a, const auto* b) { return a->second.begin < b->second.begin; });
-  for (std::size_t i = 1; i < order.size(); ++i) {
-    if (order[i]->second.begin < order[i - 1]->second.end) {
-      throw Error(fmt::format("{}: tensors '{}' and '{}' overlap", path().string(),
-                              order[i - 1]->first, order[i]->first));
-    }
-  }
+  SafetensorsHeader found =
+      parse_safetensors_header(header(), file_->size_bytes() - 8 - header_bytes_, where);
+  entries_ = std::move(found.entries);
+  metadata_ = std::move(found.metadata);
 }
 
 std::string_view SafetensorsFile::bytes(const std::string& name) const {

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -34,9 +35,38 @@ std::string file_name(const JsonView& json, const std::string& fallback) {
   return name;
 }
 
+// Of those that such tasks are scored by (evaluate/metric.h); the first by default.
+std::string metric_in(const JsonView& json, TaskType type) {
+  const std::vector<std::string> known =
+      type == TaskType::kClassification
+          ? std::vector<std::string>{"accuracy", "exact match"}
+          : std::vector<std::string>{"rougeL", "rougeL-stem", "exact match"};
+  std::string metric = json.string_or("metric", known.front());
+  if (std::find(known.begin(), known.end(), metric) == known.end()) {
+    json.at("metric").fail(
+        fmt::format("'{}' scores no task of this type; use {}", metric, fmt::join(known, ", ")));
+  }
+  return metric;
+}
+
 std::vector<std::string> strings_or_none(const JsonView& json, const std::string& key) {
   const auto field = json.find(key);
   return field ? field->strings() : std::vector<std::string>{};
+}
+
+// Each once and none empty: of equal ones none could be told to be the right one.
+std::vector<std::string> labels_of(const JsonView& json) {
+  const std::vector<std::string> labels = strings_or_none(json, "labels");
+  std::set<std::string> known;
+  for (const std::string& label : labels) {
+    if (label.find_first_not_of(" \t\r\n") == std::string::npos) {
+      json.at("labels").fail("holds an empty label");
+    }
+    if (!known.insert(label).second) {
+      json.at("labels").fail(fmt::format("holds '{}' twice", label));
+    }
+  }
+  return labels;
 }
 
 TaskRow parse_row(const JsonView& json, const Task& task) {
@@ -47,7 +77,7 @@ TaskRow parse_row(const JsonView& json, const Task& task) {
   if (row.output.find_first_not_of(" \t\r\n") == std::string::npos) {
     json.at("output").fail("the answer is empty");
   }
-  row.labels = strings_or_none(json, "labels");
+  row.labels = labels_of(json);
   if (row.labels.empty()) row.labels = task.labels;
   row.references = strings_or_none(json, "references");
   if (row.references.empty()) row.references = {row.output};
@@ -64,6 +94,23 @@ TaskRow parse_row(const JsonView& json, const Task& task) {
 
 }  // namespace
 
+Task parse_task(std::string_view meta_json, const std::string& where, const std::string& name) {
+  const Json document = parse_json(meta_json, where);
+  const JsonView json(document, where);
+  Task task;
+  task.name = file_name(json, name);
+  task.type = parse_type(json.at("type"));
+  task.metric = metric_in(json, task.type);
+  task.instruction = json.string_or("instruction", "");
+  task.labels = labels_of(json);
+  return task;
+}
+
+TaskRow parse_task_row(std::string_view json, const std::string& where, const Task& task) {
+  const Json document = parse_json(json, where);
+  return parse_row(JsonView(document, where), task);
+}
+
 Task load_task(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
     throw Error(
@@ -71,19 +118,11 @@ Task load_task(const fs::path& folder) {
                     "train.jsonl, validation.jsonl or test.jsonl",
                     folder.string()));
   }
-  const fs::path meta = folder / "meta.json";
-  const Json document = read_json(meta);
-  const JsonView json(document, meta.string());
-  Task task;
-  task.folder = folder;
   const fs::path whole = fs::absolute(folder).lexically_normal();
-  task.name =
-      file_name(json, (whole.has_filename() ? whole : whole.parent_path()).filename().string());
-  task.type = parse_type(json.at("type"));
-  task.metric =
-      json.string_or("metric", task.type == TaskType::kClassification ? "accuracy" : "rougeL");
-  task.instruction = json.string_or("instruction", "");
-  task.labels = strings_or_none(json, "labels");
+  const fs::path meta = folder / "meta.json";
+  Task task = parse_task(read_file(meta), meta.string(),
+                         (whole.has_filename() ? whole : whole.parent_path()).filename().string());
+  task.folder = folder;
   return task;
 }
 
@@ -101,8 +140,7 @@ std::vector<TaskRow> load_split(const Task& task, const std::string& split, std:
   std::vector<TaskRow> rows;
   for (std::string line; lines.next(line);) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const Json document = parse_json(line, lines.where());
-    rows.push_back(parse_row(JsonView(document, lines.where()), task));
+    rows.push_back(parse_task_row(line, lines.where(), task));
     rows.back().line = lines.number();
     if (limit > 0 && static_cast<std::int64_t>(rows.size()) >= limit) break;
   }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/plain_name.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -33,6 +34,9 @@ std::vector<std::string> OutputOptions::paths(const std::vector<std::string>& na
   std::set<std::string> known;
   std::vector<std::string> paths;
   for (const std::string& name : names) {
+    if (const std::string problem = problem_of_name(name); !problem.empty()) {
+      throw Error(fmt::format("{}: the name '{}' of a file in it {}", out, name, problem));
+    }
     paths.push_back((fs::path(out) / (name + extension)).string());
     if (!known.insert(name).second) {
       throw Error(fmt::format("{}: two of the files would have this name; write them one by one",

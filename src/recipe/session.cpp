@@ -177,7 +177,8 @@ BatchMemory TaskReader::fit(const BatchDemand& demand) const {
 }
 
 std::vector<std::int64_t> TaskReader::read_text(const std::string& path) const {
-  const std::string text = read_file(path);
+  constexpr std::size_t kMaxBytes = 1u << 30;
+  const std::string text = read_file(path, kMaxBytes);
   if (!is_valid_utf8(text)) throw Error(fmt::format("{}: is not valid UTF-8", path));
   return session_.tokenizer().encode(text, SpecialTokens::kLeaveOut);
 }

@@ -22,7 +22,7 @@ struct SweepTask {
 };
 
 // The tasks in the order of the options, trained ones first. Throws Error for a name that is there
-// twice or cannot be a file's.
+// twice.
 std::vector<SweepTask> sweep_tasks(const SweepOptions& options);
 
 // What `trained` and `arm` name. Throw UsageError for what there is not.

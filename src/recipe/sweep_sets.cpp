@@ -15,19 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A name that is a file's in any folder.
-void require_file_name(const std::string& name, const std::string& folder) {
-  const bool plain = !name.empty() && name.front() != '.' &&
-                     std::all_of(name.begin(), name.end(), [](unsigned char c) {
-                       return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
-                     });
-  if (plain) return;
-  throw Error(
-      fmt::format("{}/meta.json: the name '{}' cannot be that of files; use letters, digits, '-', "
-                  "'_' and '.'",
-                  folder, name));
-}
-
 // "10%": "10".
 std::string plain_top(const std::string& top) { return fmt::format("{}", parse_percent(top)); }
 
@@ -62,7 +49,6 @@ std::vector<SweepTask> sweep_tasks(const SweepOptions& options) {
   std::vector<SweepTask> tasks;
   const auto add = [&](const std::string& folder, bool trained) {
     const Task task = load_task(folder);
-    require_file_name(task.name, folder);
     for (const SweepTask& known : tasks) {
       if (known.name != task.name) continue;
       throw Error(

@@ -148,6 +148,13 @@ Tokenizer::Tokenizer(const fs::path& folder) : pipeline_(std::make_unique<Pipeli
   pipeline_->read_config(folder);
 }
 
+Tokenizer::Tokenizer(std::string_view tokenizer_json, const std::string& where)
+    : pipeline_(std::make_unique<Pipeline>()) {
+  const Json document = parse_json(tokenizer_json, where);
+  pipeline_->where = where;
+  pipeline_->build(JsonView(document, where));
+}
+
 void Tokenizer::require_ids_below(std::int64_t vocabulary) { pipeline_->vocabulary = vocabulary; }
 
 Tokenizer::~Tokenizer() = default;

@@ -2,9 +2,9 @@
 """Wrong and odd files of every kind against the real commands: hostile.py PROGRAM [--kind KIND...] [--sample N] [--update]
 
 Each is refused, with one line that names the file and holds no library's words, or it is accepted. What is right for each
-stands in expected.tsv, reviewed by hand: `refused`, `same` (nothing of what is printed or made changes) or `other` (it means
+stands in expected.tsv: `refused`, `same` (nothing of what is printed or made changes) or `other` (it means
 something else, and is a sound file: another learning rate, another label). No answer may take longer than 2 s or 1 GiB
-more than the sound file takes. --update writes what was found to expected.tsv; --table to docs/security.md."""
+more than the sound file takes. --update writes what was found to expected.tsv, for review."""
 import argparse
 import collections
 import concurrent.futures
@@ -116,11 +116,17 @@ def read_expected():
     return {(kind, name): found for kind, name, found in rows}
 
 
+def write_expected(rows):
+    with EXPECTED.open("w") as file:
+        for (kind, mutation), said in sorted(rows.items()):
+            file.write(f"{kind}\t{mutation}\t{said}\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("--kind", nargs="+", default=list(KINDS), choices=list(KINDS))
-    parser.add_argument("--sample", type=int, default=0, help="so many of each kind; 0: all")
+    parser.add_argument("--sample", type=int, default=0, help="so many of each kind, evenly; 0: all")
     parser.add_argument("--update", action="store_true")
     arguments = parser.parse_args()
     program, place = str(pathlib.Path(arguments.program).resolve()), tempfile.mkdtemp(prefix="taskneuron_hostile_")
@@ -151,14 +157,13 @@ def main():
                     wrong = wrong + [f"is {said}; expected: {wanted or 'nothing yet'}"]
                 failures += [f"{name}: {mutation}: {one}" for one in wrong]
             print(f"{name:<18}" + ", ".join(f"{count} {said}" for said, count in sorted(counts[name].items())), flush=True)
+            for failure in failures:
+                if failure.startswith(name + ": "):
+                    print("FAILED " + failure, flush=True)
+            if arguments.update:
+                write_expected({**{key: said for key, said in expected.items() if key[0] != name}, **found})
+                expected = read_expected()
     shutil.rmtree(place)
-    if arguments.update:
-        kept = {key: said for key, said in expected.items() if key[0] not in arguments.kind}
-        with EXPECTED.open("w") as file:
-            for (name, mutation), said in sorted({**kept, **found}.items()):
-                file.write(f"{name}\t{mutation}\t{said}\n")
-    for failure in failures:
-        print("FAILED " + failure)
     print(f"{len(found)} files, {len(failures)} wrong")
     sys.exit(1 if failures else 0)
 

@@ -58,7 +58,8 @@ KINDS = {
     "order": Kind("order.json", json_file(10), ["continual", "model", "--order", "order.json", "--method", "seqft", "--epochs", "1", "--limit", "2",
                                                   "--test-limit", "2", "--no-single", "--unseen", "none", "--out", "streams"]),
     "streams": Kind("result.json", json_file(14), ["streams", "result.json"]),
-    "stage": Kind("stage/stage.json", json_file(14), ["rollback", "model", "--stage", "stage", "--out", "made"], "made/model.safetensors"),
+    # Its folder's name holds a hash: prepare() puts it in.
+    "stage": Kind("", json_file(14), ["rollback", "model", "--out", "made"], "made/model.safetensors"),
 }
 
 
@@ -106,7 +107,9 @@ def prepare(program, folder):
         "--no-single", "--unseen", "none", "--out", "streams")
     shutil.copy(folder / "streams/result.json", folder / "result.json")
     stage = next((folder / "streams/stages").iterdir())
-    shutil.move(stage, folder / "stage")
+    KINDS["stage"].file = f"stages/{stage.name}/stage.json"
+    KINDS["stage"].command += ["--stage", f"stages/{stage.name}"]
+    shutil.move(stage.parent, folder / "stages")
     shutil.rmtree(folder / "streams")
     while not (folder / "run/checkpoint.safetensors").exists() or (folder / "run/delta.safetensors").exists():
         shutil.rmtree(folder / "run", ignore_errors=True)

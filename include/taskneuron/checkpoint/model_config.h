@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace taskneuron {
@@ -117,6 +118,8 @@ struct ModelConfig {
 // and naming the value for a model_type or an option that is not supported: a model is never run
 // wrongly.
 ModelConfig read_model_config(const std::filesystem::path& config_json);
+// The same from a text in memory; where: what errors call it.
+ModelConfig parse_model_config(std::string_view config_json, const std::string& where);
 
 // The model_type values that read_model_config accepts.
 std::vector<std::string> supported_model_types();

@@ -52,8 +52,6 @@ class SafetensorsFile {
  private:
   void refuse_text(const std::string& expected) const;
   void read_header(const std::string& expected);
-  void read_entry(const std::string& name, const void* json);
-  void check_overlaps() const;
 
   std::shared_ptr<const MappedFile> file_;
   std::uint64_t header_bytes_ = 0;

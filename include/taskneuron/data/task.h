@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace taskneuron {
@@ -30,6 +31,10 @@ struct Task {
 
 // Reads meta.json. Throws Error naming file and key.
 Task load_task(const std::filesystem::path& folder);
+// The same of a text in memory; where: what errors call it. name: where the text has none.
+Task parse_task(std::string_view meta_json, const std::string& where, const std::string& name);
+// A row of a split, likewise.
+TaskRow parse_task_row(std::string_view json, const std::string& where, const Task& task);
 
 // Reads a split's rows, at most `limit` (0: all). Throws Error naming path:line for a row that is
 // not valid, a label that is not among the labels, and a file without rows.

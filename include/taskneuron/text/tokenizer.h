@@ -20,6 +20,8 @@ class Tokenizer {
   // Reads tokenizer.json of a folder, or vocab.json and merges.txt where tokenizer_config.json
   // names a class that they suffice for. Throws Error naming a component that is not supported.
   explicit Tokenizer(const std::filesystem::path& folder);
+  // Of a tokenizer.json in memory; where: what errors call it.
+  Tokenizer(std::string_view tokenizer_json, const std::string& where);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
 
