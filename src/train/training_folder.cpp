@@ -68,13 +68,13 @@ std::optional<TrainingRunResult> TrainingFolder::finished() const {
 }
 
 BatchMemory TrainingFolder::batch_plan(const std::function<BatchMemory()>& make) const {
-  OutputJson run = read_output_json(run_json_);
-  if (run.contains("batches")) {
-    const OutputJson& plan = run["batches"];
-    return {{plan.value("examples", std::int64_t{0}), plan.value("tokens", std::int64_t{2048})},
-            plan.value("recompute", false),
-            plan.value("predicted_memory_bytes", std::int64_t{0})};
+  const Json document = read_json(run_json_);
+  if (const auto plan = JsonView(document, run_json_.string()).find("batches")) {
+    const BatchLimits limits{plan->at("examples").integer(), plan->at("tokens").integer()};
+    if (limits.max_examples < 0 || limits.max_tokens < 1) plan->fail("are no limits of a batch");
+    return {limits, plan->at("recompute").boolean(), plan->at("predicted_memory_bytes").integer()};
   }
+  OutputJson run = read_output_json(run_json_);
   const BatchMemory plan = make();
   run["batches"] = {{"examples", plan.limits.max_examples},
                     {"tokens", plan.limits.max_tokens},
