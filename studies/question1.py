@@ -256,13 +256,10 @@ class Question1(Study):
         trained = self.trained(paths, zero, counted)
         with open(os.path.join(model, "run.json")) as file:
             run = json.load(file)["settings"]
-        result = {"model": self.run("inspect", "inspect", self.model), "original_settings": run, "tasks": {name: task["type"] for name, task in self.tasks.items()}, "protocol": vars(self.protocol),
-                  "top": TOP, "settings": settings, "eligible": eligible, "counted": counted, "off": off,
-                  "trained": trained, "estimated_minutes": minutes, "seconds": self.stages.seconds(),
-                  "cores": self.stages.cores, "commands": list(self.stages.commands.items())}
-        with open(self.path("result.json"), "w") as file:
-            json.dump(result, file, indent=1)
-        return result
+        return self.finished(minutes, {
+            "original_settings": run, "tasks": {name: task["type"] for name, task in self.tasks.items()},
+            "protocol": vars(self.protocol), "top": TOP, "settings": settings, "eligible": eligible, "counted": counted, "off": off,
+            "trained": trained})
 
 
 if __name__ == "__main__":

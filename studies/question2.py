@@ -204,18 +204,13 @@ class Question2(KindsOfUnits):
         mixed = self.mixed_model()
         off_sets = self.kinds("all", self.detect("all", mixed, protocol.detect))
         sets = self.kinds("base", base)
-        result = {"model": self.run("inspect", "inspect", self.model), "protocol": vars(protocol),
-                  "tasks": {name: task["type"] for name, task in self.tasks.items()}, "sweeps": sweeps, "overlap": overlap,
-                  "base": base_rows, "models": {name: found["rows"] for name, found in models.items()}, "pairs": rows,
-                  "correlations": correlations, "forecast": forecast,
-                  "kinds": {"off": self.kinds_off(mixed, off_sets), "off_units": self.units_of(off_sets),
-                            "trained": self.kinds_trained(base, sets), "trained_units": self.units_of(sets)},
-                  "estimated_minutes": minutes, "seconds": self.stages.seconds(), "cores": self.stages.cores,
-                  "commands": list(self.stages.commands.items())}
-        with open(self.path("result.json.part"), "w") as file:
-            json.dump(result, file, indent=1)
-        os.rename(self.path("result.json.part"), self.path("result.json"))
-        return result
+        return self.finished(minutes, {
+            "protocol": vars(protocol),
+            "tasks": {name: task["type"] for name, task in self.tasks.items()}, "sweeps": sweeps, "overlap": overlap,
+            "base": base_rows, "models": {name: found["rows"] for name, found in models.items()}, "pairs": rows,
+            "correlations": correlations, "forecast": forecast,
+            "kinds": {"off": self.kinds_off(mixed, off_sets), "off_units": self.units_of(off_sets),
+                      "trained": self.kinds_trained(base, sets), "trained_units": self.units_of(sets)}})
 
 
 if __name__ == "__main__":

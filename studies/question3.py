@@ -140,21 +140,16 @@ class Question3(Study):
         main_arms = list(dict.fromkeys([best, best_units, *protocol.main]))
         short = self.streamed("short", {**dict.fromkeys(names, 1), **dict.fromkeys(main_arms, protocol.seeds["short"])}, texts)
         long = self.streamed("long", dict.fromkeys(main_arms, protocol.seeds["long"]), texts)
-        result = {"model": self.run("inspect", "inspect", self.model), "protocol": protocol.numbers(),
-                  "streams": self.streams, "arms": list(protocol.arms), "variants": list(protocol.variants), "best": best,
-                  "best_units": best_units, "eligible": list(cl), "main": main_arms, "trials": trials, "texts": texts,
-                  "edges": [name for name in names if protocol.all()[name].at_edge(texts[name])],
-                  "claims": [[roles.get(side, side) for side in pair] + [words] for *pair, words in CLAIMS],
-                  "paper": {name: arm.paper for name, arm in protocol.arms.items() if arm.paper},
-                  "short": self.compared("short", short, texts, names),
-                  "short_main": self.compared("short-main", short, texts, main_arms),
-                  "long": self.compared("long", long, texts, main_arms),
-                  "estimated_minutes": minutes, "seconds": self.stages.seconds(), "cores": self.stages.cores,
-                  "commands": list(self.stages.commands.items())}
-        with open(self.path("result.json.part"), "w") as file:
-            json.dump(result, file, indent=1)
-        os.rename(self.path("result.json.part"), self.path("result.json"))
-        return result
+        return self.finished(minutes, {
+            "protocol": protocol.numbers(),
+            "streams": self.streams, "arms": list(protocol.arms), "variants": list(protocol.variants), "best": best,
+            "best_units": best_units, "eligible": list(cl), "main": main_arms, "trials": trials, "texts": texts,
+            "edges": [name for name in names if protocol.all()[name].at_edge(texts[name])],
+            "claims": [[roles.get(side, side) for side in pair] + [words] for *pair, words in CLAIMS],
+            "paper": {name: arm.paper for name, arm in protocol.arms.items() if arm.paper},
+            "short": self.compared("short", short, texts, names),
+            "short_main": self.compared("short-main", short, texts, main_arms),
+            "long": self.compared("long", long, texts, main_arms)})
 
 
 def order_tasks(path):

@@ -1,5 +1,6 @@
 """What every study is: tasks, a protocol, and stages of the program that run once."""
 import argparse
+import json
 import math
 import os
 import sys
@@ -51,6 +52,16 @@ class Study:
             return math.inf
         losses = [row["loss"] for row in answer["validation"]]
         return sum(losses) / len(losses)
+
+    def finished(self, minutes, result):
+        """The result with what every study says of itself, kept in WORK/result.json. minutes: as estimated."""
+        result = {"model": self.run("inspect", "inspect", self.model), **result, "estimated_minutes": minutes,
+                  "seconds": self.stages.seconds(), "cores": self.stages.cores, "commands": list(self.stages.commands.items())}
+        path = self.path("result.json")
+        with open(path + ".part", "w") as file:
+            json.dump(result, file, indent=1)
+        os.rename(path + ".part", path)
+        return result
 
     def joined(self, name, paths):
         """The files one after another, as a file."""

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <string>
 
@@ -218,6 +219,8 @@ int run_and_report(int argc, char** argv) {
     print_error("not enough memory; lower --batch-tokens or --max-length");
   } catch (const c10::Error& error) {
     print_error(std::string("LibTorch: ") + error.what_without_backtrace());
+  } catch (const std::filesystem::filesystem_error& error) {
+    print_error(fmt::format("{}: {}", error.path1().string(), error.code().message()));
   } catch (const std::system_error& error) {
     // What fmt throws when its text cannot be written.
     if (std::ferror(stdout) != 0) return report_lost_output(error.code().value());

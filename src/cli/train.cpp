@@ -44,22 +44,23 @@ void print_validation(const TrainingRunResult& result) {
 void print_result(const Options& options, const TrainResult& result) {
   const TrainingRunResult& run = result.run;
   if (options.common.json) {
-    return print_json({{"model", options.model.model},
-                       {"steps", run.steps},
-                       {"best_step", run.best_step},
-                       {"stopped_early", run.stopped_early},
-                       {"first_loss", run.first_loss},
-                       {"last_loss", run.last_loss},
-                       {"trained_values", result.trained_values},
-                       {"gradient_and_optimizer_bytes", result.gradient_and_optimizer_bytes},
-                       {"tokens", run.tokens},
-                       {"seconds", run.seconds},
-                       {"tokens_per_second", static_cast<double>(run.tokens) / run.seconds},
-                       {"frozen_identical", run.certificate.holds()},
-                       {"validation", validation_json(run.best_step, run.validation)},
-                       {"validation_before", validation_json(0, run.validation_before)},
-                       {"out", options.train.out},
-                       {"file", run.file}});
+    return print_json(
+        {{"model", options.model.model},
+         {"steps", run.steps},
+         {"best_step", run.best_step},
+         {"stopped_early", run.stopped_early},
+         {"first_loss", run.first_loss},
+         {"last_loss", run.last_loss},
+         {"trained_values", result.trained_values},
+         {"gradient_and_optimizer_bytes", or_null(result.gradient_and_optimizer_bytes)},
+         {"tokens", run.tokens},
+         {"seconds", run.seconds},
+         {"tokens_per_second", static_cast<double>(run.tokens) / run.seconds},
+         {"frozen_identical", run.certificate.holds()},
+         {"validation", validation_json(run.best_step, run.validation)},
+         {"validation_before", validation_json(0, run.validation_before)},
+         {"out", options.train.out},
+         {"file", run.file}});
   }
   fmt::print("{} steps on {} values, loss {:.4f} -> {:.4f}, {} tokens in {:.1f} s{}\n", run.steps,
              result.trained_values, run.first_loss, run.last_loss, run.tokens, run.seconds,

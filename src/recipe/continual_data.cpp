@@ -25,13 +25,19 @@ const EncodedTask& StreamData::train(const std::string& task) {
 }
 
 std::string StreamData::train_hash(const std::string& task) {
-  const fs::path rows = split_path(load_task(task), options_.data.split);
-  return sha256_of_file(fs::path(task) / "meta.json").substr(7, 16) + " " +
-         sha256_of_file(rows).substr(7, 16);
+  return rows_hash(task, options_.data.split);
 }
 
-std::string StreamData::test_hash(const std::string& task) const {
-  return sha256_of_file(split_path(load_task(task), options_.test_split)).substr(7, 16);
+std::string StreamData::test_hash(const std::string& task) {
+  return rows_hash(task, options_.test_split);
+}
+
+const std::string& StreamData::rows_hash(const std::string& task, const std::string& split) {
+  std::string& hash = hashes_[task + " " + split];
+  if (!hash.empty()) return hash;
+  hash = sha256_of_file(fs::path(task) / "meta.json").substr(7, 16) + " " +
+         sha256_of_file(split_path(load_task(task), split)).substr(7, 16);
+  return hash;
 }
 
 std::vector<TaskRow> StreamData::test_rows(const std::string& folder) {
@@ -80,9 +86,7 @@ const at::Tensor& StreamData::features(const std::string& folder, const std::str
   const Task task = load_task(folder);
   const fs::path source = split_path(task, split);
   const std::string key =
-      sha256_hex(fmt::format("{} {} {}", sha256_of_file(fs::path(folder) / "meta.json"),
-                             sha256_of_file(source), rows.size()))
-          .substr(0, 12);
+      sha256_hex(fmt::format("{} {}", rows_hash(folder, split), rows.size())).substr(0, 12);
   const fs::path path =
       folder_ / "features" / fmt::format("{}-{}-{}.safetensors", task.name, split, key);
   if (fs::exists(path)) {

@@ -41,9 +41,9 @@ class StreamData {
   const TaskReader& reader() const { return reader_; }
   const ContinualOptions& options() const { return options_; }
   const EncodedTask& train(const std::string& task);
-  // Of the rows that train and of meta.json.
+  // Of meta.json and the file of rows that train; and that test.
   std::string train_hash(const std::string& task);
-  std::string test_hash(const std::string& task) const;
+  std::string test_hash(const std::string& task);
   std::vector<TaskRow> test_rows(const std::string& task);
   // Evaluation of some rows of the test split, ascending.
   TaskEvaluation evaluation(const std::string& task, const std::vector<std::int64_t>& rows);
@@ -54,6 +54,8 @@ class StreamData {
   const at::Tensor& test_features(const std::string& task);
 
  private:
+  // Once for each: streams ask for them at every stage and test.
+  const std::string& rows_hash(const std::string& task, const std::string& split);
   const at::Tensor& features(const std::string& task, const std::string& split,
                              const std::vector<TaskRow>& rows);
 
@@ -61,6 +63,7 @@ class StreamData {
   const ContinualOptions& options_;
   std::filesystem::path folder_;
   TaskReader reader_;
+  std::map<std::string, std::string> hashes_;
   std::map<std::string, EncodedTask> train_;
   std::map<std::string, TaskEvaluation> evaluations_;
   std::map<std::string, at::Tensor> features_;

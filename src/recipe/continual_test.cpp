@@ -60,11 +60,10 @@ std::string answers_key(const std::vector<Answer>& answers, const StageChain& ch
 }
 
 // Of the rows that are tested, beside the settings that a folder shares.
-std::string rows_key(const ContinualOptions& options, const std::string& folder) {
-  const fs::path rows = split_path(load_task(folder), options.test_split);
-  return sha256_hex(fmt::format("{} {} {} {} {}", sha256_of_file(fs::path(folder) / "meta.json"),
-                                sha256_of_file(rows), options.test_split, options.test_limit,
-                                options.generate_limit))
+std::string rows_key(StreamData& data, const std::string& folder) {
+  const ContinualOptions& options = data.options();
+  return sha256_hex(fmt::format("{} {} {} {}", data.test_hash(folder), options.test_split,
+                                options.test_limit, options.generate_limit))
       .substr(0, 8);
 }
 
@@ -118,8 +117,7 @@ void write_answers(const std::vector<Answer>& answers, StreamData& data, const S
 fs::path evaluation_file(StreamData& data, const fs::path& folder, const std::string& task,
                          const std::string& answers) {
   return folder / "evaluated" /
-         fmt::format("{}-{}-{}.jsonl", load_task(task).name, answers,
-                     rows_key(data.options(), task));
+         fmt::format("{}-{}-{}.jsonl", load_task(task).name, answers, rows_key(data, task));
 }
 
 }  // namespace

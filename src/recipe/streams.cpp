@@ -62,9 +62,9 @@ StreamRun read_run(const JsonView& json) {
   StreamRun run;
   run.method = json.at("method").string();
   run.order = json.at("order").string();
-  for (const char* key : {"method", "order"}) {
-    const std::string problem = problem_of_name(json.at(key).string());
-    if (!problem.empty()) json.at(key).fail(problem);
+  if (holds_control(run.method)) json.at("method").fail("holds a control character");
+  if (const std::string problem = problem_of_name(run.order); !problem.empty()) {
+    json.at("order").fail(problem);
   }
   const JsonView seed = json.at("seed");
   if (!seed.value().is_number_unsigned()) seed.fail("is no whole number of 0 or more");

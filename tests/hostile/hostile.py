@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from kinds import KINDS, prepare
@@ -51,16 +52,17 @@ class Run:
         flags = [] if kind.command[0] in ("continual", "train", "streams", "rollback", "test") else ["--force"] if "--out" in kind.command else []
         command = [program, *kind.command, *flags, "--json", "--quiet", "--threads", "1"]
         begun = time.time()
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES)))
-        self.late = False
-        try:
-            self.out, self.err = process.communicate(timeout=TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            self.out, self.err = process.communicate()
-            self.late = True
-        self.code, self.seconds = process.returncode, time.time() - begun
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err,
+                                       preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES)))
+            timer = threading.Timer(TIMEOUT, process.kill)
+            timer.start()
+            _, status, usage = os.wait4(process.pid, 0)
+            timer.cancel()
+            process.returncode = self.code = os.waitstatus_to_exitcode(status)
+            self.seconds, self.bytes = time.time() - begun, usage.ru_maxrss * 1024
+            out.seek(0), err.seek(0)
+            self.out, self.err = out.read(), err.read()
 
 
 def answer(program, kind, base, mutate, sound):
@@ -71,8 +73,10 @@ def answer(program, kind, base, mutate, sound):
         mutate(folder / kind.file)
         run = Run(program, kind, folder)
         wrong = []
-        if run.late or run.seconds > 3 * sound.seconds + MORE_SECONDS:
+        if run.seconds > 3 * sound.seconds + MORE_SECONDS:
             wrong.append(f"takes {run.seconds:.1f} s")
+        if run.bytes > sound.bytes + MORE_BYTES:
+            wrong.append(f"holds {run.bytes >> 20} MiB")
         if run.code == 0:
             try:
                 return ("same" if meaning(kind, folder, run.out) == sound.meaning else "other"), wrong

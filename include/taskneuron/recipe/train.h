@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,7 +56,8 @@ struct TrainOptions : OptimizerOptions {
 struct TrainResult {
   TrainingRunResult run;
   std::int64_t trained_values = 0;
-  std::int64_t gradient_and_optimizer_bytes = 0;
+  // Nothing where the run was finished before, and only what came out is known.
+  std::optional<std::int64_t> gradient_and_optimizer_bytes;
 };
 
 // Throws as run_training does; Interrupted, with a checkpoint written, once a signal asks for it.
