@@ -27,13 +27,22 @@ target_compile_options(taskneuron_settings INTERFACE -Wall -Wextra -Wshadow -Wno
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
   target_compile_options(taskneuron_settings INTERFACE -Wno-dangling-reference)
 endif()
-# Without OpenMP switched on here, LibTorch's at::parallel_for compiles to a plain loop.
-target_link_libraries(taskneuron_settings INTERFACE torch fmt::fmt OpenMP::OpenMP_CXX)
+target_link_libraries(taskneuron_settings INTERFACE torch fmt::fmt)
+if(TASKNEURON_SANITIZE STREQUAL "thread")
+  # ThreadSanitizer sees no order in OpenMP's barriers: every loop would be a race.
+  target_compile_options(taskneuron_settings INTERFACE
+    -include ${PROJECT_SOURCE_DIR}/tests/support/threaded_loops.h)
+else()
+  # Without OpenMP switched on here, LibTorch's at::parallel_for compiles to a plain loop.
+  target_link_libraries(taskneuron_settings INTERFACE OpenMP::OpenMP_CXX)
+endif()
 if(TASKNEURON_SANITIZE)
-  target_compile_options(taskneuron_settings INTERFACE -fsanitize=address,undefined
-                                                       -fno-sanitize-recover=undefined
+  target_compile_options(taskneuron_settings INTERFACE -fsanitize=${TASKNEURON_SANITIZE}
                                                        -fno-omit-frame-pointer)
-  target_link_options(taskneuron_settings INTERFACE -fsanitize=address,undefined)
+  if(TASKNEURON_SANITIZE MATCHES "undefined")
+    target_compile_options(taskneuron_settings INTERFACE -fno-sanitize-recover=undefined)
+  endif()
+  target_link_options(taskneuron_settings INTERFACE -fsanitize=${TASKNEURON_SANITIZE})
 endif()
 
 # One precompiled header for all targets: ATen and autograd are most of a compilation's time.

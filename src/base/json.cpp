@@ -2,97 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
-#include "base/file.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
-
-namespace {
-
-constexpr int kMaxDepth = 64;
-
-// nlohmann's message without its "[json.exception...] " prefix and its own idea of the place.
-std::string syntax_problem(const nlohmann::json::exception& error) {
-  std::string message = error.what();
-  if (const auto end = message.find("] "); end != std::string::npos) message.erase(0, end + 2);
-  if (const auto end = message.find(": ");
-      message.rfind("parse error", 0) == 0 && end != std::string::npos) {
-    message.erase(0, end + 2);
-  }
-  return message;
-}
-
-// Counts keys and values of every object as they are parsed: of a key that comes again the value
-// replaces the one before, so that the object ends up smaller than what was counted.
-template <typename Document>
-class StrictParser {
- public:
-  explicit StrictParser(const std::string& where) : where_(where) {}
-
-  bool operator()(int depth, typename Document::parse_event_t event, Document& value) {
-    using Event = typename Document::parse_event_t;
-    if (depth > kMaxDepth) {
-      throw Error(fmt::format("{}: JSON nested deeper than {} levels", where_, kMaxDepth));
-    }
-    if (event == Event::object_start) {
-      keys_.push_back(0);
-    } else if (event == Event::key) {
-      ++keys_.back();
-      last_key_ = value.template get<std::string>();
-    } else if (event == Event::object_end) {
-      if (value.size() != keys_.back()) {
-        throw Error(fmt::format("{}: an object that ends with key '{}' holds a key twice", where_,
-                                last_key_));
-      }
-      keys_.pop_back();
-    }
-    return true;
-  }
-
- private:
-  const std::string& where_;
-  std::vector<std::size_t> keys_;  // of the objects that are open
-  std::string last_key_;
-};
-
-template <typename Document>
-Document parse(std::string_view text, const std::string& where) {
-  try {
-    return Document::parse(text.begin(), text.end(), StrictParser<Document>(where));
-  } catch (const nlohmann::json::parse_error& error) {
-    const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
-    const auto line = 1 + std::count(text.begin(), end, '\n');
-    const bool several_lines = text.find('\n') != std::string_view::npos;
-    throw Error(fmt::format("{}{}: not valid JSON: {}", where,
-                            several_lines ? fmt::format(":{}", line) : "", syntax_problem(error)));
-  } catch (const nlohmann::json::exception& error) {
-    throw Error(fmt::format("{}: not valid JSON: {}", where, syntax_problem(error)));
-  }
-}
-
-std::string read_text(const std::filesystem::path& path) {
-  std::string text = read_file(path);
-  if (text.find('\0') != std::string::npos) {
-    throw Error(fmt::format("{}: is a binary file; expected JSON", path.string()));
-  }
-  return text;
-}
-
-}  // namespace
-
-Json parse_json(std::string_view text, const std::string& where) {
-  return parse<Json>(text, where);
-}
-
-Json read_json(const std::filesystem::path& path) {
-  return parse<Json>(read_text(path), path.string());
-}
-
-OutputJson read_output_json(const std::filesystem::path& path) {
-  return parse<OutputJson>(read_text(path), path.string());
-}
 
 std::string json_text(const OutputJson& json, int indent) {
   return json.dump(indent, ' ', false, OutputJson::error_handler_t::replace);

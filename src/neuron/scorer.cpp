@@ -80,10 +80,10 @@ void require_finite(const ScoreRun& run, const ScoreBatch& batch, const at::Tens
   }
   const auto target = at::nonzero(bad)[0].item<std::int64_t>();
   const std::int64_t sequence = batch.batch->targets[static_cast<std::size_t>(target)].sequence;
-  throw Error(
-      fmt::format("the loss of example {} is not finite although every weight is; try "
-                  "`dtype` float32",
-                  batch.members[static_cast<std::size_t>(sequence)] + 1));
+  throw Error(fmt::format(
+      "the loss of example {} is not finite although every weight of {} is; try "
+      "`dtype` float32",
+      batch.members[static_cast<std::size_t>(sequence)] + 1, run.checkpoint.folder().string()));
 }
 
 void record_losses(ScoreRun& run, const ScoreBatch& batch, const at::Tensor& nll) {

@@ -195,6 +195,10 @@ void Scores::merge(const Scores& other, const std::string& where) {
       at::Tensor& mine = sums.*field.sum;
       const at::Tensor& theirs = other.sites.at(site).*field.sum;
       mine = mine.defined() && theirs.defined() ? mine + theirs : at::Tensor();
+      if (mine.defined() && !at::isfinite(mine).all().item<bool>()) {
+        throw Error(fmt::format("{}: cannot be added: a {} at site {} would not be finite", where,
+                                field.name, site_name(site)));
+      }
     }
   }
   losses.insert(losses.end(), other.losses.begin(), other.losses.end());
@@ -214,8 +218,12 @@ void save_scores(const Scores& scores, const std::filesystem::path& path) {
         tensors.emplace_back(fmt::format("{}.{}", field.name, site_name(site)), sums.*field.sum);
       }
     }
-    tensors.emplace_back(fmt::format("relevance.{}", site_name(site)),
-                         scores.relevance(site).to(at::kFloat));
+    const at::Tensor relevance = scores.relevance(site).to(at::kFloat);
+    if (!at::isfinite(relevance).all().item<bool>()) {
+      throw Error(fmt::format("{}: the relevance at site {} is beyond float32; nothing is written",
+                              path.string(), site_name(site)));
+    }
+    tensors.emplace_back(fmt::format("relevance.{}", site_name(site)), relevance);
   }
   std::map<std::string, std::string> metadata = {
       {"format", kFormat},
@@ -240,6 +248,13 @@ Scores load_scores(const std::filesystem::path& path) {
   for (const InfoField& field : kInfo) {
     const auto found = metadata.find(field.name);
     if (found != metadata.end()) scores.info.*field.value = found->second;
+  }
+  try {
+    parse_aggregate(scores.info.aggregate);
+  } catch (const Error&) {
+    throw Error(
+        fmt::format("{}: metadata 'aggregate' is '{}'; example, token or dataset was expected",
+                    path.string(), scores.info.aggregate));
   }
   scores.examples = parse_count(metadata, "examples", path.string());
   scores.tokens = parse_count(metadata, "tokens", path.string());

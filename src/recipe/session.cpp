@@ -26,11 +26,10 @@ void ModelOptions::declare(OptionList& list) {
 }
 
 Session::Session(const ModelOptions& options)
-    : name_(options.model),
-      folder_(find_model(options.model)),
-      deltas_(delta_inputs(options.deltas)) {
+    : name_(options.model), folder_(find_model(options.model)) {
   const at::Device device = parse_device(options.device);
   checkpoint_ = std::make_unique<Checkpoint>(with_deltas(Checkpoint(folder_.path), options.deltas));
+  deltas_ = delta_inputs(options.deltas);  // hashed only once they are known to be deltas
   how_ = DecoderOptions{choose_dtype(options.dtype, *checkpoint_, device), device};
   auto tokenizer = std::make_shared<Tokenizer>(folder_.path);
   tokenizer->require_ids_below(checkpoint_->config().vocabulary);

@@ -1,17 +1,11 @@
 #include "train/training_state.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <charconv>
-#include <cmath>
-#include <cstdlib>
-#include <limits>
-#include <set>
 
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/checkpoint/safetensors.h"
+#include "train/state_reader.h"
 
 namespace taskneuron {
 
@@ -19,18 +13,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kFormat = "taskneuron.training-state/2";
 const std::string kBest = "best.";
 
 fs::path path_in(const fs::path& folder) { return folder / "checkpoint.safetensors"; }
-
-// 0x1.8p+1 and the like: every bit of a double survives.
-std::string exact(double value) { return fmt::format("{:a}", value); }
-
-std::string described(const at::Tensor& tensor) {
-  return fmt::format("[{}] {}", fmt::join(tensor.sizes(), ", "),
-                     c10::toString(tensor.scalar_type()));
-}
 
 std::string names_of(const std::vector<StepTerm*>& terms) {
   std::string names;
@@ -51,96 +36,8 @@ std::vector<std::pair<std::string, at::Tensor>> parts_of(AdamW& optimizer, std::
           {"updates." + key, state.updates}};
 }
 
-// A checkpoint, of which everything must be asked for.
-class Reader {
- public:
-  explicit Reader(const fs::path& path) : file_(path) {
-    for (const auto& item : file_.entries()) left_.insert(item.first);
-  }
-
-  std::string text(const char* key) const {
-    const auto found = file_.metadata().find(key);
-    if (found == file_.metadata().end()) fail(fmt::format("'{}' is missing", key));
-    return found->second;
-  }
-  // Of low … high.
-  std::int64_t integer(const char* key, std::int64_t low, std::int64_t high) const {
-    const std::string written = text(key);
-    std::int64_t value = 0;
-    const char* const end = written.data() + written.size();
-    const auto [stop, failure] = std::from_chars(written.data(), end, value);
-    if (failure != std::errc() || stop != end || value < low || value > high) {
-      fail(fmt::format("'{}' is '{}', no number from {} to {}", key, written, low, high));
-    }
-    return value;
-  }
-  double number(const char* key) const {
-    const std::string written = text(key);
-    char* end = nullptr;
-    const double value = std::strtod(written.c_str(), &end);
-    if (written.empty() || *end != '\0' || std::isnan(value)) {
-      fail(fmt::format("'{}' is '{}', no number", key, written));
-    }
-    return value;
-  }
-
-  at::Tensor take(const std::string& name) {
-    if (!file_.contains(name)) {
-      fail(fmt::format("tensor '{}' is missing, which this run trains", name));
-    }
-    left_.erase(name);
-    const at::Tensor stored = file_.tensor(name);
-    if (stored.is_floating_point() && !at::isfinite(stored).all().item<bool>()) {
-      fail(fmt::format("tensor '{}' holds values that are not finite", name));
-    }
-    return stored;
-  }
-  void read(const std::string& name, at::Tensor target) {
-    const at::Tensor stored = take(name);
-    if (stored.sizes() != target.sizes() || stored.scalar_type() != target.scalar_type()) {
-      fail(fmt::format("tensor '{}' is {}, this run has {}", name, described(stored),
-                       described(target)));
-    }
-    target.copy_(stored);
-  }
-  // Copies: the file may be replaced while they are in use.
-  TermState take_all(const std::string& prefix) {
-    TermState state;
-    const std::set<std::string> names = left_;
-    for (const std::string& name : names) {
-      if (name.rfind(prefix, 0) == 0) state[name.substr(prefix.size())] = take(name).clone();
-    }
-    return state;
-  }
-  bool contains(const std::string& name) const { return file_.contains(name); }
-  void require_nothing_left() const {
-    if (left_.empty()) return;
-    fail(fmt::format("holds tensor '{}', which this run does not train", *left_.begin()));
-  }
-  [[noreturn]] void fail(const std::string& problem) const {
-    throw Error(
-        fmt::format("{}: {}; delete it to start the run over", file_.path().string(), problem));
-  }
-
- private:
-  SafetensorsFile file_;
-  std::set<std::string> left_;
-};
-
-void require_format(const Reader& reader) {
-  const std::string format = reader.text("format");
-  if (format == kFormat) return;
-  if (format.rfind("taskneuron.training-state/", 0) == 0) {
-    reader.fail(
-        fmt::format("was written by another version ({}, this one reads {}), which can go "
-                    "on with it",
-                    format, kFormat));
-  }
-  reader.fail("is not a training state");
-}
-
 // The same units are trained, whatever their numbers.
-void require_units(Reader& reader, const Parameter& parameter) {
+void require_units(StateReader& reader, const Parameter& parameter) {
   const std::string name = "units." + parameter.key();
   if (!parameter.units.defined()) return;
   const at::Tensor stored = reader.take(name);
@@ -152,22 +49,19 @@ void require_units(Reader& reader, const Parameter& parameter) {
                   name, stored.numel(), units.numel()));
 }
 
-// steps: of the whole run, which no counter of it can be beyond.
-void read_counters(const Reader& reader, std::int64_t steps, TrainingState& state) {
-  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-  state.step = reader.integer("step", 0, steps);
-  state.tokens = reader.integer("tokens", 0, kMost);
-  state.seconds = reader.number("seconds");
-  state.first_loss = reader.number("first_loss");
-  state.last_loss = reader.number("last_loss");
-  state.best_loss = reader.number("best_loss");
-  state.best_step = reader.integer("best_step", 0, state.step);
-  state.evaluated_step = reader.integer("evaluated_step", -1, state.step);
-  state.evaluations_since_best = reader.integer("evaluations_since_best", 0, state.step + 1);
-  state.stopped = reader.text("stopped") == "1";
+// What no run can have: a sum of squares below 0, a unit updated more often than there were steps.
+void require_possible(const StateReader& reader, const Parameter& parameter,
+                      const AdamW::State& state, std::int64_t step) {
+  if ((state.second < 0).any().item<bool>()) {
+    reader.fail(fmt::format("tensor 'second.{}' holds negative means of squares", parameter.key()));
+  }
+  if ((state.updates < 0).any().item<bool>() || (state.updates > step).any().item<bool>()) {
+    reader.fail(fmt::format("tensor 'updates.{}' holds counts outside of 0 to {}, the run's step",
+                            parameter.key(), step));
+  }
 }
 
-void read_terms(Reader& reader, const Trainer& trainer) {
+void read_terms(StateReader& reader, const Trainer& trainer) {
   const std::string now = names_of(trainer.terms()), then = reader.text("terms");
   if (now != then) {
     reader.fail(fmt::format("the step's terms were '{}', this run's are '{}'", then, now));
@@ -181,7 +75,7 @@ void read_terms(Reader& reader, const Trainer& trainer) {
   }
 }
 
-void read_best(Reader& reader, const std::vector<ParameterPtr>& parameters, UnitValues& best) {
+void read_best(StateReader& reader, const std::vector<ParameterPtr>& parameters, UnitValues& best) {
   if (!reader.contains(kBest + parameters.front()->key())) return;
   for (const ParameterPtr& parameter : parameters) {
     const at::Tensor masters = at::empty_like(parameter->master);
@@ -208,32 +102,23 @@ void save_training_state(const TrainingState& state, Trainer& trainer, const fs:
       tensors.emplace_back(prefix_of(*term) + name, tensor);
     }
   }
-  write_safetensors(path_in(folder), std::move(tensors),
-                    {{"format", kFormat},
-                     {"terms", names_of(trainer.terms())},
-                     {"step", std::to_string(state.step)},
-                     {"tokens", std::to_string(state.tokens)},
-                     {"seconds", exact(state.seconds)},
-                     {"first_loss", exact(state.first_loss)},
-                     {"last_loss", exact(state.last_loss)},
-                     {"best_loss", exact(state.best_loss)},
-                     {"best_step", std::to_string(state.best_step)},
-                     {"evaluated_step", std::to_string(state.evaluated_step)},
-                     {"evaluations_since_best", std::to_string(state.evaluations_since_best)},
-                     {"stopped", state.stopped ? "1" : "0"}});
+  std::map<std::string, std::string> metadata = state_counters(state);
+  metadata["terms"] = names_of(trainer.terms());
+  write_safetensors(path_in(folder), std::move(tensors), metadata);
 }
 
 bool load_training_state(const fs::path& folder, Trainer& trainer, TrainingState& state) {
   if (!fs::exists(path_in(folder))) return false;
-  Reader reader(path_in(folder));
-  require_format(reader);
+  StateReader reader(path_in(folder));
   AdamW& optimizer = trainer.optimizer();
   for (const ParameterPtr& parameter : optimizer.parameters()) require_units(reader, *parameter);
+  reader.read_counters(trainer.steps(), state);
   for (std::size_t p = 0; p < optimizer.parameters().size(); ++p) {
     for (auto& [name, target] : parts_of(optimizer, p)) reader.read(name, target);
+    const Parameter& parameter = *optimizer.parameters()[p];
+    require_possible(reader, parameter, optimizer.states()[p], state.step);
     optimizer.parameters()[p]->store();
   }
-  read_counters(reader, trainer.steps(), state);
   read_best(reader, optimizer.parameters(), state.best_masters);
   read_terms(reader, trainer);
   reader.require_nothing_left();

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <string_view>
 
 #include "taskneuron/base/error.h"
@@ -16,3 +17,15 @@
     }                                                                                 \
     return 0;                                                                         \
   }
+
+// The same, and a run with TASKNEURON_FUZZ_SEEDS=FOLDER writes first inputs there and ends: of
+// files that only the program itself can make.
+#define TASKNEURON_FUZZ_SEEDED(read, write_seeds)                    \
+  extern "C" int LLVMFuzzerInitialize(int*, char***) {               \
+    if (const char* folder = std::getenv("TASKNEURON_FUZZ_SEEDS")) { \
+      write_seeds(folder);                                           \
+      std::exit(0);                                                  \
+    }                                                                \
+    return 0;                                                        \
+  }                                                                  \
+  TASKNEURON_FUZZ(read)

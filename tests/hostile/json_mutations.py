@@ -76,9 +76,16 @@ def of_values(value, most):
     return found
 
 
+def crowded(text):
+    """60,000 keys more, each with an object: below a megabyte."""
+    more = ",".join(f'"k{i:05d}":{{}}' for i in range(60_000))
+    return text.rstrip()[:-1] + b"," + more.encode() + b"}"
+
+
 def of_text(text):
-    """(name, bytes) of what is no such file at all."""
+    """(name, bytes) of what is no such file at all, and of one with far too much in it."""
     return [
+        ("60,000 objects more", crowded(text)),
         ("empty", b""), ("blank", b" \n"), ("null", b"null"), ("number", b"1"), ("list", b"[]"), ("object", b"{}"),
         ("half", text[:len(text) // 2]), ("all but the last byte", text.rstrip()[:-1]), ("doubled", text + text),
         ("comma behind", text + b","), ("byte order mark", b"\xef\xbb\xbf" + text), ("UTF-16", text.decode().encode("utf-16")),

@@ -222,5 +222,21 @@ TEST_F(TrainingStates, ADamagedTermOrAnOldFormatIsNamed) {
   EXPECT_NE(old.find("start the run over"), std::string::npos) << old;
 }
 
+TEST_F(TrainingStates, WhatNoRunCanHaveIsRefused) {
+  const auto with_first = [&](const std::string& prefix, double value) {
+    save({});
+    return problem(units(Site::kAct), {}, [&](NamedTensors& tensors, auto&) {
+      for (auto& [name, tensor] : tensors) {
+        if (name.rfind(prefix, 0) != 0) continue;
+        tensor = tensor.clone();
+        tensor.view({-1})[0].fill_(value);
+      }
+    });
+  };
+  EXPECT_NE(with_first("updates.", -1).find("holds counts outside of 0 to 2"), std::string::npos);
+  EXPECT_NE(with_first("updates.", 3).find("holds counts outside of 0 to 2"), std::string::npos);
+  EXPECT_NE(with_first("second.", -1e-9).find("negative means of squares"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace taskneuron
