@@ -4,7 +4,7 @@
 # deps.sh list [TARGET...]     prints them
 #
 # Targets, each with what it builds on: build (the program; default), demo, test, install-test, format, bench,
-# fresh-machine; all is every one of them.
+# fuzz, fresh-machine; all is every one of them.
 set -euo pipefail
 
 build=(
@@ -20,6 +20,7 @@ test=("${build[@]}" libgtest-dev python3)
 install_test=("${build[@]}")
 format=(git)                      # and clang-format 14, where the release has it
 bench=("${build[@]}" libbenchmark-dev python3 python3-dev python3-torch python3-numpy) # python3-dev: torch.compile
+fuzz=("${build[@]}")              # and the newest clang from 16 that the release has, with its libFuzzer
 fresh_machine=(debootstrap git util-linux tar gzip)
 
 usage() {
@@ -32,6 +33,16 @@ formatter() {
   if apt-cache show clang-format-14 >/dev/null 2>&1; then echo clang-format-14; fi
 }
 
+fuzzing_compiler() {
+  local version
+  for version in 19 18 17 16; do
+    if apt-cache show "libclang-rt-$version-dev" >/dev/null 2>&1; then
+      echo "clang-$version" "libclang-rt-$version-dev"
+      return
+    fi
+  done
+}
+
 packages_of() {
   case "$1" in
     build) printf '%s\n' "${build[@]}" ;;
@@ -40,9 +51,10 @@ packages_of() {
     install-test) printf '%s\n' "${install_test[@]}" ;;
     format) printf '%s\n' "${format[@]}" $(formatter) ;;
     bench) printf '%s\n' "${bench[@]}" ;;
+    fuzz) printf '%s\n' "${fuzz[@]}" $(fuzzing_compiler) ;;
     fresh-machine) printf '%s\n' "${fresh_machine[@]}" ;;
-    all) for target in demo test install-test format bench fresh-machine; do packages_of "$target"; done ;;
-    *) echo "deps.sh: no target '$1'; there are build, demo, test, install-test, format, bench, fresh-machine, all" >&2
+    all) for target in demo test install-test format bench fuzz fresh-machine; do packages_of "$target"; done ;;
+    *) echo "deps.sh: no target '$1'; there are build, demo, test, install-test, format, bench, fuzz, fresh-machine, all" >&2
        return 2 ;;
   esac
 }

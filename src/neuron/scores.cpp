@@ -247,7 +247,17 @@ Scores load_scores(const std::filesystem::path& path) {
   Scores scores;
   for (const InfoField& field : kInfo) {
     const auto found = metadata.find(field.name);
-    if (found != metadata.end()) scores.info.*field.value = found->second;
+    if (found == metadata.end()) {
+      throw Error(fmt::format("{}: metadata '{}' is missing", path.string(), field.name));
+    }
+    scores.info.*field.value = found->second;
+  }
+  for (const std::string ScoreInfo::*value :
+       {&ScoreInfo::model_hash, &ScoreInfo::task, &ScoreInfo::split, &ScoreInfo::method}) {
+    if ((scores.info.*value).empty()) {
+      throw Error(fmt::format("{}: metadata does not say of which model, task, split and method",
+                              path.string()));
+    }
   }
   try {
     parse_aggregate(scores.info.aggregate);

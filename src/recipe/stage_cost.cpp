@@ -19,21 +19,37 @@ OutputJson cost_json(const StageCost& cost) {
   return json;
 }
 
+namespace {
+
+double seconds(const JsonView& json, const char* key) {
+  const double value = json.at(key).number();
+  if (value < 0) json.at(key).fail("is below 0");
+  return value;
+}
+
+std::int64_t count(const JsonView& json, const char* key) {
+  const std::int64_t value = json.at(key).integer();
+  if (value < 0) json.at(key).fail("is below 0");
+  return value;
+}
+
+}  // namespace
+
 StageCost read_cost(const JsonView& json) {
   StageCost cost;
   cost.task = json.at("task").string();
   cost.folder = json.string_or("folder", "");
-  cost.detection_seconds = json.at("detection_seconds").number();
-  cost.training_seconds = json.at("training_seconds").number();
-  cost.memory_seconds = json.at("memory_seconds").number();
-  cost.steps = json.at("steps").integer();
-  cost.tokens = json.at("tokens").integer();
-  cost.trained_values = json.at("trained_values").integer();
-  cost.stored_bytes = json.at("stored_bytes").integer();
-  cost.shared_bytes = json.at("shared_bytes").integer();
-  cost.peak_memory_bytes = json.at("peak_memory_bytes").integer();
-  cost.units = json.at("units").integer();
-  cost.claimed_units = json.at("claimed_units").integer();
+  cost.detection_seconds = seconds(json, "detection_seconds");
+  cost.training_seconds = seconds(json, "training_seconds");
+  cost.memory_seconds = seconds(json, "memory_seconds");
+  cost.steps = count(json, "steps");
+  cost.tokens = count(json, "tokens");
+  cost.trained_values = count(json, "trained_values");
+  cost.stored_bytes = count(json, "stored_bytes");
+  cost.shared_bytes = count(json, "shared_bytes");
+  cost.peak_memory_bytes = count(json, "peak_memory_bytes");
+  cost.units = count(json, "units");
+  cost.claimed_units = count(json, "claimed_units");
   return cost;
 }
 

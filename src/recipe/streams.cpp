@@ -63,6 +63,7 @@ StreamRun read_run(const JsonView& json) {
   run.method = json.at("method").string();
   run.order = json.at("order").string();
   if (holds_control(run.method)) json.at("method").fail("holds a control character");
+  if (run.method.empty()) json.at("method").fail("is empty");
   if (const std::string problem = problem_of_name(run.order); !problem.empty()) {
     json.at("order").fail(problem);
   }

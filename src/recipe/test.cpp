@@ -64,17 +64,18 @@ const PredictedTask& task_named(const std::vector<PredictedTask>& file, const st
   throw Error(fmt::format("{}: has no rows of {}", path, task));
 }
 
-// The task of another file. Throws Error if its rows are of other examples.
+// The task of the file at `path`. Throws Error if its rows are not the examples of `like`, which is
+// of the file at `other`.
 const PredictedTask& require_task(const std::vector<PredictedTask>& file, const PredictedTask& like,
-                                  const std::string& path) {
+                                  const std::string& path, const std::string& other) {
   const PredictedTask& found = task_named(file, like.task, path);
   const bool one_metric =
       found.metric.name == like.metric.name || !found.metric_named || !like.metric_named;
   if (found.rows == like.rows && found.ranked == like.ranked && one_metric) return found;
   throw Error(
-      fmt::format("{}: rows of {} are not those of the other files; evaluate all with the "
-                  "same `split`, `limit` and `scoring`",
-                  path, like.task));
+      fmt::format("{}: rows of {} are not those of {}; evaluate all with the same `split`, `limit` "
+                  "and `scoring`",
+                  path, like.task, other));
 }
 
 std::vector<SetTestTask> gather(const TestOptions& options) {
@@ -89,16 +90,16 @@ std::vector<SetTestTask> gather(const TestOptions& options) {
     task.task = first.task;
     task.metric = first.metric;
     for (const auto& file : own) {
-      task.own.push_back(require_task(file, first, options.own).measured);
+      task.own.push_back(require_task(file, first, options.own, options.own).measured);
     }
     for (std::size_t i = 0; i < random.size(); ++i) {
       std::vector<Measurement>& set = task.random.emplace_back();
       for (const auto& file : random[i]) {
-        set.push_back(require_task(file, first, options.random[i]).measured);
+        set.push_back(require_task(file, first, options.random[i], options.own).measured);
       }
     }
     if (!original.empty()) {
-      task.original = require_task(original, first, options.original).measured;
+      task.original = require_task(original, first, options.original, options.own).measured;
     }
   }
   return tasks;
@@ -121,7 +122,7 @@ void add_matrix(const TestOptions& options, TestResult& result) {
     std::vector<Measurement>& row = models.emplace_back();
     for (const std::string& task : result.matrix_tasks) {
       const PredictedTask& like = task_named(original, task, options.original);
-      row.push_back(require_task(file, like, path).measured);
+      row.push_back(require_task(file, like, path, options.original).measured);
     }
   }
   result.matrix = training_matrix(models, tasks, options.seed);

@@ -100,6 +100,13 @@ Delta load_delta(const std::filesystem::path& path, const Checkpoint& base) {
     delta.tensors[name] = read_tensor(file, name, value == "1" ? 1 : 0, base);
   }
   if (delta.tensors.empty()) throw Error(fmt::format("{}: touches no tensor", path.string()));
+  for (const auto& item : file.entries()) {
+    const std::string& name = item.first;
+    const bool part = name.ends_with(kUnits) || name.ends_with(kValue);
+    if (!part || delta.tensors.count(name.substr(0, name.rfind('.'))) == 0) {
+      refuse(path.string(), name, "belongs to no change of a tensor; is its axis missing?");
+    }
+  }
   return delta;
 }
 

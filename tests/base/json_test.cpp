@@ -23,6 +23,24 @@ bool says(const std::string& text, const std::string& words) {
   return error_of([&] { parse_json(text, "x.json"); }).find(words) != std::string::npos;
 }
 
+TEST(Json, ErrorsNameThePlace) {
+  EXPECT_EQ(error_of([] { parse_json("{\"a\": }", "f.json"); }).rfind("f.json: not valid JSON", 0),
+            0u);
+  EXPECT_EQ(error_of([] { parse_json("{\n\"a\":\n}", "f.json"); }).rfind("f.json:3: not valid", 0),
+            0u);
+  EXPECT_NE(error_of([] { parse_json(std::string(100, '['), "f.json"); }).find("nested deeper"),
+            std::string::npos);
+  EXPECT_NE(error_of([] { parse_json("\"\xff\"", "f.json"); }).find("not valid JSON"),
+            std::string::npos);
+  const Json value = parse_json(R"({"size": "big", "list": [1, "x"]})", "f.json");
+  const JsonView view(value, "f.json");
+  EXPECT_EQ(error_of([&] { view.at("size").integer(); }),
+            "f.json: 'size': expected an integer, found string \"big\"");
+  EXPECT_EQ(error_of([&] { view.at("none"); }), "f.json: key 'none' is missing");
+  EXPECT_EQ(error_of([&] { view.at("list").strings(); }),
+            "f.json: 'list'[0]: expected a string, found number 1");
+}
+
 TEST(Json, ReadsEveryKindOfValue) {
   const std::string text = R"({"a": [1, -2, 3.5, "é", true, null], "b": {"c": {}}, "d": []})";
   const Json json = parse_json(text, "x");
@@ -37,9 +55,11 @@ TEST(Json, KeysKeepTheirOrderWhereTheyAreWrittenAgain) {
 }
 
 TEST(Json, AKeyStandsOnce) {
-  EXPECT_TRUE(says(R"({"a": {"k": 1, "l": 2, "k": 3}})", "x.json: an object holds the key 'k' twice"));
-  EXPECT_NE(error_of([] { read_again(R"({"k": 1, "l": 2, "k": 3})"); }).find("holds the key 'k' twice"),
-            std::string::npos);
+  EXPECT_TRUE(
+      says(R"({"a": {"k": 1, "l": 2, "k": 3}})", "x.json: an object holds the key 'k' twice"));
+  EXPECT_NE(
+      error_of([] { read_again(R"({"k": 1, "l": 2, "k": 3})"); }).find("holds the key 'k' twice"),
+      std::string::npos);
 }
 
 TEST(Json, PlacesOfBrokenText) {

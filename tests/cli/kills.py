@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""A stream of tasks that is killed at a random moment goes on to the same matrix: kills.py PROGRAM [--kills N] [--seed N]
+"""What is killed at a random moment goes on to the same result: kills.py PROGRAM [--kills N] [--seed N] [--command NAME...]
 
-Every round starts streams anew, kills them at a moment drawn from the time that they take, and starts them again: the result
-must be the one of streams that nobody killed, and nothing half-written may be left."""
+Every round starts a command anew (train, train that stops early, sweep, continual; in turn), kills it at a moment drawn from the
+time that it takes, and starts it again: the result must be the one of a run that nobody killed, and nothing half-written may be
+left."""
 import argparse
 import concurrent.futures
+import hashlib
 import json
 import os
 import pathlib
@@ -16,48 +18,75 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# What may differ between two calls.
-UNEQUAL = ("detection_seconds", "training_seconds", "memory_seconds", "peak_memory_bytes")
+TASKS = ROOT / "examples/tasks"
+MODEL = str(ROOT / "examples/models/mini")
+# What may differ between two calls, at whatever depth.
+UNEQUAL = ("seconds", "memory", "per_second")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("program")
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="taskneuron_kills_"))
-    order = folder / "order.json"
-    order.write_text(json.dumps({"format": "taskneuron.order/1", "name": "two", "tasks": ["babi", "scitail"]}))
-    program = str(pathlib.Path(arguments.program).resolve())
+def without_unequal(value):
+    if isinstance(value, dict):
+        return {key: without_unequal(one) for key, one in value.items() if not any(part in key for part in UNEQUAL)}
+    return [without_unequal(one) for one in value] if isinstance(value, list) else value
 
-    def start(out):
-        return subprocess.Popen([program, "continual", str(ROOT / "examples/models/mini"), "--order", str(order), "--tasks",
-                                 str(ROOT / "examples/tasks"), "--method", "w-ncft", "ewc:fisher_rows=8", "o-lora", "--limit", "48",
-                                 "--detect-limit", "8", "--epochs", "1", "--batch", "8", "--lr", "1e-3", "--test-limit", "2", "--no-single", "--checkpoint-seconds", "0",
-                                 "--threads", "1", "--quiet", "--json", "--out", str(out)], stdout=subprocess.PIPE)
 
-    def result(out):
-        run = start(out)
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def printed_result(printed, out):
+    return without_unequal(json.loads(printed))
+
+
+def printed_runs(printed, out):
+    return printed_result(printed, out)["runs"]
+
+
+def trained(_, out):
+    """The delta and every step's line, bit by bit but for the clock."""
+    steps = [without_unequal(json.loads(line)) for line in (out / "train.jsonl").read_text().splitlines()]
+    return digest(out / "delta.safetensors"), steps
+
+
+def commands(folder):
+    """Every command that can be resumed: its arguments, and what of a finished run is compared."""
+    train = ["train", MODEL, "--task", str(TASKS / "babi"), "--set", str(folder / "set.json"), "--lr", "1e-3", "--batch", "8", "--limit",
+             "96", "--checkpoint-seconds", "0", "--resume"]
+    rows = ["--limit", "48", "--epochs", "1", "--batch", "8", "--detect-limit", "8"]
+    return {
+        "train": (train + ["--epochs", "2", "--evaluate", "none"], trained),
+        "train-early": (train + ["--epochs", "2", "--evaluate", "4", "--validation-limit", "8", "--patience", "2"],
+                        trained),
+        "sweep": (["sweep", MODEL, "--task", str(TASKS / "scitail"), str(TASKS / "babi"), *rows, "--top", "10%", "30%", "--seeds", "1", "--lr",
+                   "1e-3", "--test-limit", "4", "--generate-limit", "2", "--json"], printed_result),
+        "continual": (["continual", MODEL, "--order", str(folder / "order.json"), "--tasks", str(TASKS), *rows, "--method", "w-ncft",
+                       "ewc:fisher_rows=8", "o-lora", "--lr", "1e-3", "--test-limit", "2", "--no-single", "--checkpoint-seconds", "0", "--json"],
+                      printed_runs),
+    }
+
+
+class Command:
+    def __init__(self, program, name, arguments, compared, folder):
+        self.program, self.name, self.arguments, self.compared, self.folder = program, name, arguments, compared, folder
+        begun = time.time()
+        self.wanted = self.result(folder / f"whole-{name}")
+        self.seconds = time.time() - begun
+
+    def start(self, out):
+        return subprocess.Popen([self.program, *self.arguments, "--threads", "1", "--quiet", "--out", str(out)], stdout=subprocess.PIPE)
+
+    def result(self, out):
+        run = self.start(out)
         printed = run.communicate()[0]
         if run.returncode != 0:
             raise RuntimeError(f"{out}: exit {run.returncode}")
-        streams = json.loads(printed)["runs"]
-        for stream in streams:
-            for stage in stream["stages"]:
-                for name in UNEQUAL:
-                    del stage[name]
-        return streams
+        return self.compared(printed, out)
 
-    begun = time.time()
-    wanted = result(folder / "whole")
-    seconds = time.time() - begun
-
-    def kill(out, draws):
+    def kill(self, out, draws):
         """At a random moment before the end: a run that ended first is started anew. The moment."""
         while True:
-            moment = draws.uniform(0, seconds)
-            run = start(out)
+            moment = draws.uniform(0, self.seconds)
+            run = self.start(out)
             try:
                 run.communicate(timeout=moment)
                 shutil.rmtree(out)
@@ -66,27 +95,49 @@ def main():
                 run.communicate()
                 return moment
 
-    def killed(number):
+    def round(self, number, seed):
         """What is wrong after one kill; nothing: it went on to the same result."""
-        out = folder / f"killed-{number}"
-        moment = kill(out, random.Random(f"{arguments.seed} {number}"))
+        out = self.folder / f"killed-{number}"
+        moment = self.kill(out, random.Random(f"{seed} {number}"))
+        where = f"{self.name}, kill {number} at {moment:.2f} s"
         try:
-            found = result(out)
+            found = self.result(out)
         except RuntimeError as error:
-            return f"kill {number} at {moment:.2f} s: {error}"
+            return f"{where}: {error}"
         left = [str(path) for path in out.rglob("*") if ".tmp" in path.name or path.name.endswith(".part")]
         shutil.rmtree(out)
         if left:
-            return f"kill {number} at {moment:.2f} s left {left}"
-        return None if found == wanted else f"kill {number} at {moment:.2f} s led to another result"
+            return f"{where} left {left}"
+        return None if found == self.wanted else f"{where} led to another result"
 
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--command", nargs="+", choices=list(commands(pathlib.Path())), default=list(commands(pathlib.Path())))
+    arguments = parser.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="taskneuron_kills_"))
+    program = str(pathlib.Path(arguments.program).resolve())
+
+    def run(*command):
+        subprocess.run([program, *command, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+
+    run("detect", MODEL, "--task", str(TASKS / "babi"), "--limit", "8", "--out", str(folder / "babi.safetensors"))
+    run("select", str(folder / "babi.safetensors"), "--top", "10%", "--out", str(folder / "set.json"))
+    (folder / "order.json").write_text(json.dumps({"format": "taskneuron.order/1", "name": "two", "tasks": ["babi", "scitail"]}))
+    chosen = [Command(program, name, *commands(folder)[name], folder) for name in arguments.command]
+    rounds = [(chosen[number % len(chosen)], number) for number in range(arguments.kills)]
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        failures = [failure for failure in pool.map(killed, range(arguments.kills)) if failure]
+        found = list(pool.map(lambda one: one[0].round(one[1], arguments.seed), rounds))
     shutil.rmtree(folder)
-    for failure in failures:
+    for failure in filter(None, found):
         print("FAILED " + failure)
-    print(f"{arguments.kills - len(failures)} of {arguments.kills} kills, in streams of {seconds:.1f} s, went on to the same result")
-    sys.exit(1 if failures else 0)
+    for command in chosen:
+        own = [failure for (one, _), failure in zip(rounds, found) if one is command]
+        print(f"{command.name}: {own.count(None)} of {len(own)} kills, in runs of {command.seconds:.1f} s, went on to the same result")
+    sys.exit(1 if any(found) else 0)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ const Checkpoint& base() {
     std::ofstream(path / "config.json")
         << R"({"model_type": "llama", "hidden_size": 4, "intermediate_size": 6, "num_hidden_layers": 1,
                "num_attention_heads": 2, "vocab_size": 8, "max_position_embeddings": 16, "hidden_act": "silu", "rms_norm_eps": 1e-6})";
-    write_safetensors(path / "model.safetensors",
-                      NamedTensors{{"up", at::ones({6, 4})}, {"down", at::ones({4, 6}, at::kBFloat16)}}, {});
+    write_safetensors(
+        path / "model.safetensors",
+        NamedTensors{{"up", at::ones({6, 4})}, {"down", at::ones({4, 6}, at::kBFloat16)}}, {});
     const auto* opened = new Checkpoint(path);
     std::filesystem::remove_all(path);
     return opened;
@@ -50,7 +51,8 @@ void write_seeds(const std::filesystem::path& folder) {
     std::filesystem::remove(folder / "delta.safetensors");
   };
   save("seed-rows");
-  delta.tensors["down"] = {"down", 1, at::tensor({0, 2, 5}, at::kLong), at::full({4, 3}, 2, at::kBFloat16)};
+  delta.tensors["down"] = {"down", 1, at::tensor({0, 2, 5}, at::kLong),
+                           at::full({4, 3}, 2, at::kBFloat16)};
   save("seed-rows-columns");
 }
 

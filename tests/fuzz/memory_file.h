@@ -33,14 +33,13 @@ class MemoryFile {
     if (end < input.size()) append(input.substr(end + 1), 8 + end);
   }
 
-  std::filesystem::path path() const {
-    return "/proc/self/fd/" + std::to_string(descriptor_);
-  }
+  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
 
  private:
   void append(std::string_view content, std::size_t at) {
     while (!content.empty()) {
-      const ssize_t written = pwrite(descriptor_, content.data(), content.size(), static_cast<off_t>(at));
+      const ssize_t written =
+          pwrite(descriptor_, content.data(), content.size(), static_cast<off_t>(at));
       if (written <= 0) std::abort();
       content.remove_prefix(static_cast<std::size_t>(written));
       at += static_cast<std::size_t>(written);
@@ -51,10 +50,12 @@ class MemoryFile {
 };
 
 // A safetensors file as write_tensors takes it.
-inline void write_tensors_seed(const std::filesystem::path& file, const std::filesystem::path& seed) {
+inline void write_tensors_seed(const std::filesystem::path& file,
+                               const std::filesystem::path& seed) {
   std::ifstream in(file, std::ios::binary);
   const std::string all((std::istreambuf_iterator<char>(in)), {});
   std::uint64_t length = 0;
-  for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<unsigned char>(all.at(static_cast<std::size_t>(i)));
+  for (int i = 7; i >= 0; --i)
+    length = length << 8 | static_cast<unsigned char>(all.at(static_cast<std::size_t>(i)));
   std::ofstream(seed, std::ios::binary) << all.substr(8, length) << '\0' << all.substr(8 + length);
 }

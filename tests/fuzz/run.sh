@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh SECONDS [NAME...]: builds the fuzzers and runs each for so long (all by default); ends with 1 on a finding, whose
-# input stays below build/fuzz/NAME-findings. Corpora grow below build/fuzz/NAME-corpus, from this repository's own files.
+# input stays below build/fuzz/NAME-findings, and with 77 without a clang. Corpora grow below build/fuzz/NAME-corpus, from this repository's own files.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:?seconds for each fuzzer}
@@ -45,18 +45,30 @@ sys.stdout.buffer.write(struct.pack("<H", min(body, 65535)) + data[8:8 + size])'
   esac
 }
 
-status=0
-for name in "${names[@]}"; do
+# fuzz NAME: its findings and what it did in its log.
+fuzz() {
+  local name=$1 leaks=1
+  # What LibTorch and its libraries keep from their start is not ours.
+  case $name in scores | set | delta | state) leaks=0 ;; esac
   seeds "$name"
   mkdir -p "build/fuzz/$name-findings"
-  log=build/fuzz/$name.log
-  # What LibTorch and its libraries keep from their start is not ours.
-  leaks=1
-  case $name in scores | set | delta | state) leaks=0 ;; esac
-  ASAN_OPTIONS=detect_leaks=$leaks build/fuzz/fuzz_"$name" "build/fuzz/$name-corpus" -max_total_time="$seconds" -timeout=2 -rss_limit_mb=1024 -max_len=16384 \
-    -artifact_prefix="build/fuzz/$name-findings/" -print_final_stats=1 >"$log" 2>&1 || status=1
+  ASAN_OPTIONS=detect_leaks=$leaks build/fuzz/fuzz_"$name" "build/fuzz/$name-corpus" -max_total_time="$seconds" -timeout=2 \
+    -rss_limit_mb=1024 -max_len=16384 -artifact_prefix="build/fuzz/$name-findings/" -print_final_stats=1 \
+    >"build/fuzz/$name.log" 2>&1 || touch "build/fuzz/$name.failed"
   awk -v name="$name" '/number_of_executed_units/ {runs = $2} /cov:/ {for (i = 1; i < NF; ++i) if ($i == "cov:") cover = $(i + 1)}
-    END {printf "%-12s %10d executions, %d edges covered\n", name, runs, cover}' "$log"
+    END {printf "%-12s %10d executions, %d edges covered\n", name, runs, cover}' "build/fuzz/$name.log"
+}
+
+# As many at a time as there are processors.
+rm -f build/fuzz/*.failed
+for name in "${names[@]}"; do
+  while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
+  fuzz "$name" &
 done
-[ $status = 0 ] || grep -l "SUMMARY" build/fuzz/*.log
-exit $status
+wait
+if compgen -G "build/fuzz/*.failed" >/dev/null; then
+  for failed in build/fuzz/*.failed; do
+    echo "FOUND by $(basename "$failed" .failed): $(grep -m1 SUMMARY "${failed%.failed}.log" || tail -1 "${failed%.failed}.log")"
+  done
+  exit 1
+fi

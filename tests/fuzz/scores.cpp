@@ -18,7 +18,8 @@ void read(std::string_view input) {
   twice.merge(scores, "input");
   for (const auto& item : scores.sites) {
     const at::Tensor relevance = scores.relevance(item.first);
-    if (!at::isfinite(relevance).all().item<bool>() || (relevance < 0).any().item<bool>()) __builtin_trap();
+    if (!at::isfinite(relevance).all().item<bool>() || (relevance < 0).any().item<bool>())
+      __builtin_trap();
   }
 }
 

@@ -1,4 +1,5 @@
-// The training state of a run of 100 steps that trains two units: its header, a zero byte, its data (memory_file.h).
+// The training state of a run of 100 steps that trains two units: its header, a zero byte, its data
+// (memory_file.h).
 #include <ATen/ATen.h>
 
 #include "fuzz.h"

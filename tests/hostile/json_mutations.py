@@ -6,7 +6,8 @@ MISSING = object()
 VALUES = {
     "missing": MISSING, "null": None, "true": True, "text": "x", "empty text": "", "zero byte": "a\0b", "long text": "a" * 100_000,
     "no UTF-8": "a\udcff", "-1": -1, "0": 0, "1.5": 1.5, "2^63": 2**63, "-2^63": -2**63, "10^9": 10**9, "1e308": 1e308,
-    "empty list": [], "list": ["x", 1], "empty object": {}, "object": {"x": 1},
+    "empty list": [], "list": ["x", 1], "empty object": {}, "object": {"x": 1}, "false": False, "path": "../../../escaped",
+    "control characters": "a\x1b[2Jb\r\n", "number as text": "12", "list of lists": [[[]]],
 }
 
 
@@ -80,6 +81,15 @@ def crowded(text):
     """60,000 keys more, each with an object: below a megabyte."""
     more = ",".join(f'"k{i:05d}":{{}}' for i in range(60_000))
     return text.rstrip()[:-1] + b"," + more.encode() + b"}"
+
+
+def of_bytes(text, most):
+    """(name, bytes) of single bytes that are wrong or gone, evenly over the text."""
+    found = []
+    for place in spread(range(len(text)), most):
+        flipped = text[:place] + bytes([text[place] ^ 1]) + text[place + 1:]
+        found += [(f"byte {place} flipped", flipped), (f"byte {place} gone", text[:place] + text[place + 1:])]
+    return found
 
 
 def of_text(text):

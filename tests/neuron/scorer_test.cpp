@@ -321,6 +321,17 @@ TEST(ScoreFiles, AreRefusedWhenTheyDoNotFit) {
               load_scores(test::fixtures() / "end_to_end/llama/model/model.safetensors");
             }).find("not a score file"),
             std::string::npos);
+  changed = scores;
+  changed.info.task = "";
+  save_scores(changed, folder / "b.safetensors");
+  EXPECT_NE(test::error_of([&] { load_scores(folder / "b.safetensors"); }).find("does not say"),
+            std::string::npos);
+  changed = scores;
+  changed.sites.at(Site::kAct).signed_sum =
+      at::full_like(scores.sites.at(Site::kAct).signed_sum, 1e308);
+  Scores twice = changed;
+  EXPECT_NE(test::error_of([&] { twice.merge(changed, "a"); }).find("would not be finite"),
+            std::string::npos);
 }
 
 TEST(NonFiniteWeights, AreNamed) {
