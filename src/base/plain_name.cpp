@@ -1,12 +1,42 @@
 #include "base/plain_name.h"
 
-#include <algorithm>
+#include <fmt/format.h>
 
 namespace taskneuron {
 
+namespace {
+
+// At text[i]: of one byte, or of C1, which UTF-8 writes as two.
+bool control_at(const std::string& text, std::size_t i) {
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
+  if (byte(i) < ' ' || byte(i) == 0x7f) return true;
+  return byte(i) == 0xc2 && i + 1 < text.size() && byte(i + 1) >= 0x80 && byte(i + 1) < 0xa0;
+}
+
+}  // namespace
+
 bool holds_control(const std::string& text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; });
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (control_at(text, i)) return true;
+  }
+  return false;
+}
+
+std::string shown(const std::string& text) {
+  if (!holds_control(text)) return text;
+  std::string found;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\n') {
+      found += ' ';
+    } else if (control_at(text, i)) {
+      const bool two = static_cast<unsigned char>(text[i]) == 0xc2;
+      found += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i + (two ? 1 : 0)]));
+      i += two ? 1 : 0;
+    } else {
+      found += text[i];
+    }
+  }
+  return found;
 }
 
 std::string problem_of_name(const std::string& name) {

@@ -9,5 +9,8 @@ namespace taskneuron {
 std::string problem_of_name(const std::string& name);
 // Whether a terminal would do something else than show it.
 bool holds_control(const std::string& text);
+// Text on one line as a terminal may show it, whoever wrote it: controls as \xNN, ends of lines as
+// spaces.
+std::string shown(const std::string& text);
 
 }  // namespace taskneuron

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cstdio>
 
+#include "base/plain_name.h"
+
 namespace taskneuron {
 
 namespace {
@@ -36,13 +38,13 @@ std::string clock_time(double seconds) {
 void set_verbosity(Verbosity value) { verbosity = value; }
 
 void note(const std::string& message) {
-  if (verbosity != Verbosity::kQuiet) fmt::print(stderr, "note: {}\n", message);
+  if (verbosity != Verbosity::kQuiet) fmt::print(stderr, "note: {}\n", shown(message));
 }
 
-void warn(const std::string& message) { fmt::print(stderr, "warning: {}\n", message); }
+void warn(const std::string& message) { fmt::print(stderr, "warning: {}\n", shown(message)); }
 
 Progress::Progress(std::string title, std::int64_t total)
-    : title_(std::move(title)),
+    : title_(shown(title)),
       total_(std::max<std::int64_t>(total, 1)),
       enabled_(verbosity != Verbosity::kQuiet),
       terminal_(isatty(STDERR_FILENO) == 1),

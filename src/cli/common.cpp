@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/plain_name.h"
 #include "cli/command.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/progress.h"
@@ -44,6 +45,11 @@ bool numeric(const std::string& text) {
 }
 
 }  // namespace
+
+void Table::add(std::vector<std::string> row) {
+  for (std::string& cell : row) cell = shown(cell);
+  rows_.push_back(std::move(row));
+}
 
 void Table::print() const {
   std::vector<std::size_t> width(rows_[0].size(), 0);

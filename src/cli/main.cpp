@@ -12,6 +12,7 @@
 #include <iostream>
 #include <string>
 
+#include "base/plain_name.h"
 #include "base/text_distance.h"
 #include "cli/command.h"
 #include "taskneuron/base/error.h"
@@ -27,11 +28,8 @@ constexpr int kDone = 0;
 constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
 
-void print_error(std::string message) {
-  for (char& c : message) {
-    if (c == '\n') c = ' ';
-  }
-  fmt::print(stderr, "error: {}\n", with_flags(message));
+void print_error(const std::string& message) {
+  fmt::print(stderr, "error: {}\n", shown(with_flags(message)));
 }
 
 // A standard stream that the caller closed must not become the number of a file that we write.

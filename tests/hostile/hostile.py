@@ -26,6 +26,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 EXPECTED = HERE / "expected.tsv"
 LIBRARY_WORDS = re.compile(r"json\.exception|std::|c10::|LibTorch|at::|vector::|basic_string|internal error|filesystem error|stod|stoi|bad_alloc|map::at|"
                            r"expected scalar|invalid_argument|out_of_range|terminate|regex_error|UnicodeDecode")
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # What differs between equal runs, or is of the file itself and not of its meaning.
 UNEQUAL = re.compile(r"seconds|per_second|hash|memory|version|fingerprint|^files$")
 MORE_BYTES, TIMEOUT, ADDRESSES = 1 << 30, 30, 6 << 30
@@ -91,6 +92,8 @@ def answer(program, kind, base, mutate, sound, more_seconds):
             named = kind.file.split("/")
             if not any(part.split(".")[0] in text for part in named):
                 wrong.append(f"names no file: {text[:300]}")
+            if CONTROLS.search(text):
+                wrong.append(f"holds control characters: {text!r:.300}")
             if LIBRARY_WORDS.search(text):
                 wrong.append(f"library words: {text[:300]}")
         return "refused", wrong
