@@ -2,6 +2,7 @@
 
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -65,6 +66,13 @@ class Pool {
     return true;
   }
 
+  // Keeps nothing, and measures the highest need anew.
+  void forget() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    shrink(0);
+    peak_ = used_;
+  }
+
  private:
   // Unmaps blocks, the largest first, until no more than `most` bytes are kept.
   void shrink(std::size_t most) {
@@ -107,6 +115,11 @@ void use_tensor_pool() {
   static PoolAllocator allocator;
   c10::SetCPUAllocator(&allocator, /*priority=*/100);
 #endif
+}
+
+void give_back_freed_memory() {
+  pool().forget();
+  malloc_trim(0);
 }
 
 }  // namespace taskneuron

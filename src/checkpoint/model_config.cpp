@@ -42,6 +42,15 @@ std::int64_t positive_or(const JsonView& json, const std::string& key, std::int6
   return json.find(key) ? positive(json, key) : fallback;
 }
 
+// Added to a mean of squares before its root is taken.
+double epsilon_or(const JsonView& json, const std::string& key, double fallback) {
+  const double value = json.number_or(key, fallback);
+  if (!(value > 0 && value < 1)) {
+    json.at(key).fail(fmt::format("expected a small number above 0, found {}", value));
+  }
+  return value;
+}
+
 Activation parse_activation(const JsonView& json, const std::string& name) {
   if (name == "gelu") return Activation::kGelu;
   if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast") {
@@ -113,6 +122,9 @@ std::vector<double> read_rotation(const JsonView& json, std::int64_t head_dim, d
   } else if (kind != "default") {
     unsupported(*scaling, fmt::format("rope type '{}'", kind));
   }
+  for (const double f : frequency) {
+    if (!std::isfinite(f) || f < 0) scaling->fail("scales a rotation beyond all numbers");
+  }
   return frequency;
 }
 
@@ -140,7 +152,7 @@ void set_llama_sizes(ModelConfig& config, const JsonView& json) {
 void set_llama_style(ModelConfig& config, const JsonView& json) {
   set_llama_sizes(config, json);
   config.norm = NormKind::kRmsNorm;
-  config.norm_epsilon = json.number_or("rms_norm_eps", 1e-6);
+  config.norm_epsilon = epsilon_or(json, "rms_norm_eps", 1e-6);
   config.activation = parse_activation(json, json.string_or("hidden_act", "silu"));
   config.gated = true;
   config.tied_head = json.boolean_or("tie_word_embeddings", false);
@@ -192,7 +204,7 @@ void read_phi(ModelConfig& config, LayerConfig& layer, const JsonView& json) {
   layer.rotary_frequency = read_rotation(
       json, config.head_dim, rotary_share(json, "partial_rotary_factor", 0.5), "rope_theta");
   require_false(json, "qk_layernorm");
-  config.norm_epsilon = json.number_or("layer_norm_eps", 1e-5);
+  config.norm_epsilon = epsilon_or(json, "layer_norm_eps", 1e-5);
   config.activation = parse_activation(json, json.string_or("hidden_act", "gelu_new"));
   layer.block = BlockKind::kParallel;
   layer.ffn_norm = false;
@@ -204,7 +216,7 @@ void read_gpt_neox(ModelConfig& config, LayerConfig& layer, const JsonView& json
   set_llama_sizes(config, json);
   layer.rotary_frequency = read_rotation(json, config.head_dim,
                                          rotary_share(json, "rotary_pct", 0.25), "rotary_emb_base");
-  config.norm_epsilon = json.number_or("layer_norm_eps", 1e-5);
+  config.norm_epsilon = epsilon_or(json, "layer_norm_eps", 1e-5);
   config.activation = parse_activation(json, json.string_or("hidden_act", "gelu"));
   layer.block = json.boolean_or("use_parallel_residual", true) ? BlockKind::kParallel
                                                                : BlockKind::kSequential;
@@ -223,7 +235,7 @@ void read_gpt2(ModelConfig& config, LayerConfig&, const JsonView& json) {
   require_true(json, "scale_attn_weights");
   require_false(json, "scale_attn_by_inverse_layer_idx");
   require_false(json, "add_cross_attention");
-  config.norm_epsilon = json.number_or("layer_norm_epsilon", 1e-5);
+  config.norm_epsilon = epsilon_or(json, "layer_norm_epsilon", 1e-5);
   config.activation = parse_activation(json, json.string_or("activation_function", "gelu_new"));
   config.position = PositionKind::kLearned;
   config.qkv = QkvOrder::kStacked;
@@ -239,7 +251,7 @@ void read_bloom(ModelConfig& config, LayerConfig&, const JsonView& json) {
   config.max_positions = positive_or(json, "seq_length", 2048);
   set_heads(config, json, json.find("n_head") ? "n_head" : "num_attention_heads");
   require_false(json, "apply_residual_connection_post_layernorm");
-  config.norm_epsilon = json.number_or("layer_norm_epsilon", 1e-5);
+  config.norm_epsilon = epsilon_or(json, "layer_norm_epsilon", 1e-5);
   config.activation = Activation::kGeluTanh;
   config.position = PositionKind::kAlibi;
   config.embedding_norm = true;

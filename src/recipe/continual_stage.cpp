@@ -15,6 +15,7 @@
 #include "taskneuron/base/memory.h"
 #include "taskneuron/base/progress.h"
 #include "taskneuron/base/random.h"
+#include "taskneuron/base/tensor_pool.h"
 #include "taskneuron/continual/claims.h"
 #include "taskneuron/continual/masters.h"
 #include "train/run_files.h"
@@ -140,6 +141,7 @@ StageCost Stage::run(StagePlan plan, const std::string& key) {
     plan_.what.units = plan_.set->units();
   }
   count_units(cost);
+  give_back_freed_memory();  // of the stages and methods before
   const AnonymousPeak memory;
   train(*start, key, cost);
   cost.peak_memory_bytes = memory.bytes();

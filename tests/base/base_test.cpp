@@ -165,6 +165,21 @@ TEST(TensorPool, KeepsBlocksForTensorsOfAboutTheirSize) {
   EXPECT_EQ(larger.sum().item<std::int64_t>() + small.sum().item<std::int64_t>(), 16 << 20);
 }
 
+TEST(TensorPool, GivesBackWhatWasFreed) {
+  use_tensor_pool();
+  for (int round = 0; round < 2; ++round) {
+    const std::int64_t before = anonymous_memory();
+    at::Tensor large = at::ones({64 << 20}, at::kByte);
+    const std::int64_t held = anonymous_memory();
+    EXPECT_GE(held, before + (60 << 20));
+    large = at::Tensor();
+    give_back_freed_memory();
+#if !defined(__SANITIZE_ADDRESS__)
+    EXPECT_LE(anonymous_memory(), held - (60 << 20));
+#endif
+  }
+}
+
 TEST(Memory, PeakSeesWhatIsTouched) {
   const AnonymousPeak peak;
   const std::int64_t before = anonymous_memory();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Wrong and odd files of every kind against the real commands: hostile.py PROGRAM [--kind KIND...] [--sample N] [--update]
+"""Wrong and odd files of every kind against the real commands: hostile.py PROGRAM [--kind KIND...] [--sample N] [--only TEXT] [--update]
 
 Each is refused, with one line that names the file and holds no library's words, or it is accepted. What is right for each
 stands in expected.tsv: `refused`, `same` (nothing of what is printed or made changes) or `other` (it means
@@ -134,6 +134,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--kind", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--sample", type=int, default=0, help="so many of each kind, evenly; 0: all")
+    parser.add_argument("--only", default="", help="those whose name holds this text")
     parser.add_argument("--more-seconds", type=float, default=2, help="that a wrong file may take; more where other work runs beside it")
     parser.add_argument("--update", action="store_true")
     arguments = parser.parse_args()
@@ -153,7 +154,7 @@ def main():
                 if sound.code != 0:
                     sys.exit(f"{name}: the sound file is refused: {sound.err.decode()}")
                 sound.meaning = meaning(kind, folder, sound.out)
-            cases = mutations(kind, base)
+            cases = [case for case in mutations(kind, base) if arguments.only in case[0]]
             if arguments.sample:
                 cases = cases[::max(1, len(cases) // arguments.sample)]
             answers = pool.map(lambda case: answer(program, kind, base, case[1], sound, arguments.more_seconds), cases)
@@ -169,7 +170,8 @@ def main():
                 if failure.startswith(name + ": "):
                     print("FAILED " + failure, flush=True)
             if arguments.update:
-                write_expected({**{key: said for key, said in expected.items() if key[0] != name}, **found})
+                whole = not arguments.only and not arguments.sample
+                write_expected({**{key: said for key, said in expected.items() if key[0] != name or not whole}, **found})
                 expected = read_expected()
     shutil.rmtree(place)
     print(f"{len(found)} files, {len(failures)} wrong")

@@ -9,4 +9,8 @@ namespace taskneuron {
 // Process-wide; call once, before tensors are made.
 void use_tensor_pool();
 
+// Gives what was freed but kept, by the pool and by malloc, back to the system: what is measured
+// from here on is not what something else before it needed.
+void give_back_freed_memory();
+
 }  // namespace taskneuron

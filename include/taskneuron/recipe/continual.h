@@ -58,6 +58,7 @@ struct StageCost {
   std::int64_t stored_bytes = 0;
   // The same of what it keeps once, for all tasks so far: memory, relevance, one adapter.
   std::int64_t shared_bytes = 0;
+  // While it trained, beyond the mapped weights; what the method holds from before included.
   std::int64_t peak_memory_bytes = 0;
   std::int64_t units = 0;          // that were trained; 0: not by units
   std::int64_t claimed_units = 0;  // of them, that earlier stages had trained
