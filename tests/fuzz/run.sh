@@ -50,11 +50,13 @@ fuzz() {
   local name=$1 leaks=1
   # What LibTorch and its libraries keep from their start is not ours.
   case $name in scores | set | delta | state) leaks=0 ;; esac
+  touch "build/fuzz/$name.failed" # until it ends well
+  rm -f "build/fuzz/$name.log"
   seeds "$name"
   mkdir -p "build/fuzz/$name-findings"
   ASAN_OPTIONS=detect_leaks=$leaks build/fuzz/fuzz_"$name" "build/fuzz/$name-corpus" -max_total_time="$seconds" -timeout=2 \
     -rss_limit_mb=1024 -max_len=16384 -artifact_prefix="build/fuzz/$name-findings/" -print_final_stats=1 \
-    >"build/fuzz/$name.log" 2>&1 || touch "build/fuzz/$name.failed"
+    >"build/fuzz/$name.log" 2>&1 && rm "build/fuzz/$name.failed"
   awk -v name="$name" '/number_of_executed_units/ {runs = $2} /cov:/ {for (i = 1; i < NF; ++i) if ($i == "cov:") cover = $(i + 1)}
     END {printf "%-12s %10d executions, %d edges covered\n", name, runs, cover}' "build/fuzz/$name.log"
 }
@@ -68,7 +70,8 @@ done
 wait
 if compgen -G "build/fuzz/*.failed" >/dev/null; then
   for failed in build/fuzz/*.failed; do
-    echo "FOUND by $(basename "$failed" .failed): $(grep -m1 SUMMARY "${failed%.failed}.log" || tail -1 "${failed%.failed}.log")"
+    log=${failed%.failed}.log
+    echo "FAILED $(basename "$failed" .failed): $(grep -m1 SUMMARY "$log" 2>/dev/null || tail -n 1 "$log" 2>/dev/null || echo "no first inputs")"
   done
   exit 1
 fi

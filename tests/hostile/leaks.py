@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """No command loses memory: leaks.py PROGRAM
 
-Runs the commands of tests/hostile on its sound files, and on a broken one of each kind, under LeakSanitizer (g++'s liblsan, put before the
+Runs the commands of tests/hostile on its sound files, and on four broken ones of each kind, under LeakSanitizer (g++'s liblsan, put before the
 other libraries), whose findings end a program with 23. Exit 77 where there is no liblsan."""
 import os
 import pathlib
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 
+from json_mutations import spread
 from kinds import KINDS, prepare
 
 FOUND = 23
@@ -30,8 +31,8 @@ def main():
         base.mkdir()
         prepare(program, base)  # fails where a command that makes a file loses memory
         for name, kind in KINDS.items():
-            broken = [None] + [data for said, data in kind.mutations((base / kind.file).read_bytes()) if said in ("half", "doubled", "{}", "object")]
-            for data in broken:
+            broken = spread(kind.mutations((base / kind.file).read_bytes()), 4)
+            for data in [None] + [data for _, data in broken]:
                 folder = pathlib.Path(place) / "w"
                 shutil.copytree(base, folder)
                 if data is not None:

@@ -6,6 +6,7 @@ program with 66."""
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,17 +50,18 @@ def main():
         wrapper = pathlib.Path(place) / "taskneuron"
         wrapper.write_text("#!/bin/sh\nexec " + " ".join(unmoved) + f" {program} \"$@\"\n")
         wrapper.chmod(0o755)
-        folder = pathlib.Path(place) / "w"
-        folder.mkdir()
-        prepare(str(wrapper), folder)
-        for command in COMMANDS:
-            for threads in ("2", "4"):
-                extra = ["--force"] if command[0] == "detect" else []
-                words = [f"{word}-{threads}" if before == "--out" and command[0] != "detect" else word for before, word in zip([""] + command, command)]
-                run = subprocess.run([str(wrapper), *words, *extra, "--threads", threads, "--quiet"], cwd=folder, capture_output=True, text=True)
+        base = pathlib.Path(place) / "base"
+        base.mkdir()
+        prepare(str(wrapper), base)
+        shutil.rmtree(base / "run")  # of a training that was killed
+        for threads in ("2", "4"):
+            folder = pathlib.Path(place) / threads
+            shutil.copytree(base, folder)
+            for command in COMMANDS:
+                run = subprocess.run([str(wrapper), *command, "--threads", threads, "--quiet"], cwd=folder, capture_output=True, text=True)
                 if run.returncode != 0:
                     failures += 1
-                    print(f"FAILED ({run.returncode}) {' '.join(words)} --threads {threads}\n{run.stderr[:4000]}", flush=True)
+                    print(f"FAILED ({run.returncode}) {' '.join(command)} --threads {threads}\n{run.stderr[:4000]}", flush=True)
     print(f"{2 * len(COMMANDS)} commands, {failures} with findings")
     sys.exit(1 if failures else 0)
 
