@@ -39,26 +39,6 @@ OutputJson prediction_row(const Prediction& prediction, const Metric& metric) {
   return row;
 }
 
-namespace {
-
-// Whether the label's score is the highest is what `correct` says; between equal ones it may say
-// either.
-void require_agreement(const JsonView& row, const Prediction& prediction) {
-  const double own = prediction.scores[static_cast<std::size_t>(prediction.gold)];
-  std::size_t higher = 0, equal = 0;  // the label's own is among the equal ones
-  for (const double score : prediction.scores) {
-    higher += score > own ? 1 : 0;
-    equal += score == own ? 1 : 0;
-  }
-  const bool correct = prediction.score == 1;
-  if (correct ? higher > 0 : higher == 0 && equal == 1) {
-    row.fail(fmt::format("'correct' is {}, but the score of label {} is {}the highest", correct,
-                         prediction.gold, correct ? "not " : ""));
-  }
-}
-
-}  // namespace
-
 Prediction read_prediction_row(const JsonView& row) {
   Prediction prediction;
   prediction.index = row.at("index").integer();
@@ -78,7 +58,6 @@ Prediction read_prediction_row(const JsonView& row) {
   if (prediction.gold < 0 || prediction.gold >= labels) {
     row.fail(fmt::format("label {} is none of {}", prediction.gold, labels));
   }
-  require_agreement(row, prediction);
   return prediction;
 }
 
