@@ -62,6 +62,7 @@ enter() {
 # new_machine NAME: the base, reachable and with what every user has before reading a README: git and make (and sudo).
 new_machine() {
   mkdir "$work/$1" && tar -C "$work/$1" -xzf "$base" || return 1
+  chmod 755 "$work/$1" # not every debootstrap opens the root folder, which mktemp made, to others
   cp /etc/resolv.conf "$work/$1/etc/resolv.conf"
   echo "127.0.0.1 localhost $(hostname)" >"$work/$1/etc/hosts"
   apt-config dump 2>/dev/null | grep -i '^Acquire::https\?::Proxy' >"$work/$1/etc/apt/apt.conf.d/90proxy" || true
