@@ -147,9 +147,18 @@ void write_safetensors(const std::filesystem::path& path, std::vector<TensorSour
   file.write(length, sizeof(length));
   file.write(text);
   for (const TensorSource& source : sources) {
-    const at::Tensor flat = source.make().detach().cpu().contiguous();
-    TN_CHECK(flat.scalar_type() == source.dtype && flat.sizes() == source.shape);
-    file.write(flat.data_ptr(), flat.nbytes());
+    std::int64_t left = 1;
+    for (const std::int64_t size : source.shape) left *= size;
+    const auto write = [&](const at::Tensor& made) {
+      const at::Tensor flat = made.detach().cpu().contiguous();
+      TN_CHECK(flat.scalar_type() == source.dtype && flat.numel() <= left);
+      TN_CHECK(!source.make_slices.empty() || flat.sizes() == source.shape);
+      file.write(flat.data_ptr(), flat.nbytes());
+      left -= flat.numel();
+    };
+    if (source.make_slices.empty()) write(source.make());
+    for (const auto& make : source.make_slices) write(make());
+    TN_CHECK(left == 0);
   }
   file.commit();
 }

@@ -117,6 +117,31 @@ WeightNames gpt2_names() {
   return names;
 }
 
+WeightNames gptj_names() {
+  WeightNames names = gpt2_names();
+  names.query_key_value = "";
+  names.query = "attn.q_proj";
+  names.key = "attn.k_proj";
+  names.value = "attn.v_proj";
+  names.attention_output = "attn.out_proj";
+  names.ffn_norm = "";
+  names.up = "mlp.fc_in";
+  names.down = "mlp.fc_out";
+  names.position = "";
+  return names;
+}
+
+WeightNames gpt_neo_names() {
+  WeightNames names = gpt2_names();
+  names.query_key_value = "";
+  names.query = "attn.attention.q_proj";
+  names.key = "attn.attention.k_proj";
+  names.value = "attn.attention.v_proj";
+  names.attention_output = "attn.attention.out_proj";
+  names.layer_buffers = {"attn.attention.bias", "attn.attention.masked_bias"};
+  return names;
+}
+
 WeightNames bloom_names() {
   WeightNames names;
   names.prefixes = {"transformer.", ""};
@@ -131,6 +156,21 @@ WeightNames bloom_names() {
   names.ffn_norm = "post_attention_layernorm";
   names.up = "mlp.dense_h_to_4h";
   names.down = "mlp.dense_4h_to_h";
+  return names;
+}
+
+WeightNames falcon_names() {
+  WeightNames names = bloom_names();
+  names.embedding_norm = "";
+  names.layer_buffers = below("self_attention", kRotaryBuffers);
+  return names;
+}
+
+// Of the models whose parallel parts have a norm each.
+WeightNames falcon_two_norms_names() {
+  WeightNames names = falcon_names();
+  names.attention_norm = "ln_attn";
+  names.ffn_norm = "ln_mlp";
   return names;
 }
 
@@ -153,23 +193,31 @@ WeightNames gpt_neox_names() {
 
 }  // namespace
 
-const WeightNames& weight_names(const std::string& model_type) {
+const WeightNames& weight_names(const ModelConfig& config) {
   static const std::map<std::string, WeightNames> table = {
-      {"gpt2", gpt2_names()},     {"gpt_neox", gpt_neox_names()},
-      {"llama", llama_names()},   {"mistral", llama_names()},
-      {"qwen2", llama_names()},   {"gemma", llama_names()},
-      {"bloom", bloom_names()},   {"opt", opt_names()},
-      {"phi", phi_names()},       {"phi3", phi3_names()},
-      {"qwen3", qwen3_names()},   {"olmo2", olmo2_names()},
-      {"gemma2", gemma3_names()}, {"gemma3_text", gemma3_names()},
+      {"gpt2", gpt2_names()},      {"gpt_neo", gpt_neo_names()},
+      {"gptj", gptj_names()},      {"gpt_neox", gpt_neox_names()},
+      {"llama", llama_names()},    {"mistral", llama_names()},
+      {"granite", llama_names()},  {"smollm3", llama_names()},
+      {"stablelm", llama_names()}, {"qwen2", llama_names()},
+      {"gemma", llama_names()},    {"bloom", bloom_names()},
+      {"falcon", falcon_names()},  {"opt", opt_names()},
+      {"phi", phi_names()},        {"phi3", phi3_names()},
+      {"qwen3", qwen3_names()},    {"olmo2", olmo2_names()},
+      {"gemma2", gemma3_names()},  {"gemma3_text", gemma3_names()},
   };
-  const auto found = table.find(model_type);
+  static const WeightNames falcon_two_norms = falcon_two_norms_names();
+  if (config.model_type == "falcon" && config.layer(0).block == BlockKind::kParallel &&
+      config.layer(0).ffn_norm) {
+    return falcon_two_norms;
+  }
+  const auto found = table.find(config.model_type);
   TN_CHECK(found != table.end());
   return found->second;
 }
 
 bool is_buffer(const ModelConfig& config, const std::string& tensor) {
-  const WeightNames& names = weight_names(config.model_type);
+  const WeightNames& names = weight_names(config);
   if (config.tied_head && tensor == names.head + ".weight") return true;
   const auto is_one_of = [](const std::vector<std::string>& all, const std::string& name) {
     return std::find(all.begin(), all.end(), name) != all.end();

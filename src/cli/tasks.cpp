@@ -9,6 +9,7 @@
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/progress.h"
 #include "taskneuron/data/import.h"
+#include "taskneuron/recipe/locate_model.h"
 
 namespace taskneuron::cli {
 
@@ -160,7 +161,7 @@ void run_import(ImportCommand& command) {
 
 void run_show(const ShowCommand& command) {
   command.common.apply();
-  const ModelFolder model = find_model(command.model);
+  const ModelFolder model = locate_model(command.model);
   const Tokenizer tokenizer(model.path);
   const PromptTemplate prompt = command.data.find_template(tokenizer.chat_template());
   const ModelConfig config = read_model_config(model.path / "config.json");

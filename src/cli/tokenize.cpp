@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/recipe/locate_model.h"
 
 namespace taskneuron::cli {
 
@@ -21,7 +22,7 @@ struct Options {
 
 void run(const Options& options) {
   options.common.apply();
-  const Tokenizer tokenizer(find_model(options.model).path);
+  const Tokenizer tokenizer(locate_model(options.model).path);
   std::int64_t number = 0;
   for (std::string line; std::getline(std::cin, line);) {
     const std::string where = fmt::format("standard input:{}", ++number);

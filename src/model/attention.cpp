@@ -64,19 +64,25 @@ at::Tensor ungroup_heads(const at::Tensor& x, std::int64_t rows) {
       .reshape({rows, x.size(0) * group, x.size(2)});
 }
 
-// softmax(scale · scores + bias) for scores [kv_heads, group·rows, keys], in their dtype.
-at::Tensor softmax_of(const at::Tensor& scores, double scale, const at::Tensor& bias,
-                      const QueryRows& rows) {
+// softcap · tanh(scale · products / softcap) in the type of sums, or without the cap where it is 0.
+at::Tensor scaled_scores(const at::Tensor& products, double scale, double softcap) {
+  const at::Tensor wide = products.to(wide_type(products)) * scale;
+  return softcap > 0 ? wide.div_(softcap).tanh_().mul_(softcap) : wide;
+}
+
+// softmax(scores + bias) for scaled scores [kv_heads, group·rows, keys], which are changed; as
+// dtype.
+at::Tensor softmax_of(const at::Tensor& scores, const at::Tensor& bias, const QueryRows& rows,
+                      at::ScalarType dtype) {
   const std::int64_t kv_heads = scores.size(0), keys = scores.size(2);
   const std::int64_t group = scores.size(1) / rows.count;
-  at::Tensor wide =
-      scores.to(wide_type(scores)).mul_(scale).view({kv_heads, group, rows.count, keys});
+  at::Tensor wide = scores.view({kv_heads, group, rows.count, keys});
   if (bias.defined()) {
     at::Tensor visible = bias.narrow(-2, rows.first_in_segment, rows.count);
     if (visible.dim() == 3) visible = visible.view({kv_heads, group, rows.count, keys});
     wide.add_(visible);
   }
-  return at::softmax(wide, -1).view({kv_heads, group * rows.count, keys}).to(scores.scalar_type());
+  return at::softmax(wide, -1).view({kv_heads, group * rows.count, keys}).to(dtype);
 }
 
 struct PackedAttention : Function<PackedAttention> {
@@ -90,6 +96,7 @@ at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& 
                                     const at::Tensor& keys, const at::Tensor& values,
                                     const AttentionInput* input, const BatchPlanPtr& plan) {
   const double scale = input->config->attention_scale;
+  const double softcap = input->config->attention_softcap;
   at::Tensor result = at::empty(queries.sizes(), queries.options());
   tensor_list saved = {queries, keys, values};
   for (std::size_t s = 0; s < plan->segments.size(); ++s) {
@@ -106,8 +113,10 @@ at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& 
       const at::Tensor segment_values = gather_keys(values, cached_values, segment, segment_plan);
       const at::Tensor segment_queries =
           group_heads(queries.narrow(0, rows.begin, rows.count), segment_keys.size(0));
-      probabilities = softmax_of(batched_product(segment_queries, segment_keys.transpose(1, 2)),
-                                 scale, plan->score_bias(segment_plan, input->layer), rows);
+      const at::Tensor products = batched_product(segment_queries, segment_keys.transpose(1, 2));
+      probabilities =
+          softmax_of(scaled_scores(products, scale, softcap),
+                     plan->score_bias(segment_plan, input->layer), rows, queries.scalar_type());
       result.narrow(0, rows.begin, rows.count)
           .copy_(ungroup_heads(batched_product(probabilities, segment_values), rows.count));
     }
@@ -119,6 +128,7 @@ at::Tensor PackedAttention::forward(AutogradContext* context, const at::Tensor& 
   context->saved_data["plan"] = hold(plan);
   context->saved_data["logit_rows_only"] = input->logit_rows_only;
   context->saved_data["scale"] = scale;
+  context->saved_data["softcap"] = softcap;
   return result.flatten(1);
 }
 
@@ -128,6 +138,7 @@ tensor_list PackedAttention::backward(AutogradContext* context, tensor_list grad
   const BatchPlanPtr plan = held<BatchPlan>(context->saved_data["plan"]);
   const bool logit_rows_only = context->saved_data["logit_rows_only"].toBool();
   const double scale = context->saved_data["scale"].toDouble();
+  const double softcap = context->saved_data["softcap"].toDouble();
   const at::Tensor output_gradient = gradients[0].view(queries.sizes());
   at::Tensor dqueries = at::zeros_like(queries);
   at::Tensor dkeys = at::zeros(keys.sizes(), keys.options());
@@ -148,10 +159,14 @@ tensor_list PackedAttention::backward(AutogradContext* context, tensor_list grad
     const at::Tensor wide = probabilities.to(wide_type(probabilities));
     const at::Tensor dprobabilities =
         batched_product(doutput, segment_values.transpose(1, 2)).to(wide_type(probabilities));
-    const at::Tensor dscores =
-        at::_softmax_backward_data(dprobabilities, wide, -1, wide.scalar_type())
-            .mul_(scale)
-            .to(queries.scalar_type());
+    at::Tensor dwide =
+        at::_softmax_backward_data(dprobabilities, wide, -1, wide.scalar_type()).mul_(scale);
+    if (softcap > 0) {
+      const at::Tensor capped = scaled_scores(
+          batched_product(segment_queries, segment_keys.transpose(1, 2)), scale, softcap);
+      dwide.mul_(1 - capped.div_(softcap).square_());
+    }
+    const at::Tensor dscores = dwide.to(queries.scalar_type());
     dqueries.narrow(0, rows.begin, rows.count)
         .copy_(ungroup_heads(batched_product(dscores, segment_keys), rows.count));
     scatter_keys(dkeys, batched_product(dscores.transpose(1, 2), segment_queries), segment_plan);
@@ -177,8 +192,9 @@ void rotate_heads(Heads& heads, const AttentionInput& input, const BatchPlan& pl
   const auto query_rows = [&](const at::Tensor& t) {
     return input.logit_rows_only ? t.index_select(0, plan.logit_rows) : t;
   };
-  heads.queries = rotate(heads.queries, query_rows(rotation.cosine), query_rows(rotation.sine));
-  heads.keys = rotate(heads.keys, rotation.cosine, rotation.sine);
+  heads.queries =
+      rotate(heads.queries, query_rows(rotation.cosine), query_rows(rotation.sine), rotation.pairs);
+  heads.keys = rotate(heads.keys, rotation.cosine, rotation.sine, rotation.pairs);
 }
 
 void append_to_cache(const AttentionInput& input, const BatchPlan& plan, const Heads& heads) {
@@ -220,7 +236,8 @@ at::Tensor decoding_step(const AttentionInput& input, const Heads& heads, const 
           plan.score_bias(plan.segments[static_cast<std::size_t>(s)], input.layer);
       attend_single_query({queries[s], input.cache->keys(segment.cached, input.layer),
                            input.cache->values(segment.cached, input.layer), bias,
-                           input.config->attention_scale, result[s]});
+                           input.config->attention_scale, input.config->attention_softcap,
+                           result[s]});
     }
   });
   return result.flatten(1);

@@ -79,7 +79,7 @@ kernels::Rotation<T> rotation_of(const AttentionCall& call, std::int64_t row) {
   const Rotation& angles = call.angles();
   const std::int64_t pairs = angles.cosine.size(-1);
   return {pairs, kernels::data<T>(angles.cosine) + row * pairs,
-          kernels::data<T>(angles.sine) + row * pairs};
+          kernels::data<T>(angles.sine) + row * pairs, angles.pairs == RotaryPairs::kNeighbours};
 }
 
 template <typename T>
@@ -99,6 +99,7 @@ SegmentArguments<T>::SegmentArguments(const AttentionCall& call, std::size_t s) 
   a.head_dim = config.head_dim;
   a.group = config.heads / config.kv_heads;
   a.scale = config.attention_scale;
+  a.softcap = config.attention_softcap;
   a.queries = rows.count;
   a.visible = plan.past + rows.first_in_segment + 1;
   const HeadView& queries = call.views.queries;
@@ -106,6 +107,7 @@ SegmentArguments<T>::SegmentArguments(const AttentionCall& call, std::size_t s) 
         call.query_row(s) * queries.row;
   a.q_row = queries.row;
   a.q_head = queries.head;
+  a.q_group = queries.group < queries.heads ? queries.group_stride : a.group * queries.head;
   a.rotation = rotation_of<T>(call, segment.begin + rows.first_in_segment);
   a.runs = runs.data();
   a.run_count = static_cast<std::int64_t>(runs.size());

@@ -38,12 +38,45 @@ void check_ids(const Batch& batch, const ModelConfig& config) {
   }
 }
 
-Rotation rotation(const at::Tensor& positions, const std::vector<double>& frequencies,
+// For each row whether its text, in all of its branches and what comes before, has more tokens than
+// so many.
+at::Tensor in_long_texts(const Batch& batch, std::int64_t tokens) {
+  const std::size_t count = batch.segments.size();
+  std::vector<std::size_t> root(count);
+  std::vector<std::int64_t> length(count, 0);
+  for (std::size_t s = 0; s < count; ++s) {
+    const Segment& segment = batch.segments[s];
+    root[s] = segment.prefix >= 0 ? root[static_cast<std::size_t>(segment.prefix)] : s;
+    for (std::int64_t row = segment.begin; row < segment.end; ++row) {
+      length[root[s]] =
+          std::max(length[root[s]], batch.positions[static_cast<std::size_t>(row)] + 1);
+    }
+  }
+  at::Tensor result = at::zeros({batch.tokens()}, at::kBool);
+  for (std::size_t s = 0; s < count; ++s) {
+    const Segment& segment = batch.segments[s];
+    result.narrow(0, segment.begin, segment.tokens()).fill_(length[root[s]] > tokens);
+  }
+  return result;
+}
+
+Rotation rotation(const BatchPlan& plan, const RotaryConfig& rotary,
                   const DecoderOptions& options) {
-  if (frequencies.empty()) return {};
-  const at::Tensor frequency = at::tensor(frequencies, at::kFloat).to(options.device);
-  const at::Tensor angle = positions.to(at::kFloat).unsqueeze(1) * frequency.unsqueeze(0);
-  return {angle.cos().to(options.dtype).unsqueeze(1), angle.sin().to(options.dtype).unsqueeze(1)};
+  if (rotary.frequency.empty()) return {};
+  const auto row_of = [&](const std::vector<double>& frequencies) {
+    return at::tensor(frequencies, at::kFloat).to(options.device).unsqueeze(0);
+  };
+  at::Tensor frequency = row_of(rotary.frequency);
+  if (!rotary.long_frequency.empty()) {
+    const at::Tensor long_rows = in_long_texts(*plan.batch, rotary.short_positions);
+    frequency = at::where(long_rows.to(options.device).unsqueeze(1), row_of(rotary.long_frequency),
+                          frequency);
+  }
+  const at::Tensor angle = plan.positions.to(at::kFloat).unsqueeze(1) * frequency;
+  const auto stored = [&](const at::Tensor& values) {
+    return (rotary.scale == 1 ? values : values * rotary.scale).to(options.dtype).unsqueeze(1);
+  };
+  return {stored(angle.cos()), stored(angle.sin()), rotary.pairs};
 }
 
 // Where `value` stands among `known`, at whose end it is put if it is new.
@@ -56,14 +89,12 @@ std::size_t index_among(std::vector<T>& known, const T& value) {
 }
 
 void plan_layers(BatchPlan& plan, const ModelConfig& config, const DecoderOptions& options) {
-  std::vector<std::vector<double>> frequencies;
+  std::vector<RotaryConfig> rotaries;
   for (const LayerConfig& layer : config.each_layer) {
-    plan.layers.push_back({index_among(frequencies, layer.rotary_frequency),
-                           index_among(plan.windows, layer.sliding_window)});
+    plan.layers.push_back(
+        {index_among(rotaries, layer.rotary), index_among(plan.windows, layer.sliding_window)});
   }
-  for (const std::vector<double>& one : frequencies) {
-    plan.rotations.push_back(rotation(plan.positions, one, options));
-  }
+  for (const RotaryConfig& one : rotaries) plan.rotations.push_back(rotation(plan, one, options));
 }
 
 // Slopes of ALiBi (Press et al. 2022): powers of 2^(-8/n), n the power of two at or below heads,
@@ -136,7 +167,9 @@ at::Tensor score_bias(const BatchPlan& plan, const Segment& segment, std::int64_
   const bool causal = kernels::covers(options.device, options.dtype);
   const bool nothing_later = segment.tokens() == 1 || (causal && segment.branches.empty());
   const bool alibi = config.position == PositionKind::kAlibi;
-  if (nothing_later && !window && !alibi) return {};
+  // Positions are fewer than keys, so a window as wide as all keys hides none.
+  const bool hides = window && past + segment.tokens() > *window;
+  if (nothing_later && !hides && !alibi) return {};
   at::Tensor bias = visibility(batch, segment, past, window);
   if (alibi) {
     const at::Tensor slopes = at::tensor(alibi_slopes(config.heads), at::kFloat);

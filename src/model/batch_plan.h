@@ -33,6 +33,7 @@ struct SegmentPlan {
 struct Rotation {
   at::Tensor cosine;  // [T, 1, pairs] in the compute dtype
   at::Tensor sine;
+  RotaryPairs pairs = RotaryPairs::kHalves;
 };
 
 // Which of a plan's rotations and windows are a layer's: layers that agree share them.

@@ -131,6 +131,10 @@ at::Tensor Decoder::normalized(const Norm& weights, const at::Tensor& x) const {
   return normalize(x, weights, config_->norm, config_->norm_epsilon);
 }
 
+at::Tensor Decoder::added_part(const at::Tensor& part) const {
+  return config_->residual_scale == 1 ? part : part * config_->residual_scale;
+}
+
 std::vector<at::Tensor> Decoder::attention_projections(const LayerPass& pass,
                                                        const at::Tensor& x) const {
   const AttentionWeights& w = weights_->layers[static_cast<std::size_t>(pass.layer)].attention;
@@ -159,16 +163,16 @@ at::Tensor Decoder::attention(const LayerPass& pass, const at::Tensor& x) const 
     norm(input.projections[1], w.attention.key_norm);
   }
   const at::Tensor attended = linear(packed_attention(input, pass.plan), w.attention.output);
-  if (layer.attention_output_norm != OutputNorm::kAdded) return attended;
-  return normalized(w.attention_output_norm, attended);
+  if (layer.attention_output_norm != OutputNorm::kAdded) return added_part(attended);
+  return added_part(normalized(w.attention_output_norm, attended));
 }
 
 at::Tensor Decoder::feed_forward(const LayerPass& pass, const at::Tensor& x) const {
   const LayerWeights& w = weights_->layers[static_cast<std::size_t>(pass.layer)];
   const at::Tensor added = taskneuron::feed_forward(
       x, {w.ffn, config_->activation, pass.layer, pass.plan, pass.logit_rows_only, pass.hook});
-  if (config_->layer(pass.layer).ffn_output_norm != OutputNorm::kAdded) return added;
-  return normalized(w.ffn_output_norm, added);
+  if (config_->layer(pass.layer).ffn_output_norm != OutputNorm::kAdded) return added_part(added);
+  return added_part(normalized(w.ffn_output_norm, added));
 }
 
 at::Tensor Decoder::finish(at::Tensor x) const { return finish_stream({std::move(x), {}}); }
@@ -193,17 +197,23 @@ at::Tensor Decoder::features(const Batch& batch, NeuronHook& hook, KeyValueCache
 }
 
 at::Tensor Decoder::logits(const at::Tensor& features) const {
-  return linear(features, weights_->head).to(at::kFloat);
+  at::Tensor result = linear(features, weights_->head).to(at::kFloat);
+  const LogitShape shape = logit_shape(*config_);
+  if (shape.plain()) return result;
+  // Out of place: the product may be part of a graph.
+  result = result * shape.scale;
+  return shape.softcap > 0 ? at::tanh(result / shape.softcap) * shape.softcap : result;
 }
 
 at::Tensor Decoder::target_nll(const at::Tensor& features, const Batch& batch) const {
   const at::NoGradGuard no_gradients;
-  return taskneuron::target_loss(features.detach(), weights_->head, batch).nll;
+  return taskneuron::target_loss(features.detach(), weights_->head, logit_shape(*config_), batch)
+      .nll;
 }
 
 at::Tensor Decoder::target_loss(const at::Tensor& features, const Batch& batch,
                                 at::Tensor* nll) const {
-  TargetLoss loss = taskneuron::target_loss(features, weights_->head, batch);
+  TargetLoss loss = taskneuron::target_loss(features, weights_->head, logit_shape(*config_), batch);
   if (nll != nullptr) *nll = loss.nll;
   return loss.total;
 }

@@ -113,14 +113,24 @@ void train_head(const Linear& head, const at::Tensor& dlogits, const at::Tensor&
   }
 }
 
+// What a gradient of logits is times as one of the head's products.
+at::Tensor logit_slope(const at::Tensor& logits, const LogitShape& shape) {
+  if (shape.softcap == 0) return at::scalar_tensor(shape.scale, logits.options());
+  return (1 - (logits / shape.softcap).square_()).mul_(shape.scale);
+}
+
 // nll of the targets of feature rows from `begin` on, and the gradient of those rows where it is
 // defined.
-at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const TargetTable& table,
-                     std::int64_t begin, at::Tensor gradient) {
+at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const LogitShape& shape,
+                     const TargetTable& table, std::int64_t begin, at::Tensor gradient) {
   at::Tensor logits = product(features, head);
+  shape_logits(logits, shape);
+  const at::Tensor slope =
+      gradient.defined() && !shape.plain() ? logit_slope(logits, shape) : at::Tensor();
   if (kernels::covers(logits)) {
     const at::Tensor nll = nll_on_loops(logits, table, begin, gradient.defined());
     if (gradient.defined()) {
+      if (slope.defined()) logits.mul_(slope);
       gradient.copy_(transposed_product(logits, head));
       train_head(head, logits, features);
     }
@@ -138,6 +148,7 @@ at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const Targe
         at::zeros({features.size(0)}, weights.options()).index_add_(0, rows, weights);
     at::Tensor dlogits = log_probabilities.exp().mul_(row_weight.unsqueeze(1));
     dlogits.index_put_({rows, tokens}, -weights, /*accumulate=*/true);
+    if (slope.defined()) dlogits.mul_(slope);
     dlogits = dlogits.to(features.scalar_type());
     gradient.copy_(transposed_product(dlogits, head));
     train_head(head, dlogits, features);
@@ -147,7 +158,8 @@ at::Tensor slice_nll(const at::Tensor& features, const Linear& head, const Targe
 
 struct LossFunction : Function<LossFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& features,
-                            const Linear* head, const Batch* batch, at::Tensor* nll_result) {
+                            const Linear* head, const LogitShape& shape, const Batch* batch,
+                            at::Tensor* nll_result) {
     const TargetTable table = make_table(*batch, features.device(), wide_type(features));
     at::Tensor gradient;
     if (features.requires_grad()) gradient = at::empty_like(features);
@@ -156,7 +168,7 @@ struct LossFunction : Function<LossFunction> {
     for (std::int64_t begin = 0; begin < features.size(0); begin += slice) {
       const std::int64_t rows = std::min(slice, features.size(0) - begin);
       parts.push_back(
-          slice_nll(features.narrow(0, begin, rows), *head, table, begin,
+          slice_nll(features.narrow(0, begin, rows), *head, shape, table, begin,
                     gradient.defined() ? gradient.narrow(0, begin, rows) : at::Tensor()));
     }
     const at::Tensor sorted = parts.empty()
@@ -170,15 +182,28 @@ struct LossFunction : Function<LossFunction> {
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
     const at::Tensor gradient = context->get_saved_variables()[0];
     return {gradient * gradients[0].to(gradient.scalar_type()), at::Tensor(), at::Tensor(),
-            at::Tensor()};
+            at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-TargetLoss target_loss(const at::Tensor& features, const Linear& head, const Batch& batch) {
+LogitShape logit_shape(const ModelConfig& config) {
+  return {config.logit_scale, config.logit_softcap};
+}
+
+void shape_logits(at::Tensor& products, const LogitShape& shape) {
+  if (shape.softcap > 0) {
+    products.mul_(shape.scale / shape.softcap).tanh_().mul_(shape.softcap);
+  } else if (shape.scale != 1) {
+    products.mul_(shape.scale);
+  }
+}
+
+TargetLoss target_loss(const at::Tensor& features, const Linear& head, const LogitShape& shape,
+                       const Batch& batch) {
   TargetLoss result;
-  result.total = LossFunction::apply(features, &head, &batch, &result.nll);
+  result.total = LossFunction::apply(features, &head, shape, &batch, &result.nll);
   return result;
 }
 

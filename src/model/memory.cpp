@@ -52,8 +52,13 @@ void MemoryModel::plan_layers(const DecoderOptions& options) {
     if (layer.query_key_norm != QueryKeyNorm::kNone) extra += (c.heads + c.kv_heads) * c.head_dim;
     extra_norms_ = std::max(extra_norms_, extra);
   }
+  mask_ = 4 * (alibi ? c.heads : 1);
   for (const std::optional<std::int64_t>& window : windows) {
-    if (window || alibi || !causal) mask_ += 4 * (alibi ? c.heads : 1);
+    if (alibi || !causal) {
+      masked_beyond_.push_back(0);
+    } else if (window) {
+      masked_beyond_.push_back(*window);
+    }
   }
 }
 
@@ -76,7 +81,8 @@ std::int64_t MemoryModel::pass(Pass pass, const PassShape& shape) const {
     rows = c.layers * element_ * d + kept + std::max(forward, backward);
   }
   const std::int64_t slice = std::min(shape.logit_rows, kMaxLogits / c.vocabulary + 1);
-  const std::int64_t logits = slice * c.vocabulary * element_;
+  // A cap's slope is as large as the logits.
+  const std::int64_t logits = slice * c.vocabulary * element_ * (c.logit_softcap > 0 ? 2 : 1);
   const std::int64_t features = shape.logit_rows * d * element_ * 4;
   const std::int64_t keys = kernels::padded(shape.longest) * kernels::padded(c.head_dim);
   const std::int64_t scratch = at::get_num_threads() *
@@ -84,7 +90,10 @@ std::int64_t MemoryModel::pass(Pass pass, const PassShape& shape) const {
                                4;
   // Relevance by example before it is added up: float32 sums, magnitudes and their float64 copies.
   const std::int64_t sums = pass == Pass::kForward ? 0 : shape.examples * f * 32;
-  const std::int64_t masks = shape.rows * shape.longest * mask_;
+  const auto masks_of_text =
+      std::count_if(masked_beyond_.begin(), masked_beyond_.end(),
+                    [&](std::int64_t beyond) { return shape.longest > beyond; });
+  const std::int64_t masks = shape.rows * shape.longest * mask_ * masks_of_text;
   return shape.rows * rows + masks + logits + features + scratch + sums + converted_matrix_ +
          kProductCode;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "taskneuron/checkpoint/checkpoint.h"
 #include "taskneuron/model/decoder.h"
@@ -39,7 +40,10 @@ class MemoryModel {
   const ModelConfig& config_;
   std::int64_t element_ = 0;
   std::int64_t extra_norms_ = 0;  // inputs that a row keeps for norms that most families lack
-  std::int64_t mask_ = 0;         // bytes of masks for a query and a key, over all windows
+  // Of masks: bytes for a query and a key, and for each window the texts longer than which have
+  // one.
+  std::int64_t mask_ = 0;
+  std::vector<std::int64_t> masked_beyond_;
   std::int64_t converted_ = 0;
   std::int64_t packed_ = 0;
   std::int64_t converted_matrix_ = 0;  // the largest, where weights are converted at every use

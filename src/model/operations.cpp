@@ -228,13 +228,18 @@ struct RmsNorm : Function<RmsNorm> {
   }
 };
 
-at::Tensor rotated(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
+at::Tensor rotated(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine,
+                   RotaryPairs kind) {
   const std::int64_t pairs = cosine.size(-1);
-  const at::Tensor first = x.narrow(-1, 0, pairs);
-  const at::Tensor second = x.narrow(-1, pairs, pairs);
   at::Tensor result = at::empty(x.sizes(), x.options());
-  result.narrow(-1, 0, pairs).copy_(first * cosine).sub_(second * sine);
-  result.narrow(-1, pairs, pairs).copy_(second * cosine).add_(first * sine);
+  // Both halves of the pairs in x and in the result.
+  const auto half = [&](const at::Tensor& t, std::int64_t which) {
+    return kind == RotaryPairs::kHalves ? t.narrow(-1, which * pairs, pairs)
+                                        : t.slice(-1, which, 2 * pairs, 2);
+  };
+  const at::Tensor first = half(x, 0), second = half(x, 1);
+  half(result, 0).copy_(first * cosine).sub_(second * sine);
+  half(result, 1).copy_(second * cosine).add_(first * sine);
   const std::int64_t rest = x.size(-1) - 2 * pairs;
   if (rest > 0) result.narrow(-1, 2 * pairs, rest).copy_(x.narrow(-1, 2 * pairs, rest));
   return result;
@@ -242,13 +247,16 @@ at::Tensor rotated(const at::Tensor& x, const at::Tensor& cosine, const at::Tens
 
 struct Rotate : Function<Rotate> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cosine,
-                            const at::Tensor& sine) {
+                            const at::Tensor& sine, RotaryPairs pairs) {
     context->save_for_backward({cosine, sine});
-    return rotated(x, cosine, sine);
+    context->saved_data["pairs"] = static_cast<std::int64_t>(pairs);
+    return rotated(x, cosine, sine, pairs);
   }
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
     const tensor_list saved = context->get_saved_variables();
-    return {rotated(gradients[0], saved[0], -saved[1]), at::Tensor(), at::Tensor()};
+    const auto pairs = static_cast<RotaryPairs>(context->saved_data["pairs"].toInt());
+    return {rotated(gradients[0], saved[0], -saved[1], pairs), at::Tensor(), at::Tensor(),
+            at::Tensor()};
   }
 };
 
@@ -326,8 +334,9 @@ Residual add_only(const at::Tensor& x, const at::Tensor& addend) {
   return {sum, sum};
 }
 
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
-  return Rotate::apply(x, cosine, sine);
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine,
+                  RotaryPairs pairs) {
+  return Rotate::apply(x, cosine, sine, pairs);
 }
 
 }  // namespace taskneuron

@@ -31,7 +31,8 @@ Residual add_and_normalize(const at::Tensor& x, const at::Tensor& addend, const 
 Residual add_only(const at::Tensor& x, const at::Tensor& addend);
 
 // Rotates the first 2·pairs of the last dimension of x [rows, heads, head_dim] by angles whose
-// cosine and sine are [rows, 1, pairs] (the half-split layout of GPT-NeoX and Llama).
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine);
+// cosine and sine are [rows, 1, pairs].
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine,
+                  RotaryPairs pairs);
 
 }  // namespace taskneuron

@@ -7,12 +7,20 @@ namespace taskneuron {
 std::vector<std::int64_t> HeadView::outputs() const {
   std::vector<std::int64_t> result;
   for (std::int64_t h = 0; h < heads; ++h) {
-    for (std::int64_t i = 0; i < width; ++i) result.push_back(offset + h * head + i);
+    const std::int64_t first = offset + h / group * group_stride + h % group * head;
+    for (std::int64_t i = 0; i < width; ++i) result.push_back(first + i);
   }
   return result;
 }
 
 at::Tensor HeadView::of(const std::vector<at::Tensor>& projections) const {
+  if (group < heads) {
+    return projections[projection]
+        .view({-1, heads / group, group_stride})
+        .narrow(2, offset, group * head)
+        .reshape({-1, heads, head})
+        .narrow(2, 0, width);
+  }
   // Whole strides of a head first, then what of each stride is this head.
   const std::int64_t inside = offset % head;
   return projections[projection]
@@ -46,6 +54,13 @@ QkvLayout::QkvLayout(const ModelConfig& config, QkvOrder order) {
       keys = {0, kv_heads, width, width, total, 3 * width};
       values = {0, kv_heads, width, 2 * width, total, 3 * width};
       return;
+    case QkvOrder::kGrouped: {
+      const std::int64_t group = heads / kv_heads, stride = (group + 2) * width;
+      queries = {0, heads, width, 0, total, width, group, stride};
+      keys = {0, kv_heads, width, group * width, total, stride};
+      values = {0, kv_heads, width, (group + 1) * width, total, stride};
+      return;
+    }
   }
 }
 

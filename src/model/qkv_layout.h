@@ -9,8 +9,9 @@
 
 namespace taskneuron {
 
-// Where the heads of queries, of keys or of values stand: output i of head h is output
-// offset + h·head + i of the projection, whose rows are `row` numbers long.
+// Where the heads of queries, of keys or of values stand, in groups of `group`: output i of head h
+// is output offset + (h / group)·group_stride + (h mod group)·head + i of the projection, whose
+// rows are `row` numbers long.
 struct HeadView {
   std::size_t projection = 0;  // of those that QkvLayout speaks of
   std::int64_t heads = 0;
@@ -18,6 +19,8 @@ struct HeadView {
   std::int64_t offset = 0;
   std::int64_t row = 0;
   std::int64_t head = 0;
+  std::int64_t group = heads;  // by default all heads are one group
+  std::int64_t group_stride = 0;
 
   // Which outputs of the projection these are, head by head.
   std::vector<std::int64_t> outputs() const;

@@ -44,6 +44,7 @@ void attend(const SingleQuery& input) {
   const std::int64_t keys = input.keys.size(0), group = heads / input.keys.size(1);
   const bool bias_by_head = input.bias.defined() && input.bias.dim() == 3;
   const float* bias = input.bias.defined() ? input.bias.data_ptr<float>() : nullptr;
+  const auto softcap = static_cast<float>(input.softcap);
   std::vector<float> scores(static_cast<std::size_t>(keys));
   std::vector<float> sum(static_cast<std::size_t>(width));
   for (std::int64_t head = 0; head < heads; ++head) {
@@ -53,6 +54,7 @@ void attend(const SingleQuery& input) {
     for (std::int64_t k = 0; k < keys; ++k) {
       float& score = scores[static_cast<std::size_t>(k)];
       score = dot(query, key + k * input.keys.stride(0), width) * static_cast<float>(input.scale);
+      if (softcap > 0) score = softcap * std::tanh(score / softcap);
       if (bias != nullptr) score += bias[(bias_by_head ? head * keys : 0) + k];
     }
     softmax(scores);

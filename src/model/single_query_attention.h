@@ -13,7 +13,8 @@ struct SingleQuery {
   at::Tensor values;  // likewise
   at::Tensor bias;    // float32 [1, keys] or [heads, 1, keys], contiguous; or undefined
   double scale = 1;
-  at::Tensor output;  // [heads, head_dim], contiguous; written
+  double softcap = 0;  // scores s become softcap · tanh(s / softcap); 0: they stay as they are
+  at::Tensor output;   // [heads, head_dim], contiguous; written
 };
 
 // The fused form of packed_attention for decoding, where a matrix product per head and segment

@@ -36,7 +36,7 @@ class Loader {
   Loader(const Checkpoint& checkpoint, const DecoderOptions& options)
       : checkpoint_(checkpoint),
         config_(checkpoint.config()),
-        names_(weight_names(config_.model_type)),
+        names_(weight_names(config_)),
         options_(options),
         prefix_(find_prefix()),
         convert_now_(converts_once(checkpoint, options.dtype)),

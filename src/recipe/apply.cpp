@@ -1,4 +1,5 @@
 #include "taskneuron/recipe/apply.h"
+#include "taskneuron/recipe/locate_model.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -52,7 +53,7 @@ SaveOptions changed(const Checkpoint& base, const std::vector<ScaledDelta>& delt
 ApplyResult apply(const ApplyOptions& options) {
   check_declared(options);
   require_new_folder(options.out);
-  const Checkpoint base(find_model(options.model).path);
+  const Checkpoint base(locate_model(options.model).path);
   const std::vector<ScaledDelta> deltas = load_deltas(base, options.deltas);
   ApplyResult result;
   result.base_hash = base.hash();

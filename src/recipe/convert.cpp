@@ -1,6 +1,7 @@
 #include "taskneuron/recipe/convert.h"
 
 #include "base/file.h"
+#include "recipe/gguf.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/progress.h"
 #include "taskneuron/checkpoint/checkpoint.h"
@@ -30,6 +31,14 @@ ConvertResult convert(const ConvertOptions& options) {
   SaveOptions save;
   save.dtype = parse_stored_dtype(options.dtype);
   require_new_folder(options.out);
+  if (is_gguf(options.model)) {
+    const GgufFile file(options.model);
+    Progress bar("convert", file.tensor_bytes());
+    save_gguf_model(file, options.out, *save.dtype,
+                    [&](std::int64_t bytes) { bar.advance(bytes); });
+    const Checkpoint written(options.out);
+    return {{options.model, ""}, file.tensor_bytes(), written.tensor_bytes(), written.hash()};
+  }
   const ModelFolder folder = find_model(options.model);
   const Checkpoint checkpoint(folder.path);
   Progress bar("convert", checkpoint.tensor_bytes());

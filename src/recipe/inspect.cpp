@@ -1,4 +1,5 @@
 #include "taskneuron/recipe/inspect.h"
+#include "taskneuron/recipe/locate_model.h"
 
 #include <algorithm>
 
@@ -39,7 +40,7 @@ MemoryNeeded memory_needed(const MemoryModel& model, const PassShape& batch) {
 InspectResult inspect(const InspectOptions& options) {
   check_declared(options);
   InspectResult found;
-  found.folder = find_model(options.model.model);
+  found.folder = locate_model(options.model.model);
   const Checkpoint checkpoint = with_deltas(Checkpoint(found.folder.path), options.model.deltas);
   const at::Device device = parse_device(options.model.device);
   found.config = checkpoint.config();

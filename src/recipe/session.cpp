@@ -1,4 +1,5 @@
 #include "taskneuron/recipe/session.h"
+#include "taskneuron/recipe/locate_model.h"
 
 #include <fmt/format.h>
 
@@ -13,7 +14,8 @@
 namespace taskneuron {
 
 const char* const kModelHelp =
-    "Hugging Face model folder, or org/name[@revision] in the local Hugging Face cache";
+    "Hugging Face model folder, org/name[@revision] in the local Hugging Face cache, or a GGUF "
+    "file";
 
 void ModelOptions::declare(OptionList& list) {
   list.add("model", &model, Effect::kInput, kModelHelp).positional().required();
@@ -26,7 +28,7 @@ void ModelOptions::declare(OptionList& list) {
 }
 
 Session::Session(const ModelOptions& options)
-    : name_(options.model), folder_(find_model(options.model)) {
+    : name_(options.model), folder_(locate_model(options.model)) {
   const at::Device device = parse_device(options.device);
   checkpoint_ = std::make_unique<Checkpoint>(with_deltas(Checkpoint(folder_.path), options.deltas));
   deltas_ = delta_inputs(options.deltas);  // hashed only once they are known to be deltas
@@ -69,11 +71,24 @@ std::int64_t end_of_sequence_of(const Tokenizer& tokenizer, const ModelConfig& c
 }
 
 std::int64_t context_of(const ModelConfig& config, std::int64_t max_length) {
-  if (max_length > config.max_positions) {
-    throw Error(fmt::format("`max_length` {} is more than the model's context of {} tokens",
-                            max_length, config.max_positions));
+  std::int64_t context = config.max_positions;
+  // Longer texts are turned by other factors, and a prefix that texts of both kinds share cannot be
+  // turned both ways.
+  for (const LayerConfig& layer : config.each_layer) {
+    const RotaryConfig& rotary = layer.rotary;
+    if (!rotary.long_frequency.empty() && rotary.long_frequency != rotary.frequency) {
+      context = std::min(context, rotary.short_positions);
+    }
   }
-  return max_length > 0 ? max_length : config.max_positions;
+  if (max_length > context) {
+    throw Error(fmt::format("`max_length` {} is more than the model's context of {} tokens{}",
+                            max_length, context,
+                            context < config.max_positions
+                                ? " (longer texts need the long factors of its longrope, which "
+                                  "are not used)"
+                                : ""));
+  }
+  return max_length > 0 ? max_length : context;
 }
 
 std::vector<ScaledDelta> load_deltas(const Checkpoint& base,

@@ -1,4 +1,5 @@
 #include "taskneuron/recipe/similarity.h"
+#include "taskneuron/recipe/locate_model.h"
 
 #include <fmt/format.h>
 
@@ -126,12 +127,12 @@ void SimilarityOptions::check() const {
 SimilarityResult similarity(const SimilarityOptions& options) {
   options.check();
   SimilarityResult result;
-  result.folder = find_model(options.model);
+  result.folder = locate_model(options.model);
   const Checkpoint model = with_deltas(Checkpoint(result.folder.path), options.deltas);
   result.hash = model.hash();
   std::optional<Checkpoint> other;
   if (!options.other.empty()) {
-    other.emplace(find_model(options.other).path);
+    other.emplace(locate_model(options.other).path);
     result.other_hash = other->hash();
   }
   const std::vector<std::string>& a = options.scores.empty() ? options.sets : options.scores;

@@ -134,8 +134,8 @@ TEST(Config, ErrorsNameFileAndKey) {
          "activation 'mish' is not supported");
   expect(
       DamagedFolder().replace_in_config(
-          "\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2}"),
-      "rope type 'yarn' is not supported");
+          "\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"newer\", \"factor\": 2}"),
+      "rope type 'newer' is not supported");
   expect(DamagedFolder("gpt2").replace_in_config("\"scale_attn_by_inverse_layer_idx\": false",
                                                  "\"scale_attn_by_inverse_layer_idx\": true"),
          "'scale_attn_by_inverse_layer_idx': true is not supported");

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 seconds=${1:?seconds for each fuzzer}
 shift
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(json tokenizer config safetensors task csv scores set delta state)
+[ ${#names[@]} -gt 0 ] || names=(json tokenizer config safetensors task csv scores set delta state gguf)
 compiler=$(command -v clang++-19 clang++-18 clang++-17 clang++-16 | head -1 || true)
 if [ -z "$compiler" ]; then
   echo "FUZZERS SKIPPED: no clang 16 or newer (apt-get install clang-19 libclang-rt-19-dev)"
@@ -38,7 +38,7 @@ sys.stdout.buffer.write(struct.pack("<H", min(body, 65535)) + data[8:8 + size])'
         cp "$file" "$folder/seed-$((number += 1))"
       done ;;
     scores | delta | state) TASKNEURON_FUZZ_SEEDS=$folder "build/fuzz/fuzz_$1" ;;
-    set) for file in tests/fuzz/seeds/set/*; do
+    gguf | set) for file in tests/fuzz/seeds/"$1"/*; do
         cp "$file" "$folder/seed-$((number += 1))"
       done ;;
     csv) printf 'a,b\n1,"x ""y""\nz"\n' >"$folder/seed-1" && printf 'a\tb\n1\t2\n' >"$folder/seed-2" ;;
@@ -49,7 +49,7 @@ sys.stdout.buffer.write(struct.pack("<H", min(body, 65535)) + data[8:8 + size])'
 fuzz() {
   local name=$1 leaks=1
   # What LibTorch and its libraries keep from their start is not ours.
-  case $name in scores | set | delta | state) leaks=0 ;; esac
+  case $name in scores | set | delta | state | gguf) leaks=0 ;; esac
   touch "build/fuzz/$name.failed" # until it ends well
   rm -f "build/fuzz/$name.log"
   seeds "$name"

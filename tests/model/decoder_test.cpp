@@ -126,10 +126,7 @@ TEST_P(EveryFamily, TextBehindACachedPrefixEqualsTheWholeText) {
   EXPECT_CLOSE(decoder.target_nll(decoder.features(shared, none), shared), expected, 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, EveryFamily,
-                         ::testing::Values("bloom", "gemma", "gpt2", "gpt2_relu", "gpt_neox",
-                                           "llama", "llama_gqa_bias", "mistral", "opt", "phi",
-                                           "phi3", "qwen2"),
+INSTANTIATE_TEST_SUITE_P(Families, EveryFamily, ::testing::ValuesIn(test::family_fixtures()),
                          [](const auto& family) { return family.param; });
 
 // Graphs share ownership of what they read: model, batch and plan may move or go before the

@@ -42,9 +42,7 @@ TEST_P(Generation, WithCacheEqualsWithout) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Generation,
-                         ::testing::Values("bloom", "gemma", "gpt2", "gpt_neox", "llama_gqa_bias",
-                                           "mistral", "opt", "phi", "phi3", "qwen2"),
+INSTANTIATE_TEST_SUITE_P(Families, Generation, ::testing::ValuesIn(test::family_fixtures()),
                          [](const auto& family) { return family.param; });
 
 TEST(GenerationOfMini, BatchedEqualsOneByOne) {

@@ -4,6 +4,8 @@
 #include "support/support.h"
 #include "taskneuron/checkpoint/safetensors.h"
 #include "taskneuron/model/decoder.h"
+#include "taskneuron/model/trainable.h"
+#include "taskneuron/train/adamw.h"
 
 namespace taskneuron {
 namespace {
@@ -16,15 +18,14 @@ constexpr double kTolerance = 1e-4;
 class SumHook : public NeuronHook {
  public:
   SumHook(const ModelConfig& config, std::int64_t examples) {
-    for (const Site site : {Site::kAct, Site::kOut}) {
+    for (const Site site : kAllSites) {
+      if (site == Site::kGate && !config.gated) continue;
       const SiteShape shape = site_shape(config, site);
       signed_[site] = at::zeros({examples, shape.layers, shape.width});
       absolute_[site] = at::zeros_like(signed_[site]);
     }
   }
-  bool wants_tap(Site site, std::int64_t) const override {
-    return site == Site::kAct || site == Site::kOut;
-  }
+  bool wants_tap(Site site, std::int64_t) const override { return signed_.count(site) != 0; }
   void tap(const SiteView& view) override {
     const at::Tensor product = view.activation * view.gradient;
     for (const RowSpan& span : *view.spans) {
@@ -103,6 +104,11 @@ void check_losses_and_relevance(const Golden& golden) {
                  golden.file.tensor("tokenabs_act" + suffix), kTolerance);
     EXPECT_CLOSE(hook.signed_sum(Site::kOut)[example], golden.file.tensor("signed_down" + suffix),
                  kTolerance);
+    for (const Site site : {Site::kUp, Site::kGate}) {
+      const std::string name = std::string("signed_") + site_name(site) + suffix;
+      if (!golden.file.contains(name)) continue;
+      EXPECT_CLOSE(hook.signed_sum(site)[example], golden.file.tensor(name), kTolerance);
+    }
   }
   EXPECT_CLOSE(hook.signed_sum(Site::kAct).abs().mean(0), golden.file.tensor("relevance_act"),
                kTolerance);
@@ -133,6 +139,34 @@ void check_ablation(const Golden& golden) {
   }
 }
 
+// Four steps of AdamW on the units of `ablated_unit`, all examples in each.
+void check_training(const Golden& golden) {
+  if (!golden.file.contains("step_losses")) return;
+  const at::Tensor chosen = golden.file.tensor("ablated_unit").to(at::kLong);
+  TrainableOptions options;
+  for (std::int64_t l = 0; l < chosen.size(0); ++l) {
+    const at::Tensor own = chosen[l].contiguous();
+    options.units[Site::kAct].emplace_back(own.data_ptr<std::int64_t>(),
+                                           own.data_ptr<std::int64_t>() + own.numel());
+  }
+  TrainableModel model = make_trainable(golden.checkpoint, golden.decoder, options);
+  std::int64_t owned = 0;
+  for (const ParameterPtr& parameter : model.parameters) owned += parameter->numel();
+  EXPECT_EQ(owned, golden.file.tensor("owned_parameters").item<int>());
+  AdamW optimizer(model.parameters, {});
+  const at::Tensor losses = golden.file.tensor("step_losses");
+  const auto examples = static_cast<double>(golden.examples.size());
+  const Batch batch = test::answer_batch(golden.examples);
+  for (std::int64_t step = 0; step < losses.size(0); ++step) {
+    for (const ParameterPtr& parameter : model.parameters) parameter->clear_gradient();
+    NeuronHook none;
+    const at::Tensor total = model.decoder.target_loss(model.decoder.features(batch, none), batch);
+    (total / examples).backward();
+    EXPECT_CLOSE(total / examples, losses[step], kTolerance);
+    optimizer.step(0.005, 1, optimizer.gradient_norm());
+  }
+}
+
 void check_folder(const std::filesystem::path& folder) {
   const Checkpoint checkpoint(folder);
   const Decoder decoder(checkpoint, {});
@@ -142,6 +176,7 @@ void check_folder(const std::filesystem::path& folder) {
   check_logits(golden);
   check_losses_and_relevance(golden);
   check_ablation(golden);
+  check_training(golden);
 }
 
 class FamilyGoldens : public ::testing::TestWithParam<std::string> {};
@@ -150,10 +185,7 @@ TEST_P(FamilyGoldens, AgreeWithTransformers) {
   check_folder(test::fixtures() / "hf_parity" / GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, FamilyGoldens,
-                         ::testing::Values("bloom", "gemma", "gpt2", "gpt2_relu", "gpt_neox",
-                                           "llama", "llama_gqa_bias", "mistral", "opt", "phi",
-                                           "phi3", "qwen2"),
+INSTANTIATE_TEST_SUITE_P(Families, FamilyGoldens, ::testing::ValuesIn(test::family_fixtures()),
                          [](const auto& family) { return family.param; });
 
 // Options that no checkpoint above has; goldens from tests/goldens/make_variants.py.

@@ -59,11 +59,11 @@ ModelConfig blocks_of(const std::string& family) {
   } else {
     sliding.query_key_norm = full.query_key_norm = QueryKeyNorm::kPerHead;
   }
-  sliding.rotary_frequency = frequencies(100, kHeadDim / 2);
-  full.rotary_frequency = frequencies(10000, 2);
+  sliding.rotary.frequency = frequencies(100, kHeadDim / 2);
+  full.rotary.frequency = frequencies(10000, 2);
   sliding.sliding_window = 3;
   LayerConfig unturned = full;
-  unturned.rotary_frequency.clear();
+  unturned.rotary.frequency.clear();
   unturned.sliding_window = 5;
   config.each_layer = {sliding, full, unturned, sliding};
   return config;
@@ -164,7 +164,7 @@ at::Tensor plain_logits(const ModelConfig& config, const Weights& w,
       if (olmo) y = norm(y, "self_attn." + part + "_norm");
       y = y.view({tokens, count, kHeadDim});
       if (!olmo) y = norm(y, "self_attn." + part + "_norm");
-      return turned(y, config.layer(l).rotary_frequency);
+      return turned(y, config.layer(l).rotary.frequency);
     };
     const at::Tensor queries = heads("q", kHeads), keys = heads("k", kKeyHeads),
                      values = heads("v", kKeyHeads);

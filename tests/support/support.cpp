@@ -1,6 +1,7 @@
 #include "support/support.h"
 
 #include <unistd.h>
+#include <algorithm>
 
 #include <fstream>
 
@@ -13,6 +14,15 @@ namespace fs = std::filesystem;
 
 fs::path fixtures() { return TASKNEURON_FIXTURES; }
 fs::path examples() { return TASKNEURON_EXAMPLES; }
+
+std::vector<std::string> family_fixtures() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(fixtures() / "hf_parity")) {
+    if (entry.is_directory()) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 fs::path shared() {
   const fs::path folder = TASKNEURON_SHARED;

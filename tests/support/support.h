@@ -15,6 +15,8 @@ namespace taskneuron::test {
 
 std::filesystem::path fixtures();
 std::filesystem::path examples();
+// Every folder of fixtures/hf_parity, by name.
+std::vector<std::string> family_fixtures();
 // A folder beside the clone with more data, or an empty path when it is not there.
 std::filesystem::path shared();
 

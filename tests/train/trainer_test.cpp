@@ -182,7 +182,8 @@ TEST_P(TrainedWeights, GradientsAgreeWithFiniteDifferences) {
 INSTANTIATE_TEST_SUITE_P(Families, TrainedWeights,
                          ::testing::Combine(::testing::Values("gpt2", "llama_gqa_bias", "phi3",
                                                               "bloom", "gpt_neox", "opt", "gemma",
-                                                              "phi"),
+                                                              "phi", "falcon", "gemma2", "gemma3",
+                                                              "gptj", "granite", "olmo2"),
                                             ::testing::Bool()));
 
 // ---- what a step updates ----

@@ -22,9 +22,10 @@ enum class Activation { kGelu, kGeluTanh, kRelu, kSilu };
 // How the outputs of the query, key and value matrices are stored; model/qkv_layout.h says which
 // output is what.
 enum class QkvOrder {
-  kSeparate,    // three matrices
-  kStacked,     // one: all queries, all keys, all values
-  kInterleaved  // one: head by head its query, its key, its value
+  kSeparate,     // three matrices
+  kStacked,      // one: all queries, all keys, all values
+  kInterleaved,  // one: head by head its query, its key, its value
+  kGrouped       // one: key head by key head its queries, its key, its value
 };
 
 // Where a norm stands behind attention or the FFN.
@@ -51,6 +52,24 @@ enum class FeedForwardKind {
   kDense,  // every unit at every token
 };
 
+// Which dimensions of a head are turned together as pair i.
+enum class RotaryPairs {
+  kHalves,      // i and pairs + i
+  kNeighbours,  // 2i and 2i + 1 (GPT-J)
+};
+
+// How queries and keys are turned by their positions.
+struct RotaryConfig {
+  std::vector<double> frequency;  // radians per position, one per pair; empty: no rotation
+  // Of texts longer than short_positions tokens; empty: the same (longrope has two).
+  std::vector<double> long_frequency;
+  std::int64_t short_positions = 0;
+  double scale = 1;  // cosines and sines are multiplied with it (yarn, longrope)
+  RotaryPairs pairs = RotaryPairs::kHalves;
+
+  friend bool operator==(const RotaryConfig&, const RotaryConfig&) = default;
+};
+
 // What may differ from layer to layer.
 struct LayerConfig {
   BlockKind block = BlockKind::kSequential;
@@ -61,7 +80,7 @@ struct LayerConfig {
   OutputNorm ffn_output_norm = OutputNorm::kNone;
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
 
-  std::vector<double> rotary_frequency;  // radians per position, one per pair; empty: no rotation
+  RotaryConfig rotary;
   std::optional<std::int64_t> sliding_window;  // a query sees this many keys, itself included
 
   FeedForwardKind ffn = FeedForwardKind::kDense;
@@ -95,6 +114,11 @@ struct ModelConfig {
   bool ffn_bias = false;
   bool head_bias = false;
   double attention_scale = 1;  // multiplies q·k
+  // Scores s become cap · tanh(s / cap); 0: they stay as they are (Gemma 2).
+  double attention_softcap = 0;
+  double logit_softcap = 0;   // the same of logits
+  double logit_scale = 1;     // multiplies logits, before the cap (Granite)
+  double residual_scale = 1;  // multiplies what a block's parts add to the hidden states (Granite)
 
   Activation activation = Activation::kGelu;
   bool gated = false;               // f(x Wg) * (x Wu) instead of f(x W1)

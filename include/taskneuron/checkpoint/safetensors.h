@@ -65,6 +65,8 @@ struct TensorSource {
   at::ScalarType dtype = at::kFloat;
   std::vector<std::int64_t> shape;
   std::function<at::Tensor()> make;
+  // In its place: makes the tensor's slices along the first dimension, one after another.
+  std::vector<std::function<at::Tensor()>> make_slices = {};
 };
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
@@ -73,7 +75,7 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 // elements first, otherwise in the order given. The file appears under its name only when complete.
 void write_safetensors(const std::filesystem::path& path, NamedTensors tensors,
                        const std::map<std::string, std::string>& metadata);
-// The same, one tensor in memory at a time.
+// The same, one tensor in memory at a time, or one slice.
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorSource> sources,
                        const std::map<std::string, std::string>& metadata);
 

@@ -44,9 +44,8 @@ struct WeightNames {
   std::vector<std::string> layer_buffers;
 };
 
-// REQUIRES a model_type that read_model_config accepts, or qwen3, olmo2, gemma2 or gemma3_text,
-// whose blocks the Decoder computes.
-const WeightNames& weight_names(const std::string& model_type);
+// REQUIRES a model_type that read_model_config accepts.
+const WeightNames& weight_names(const ModelConfig& config);
 
 // Whether a tensor of a checkpoint is known to hold no weights of its own: a buffer, or the head
 // where that is the embedding.

@@ -101,6 +101,7 @@ class Decoder {
   };
   // What the two parts of a block add to the hidden states: of what they read, x.
   at::Tensor normalized(const Norm& weights, const at::Tensor& x) const;
+  at::Tensor added_part(const at::Tensor& part) const;
   at::Tensor attention(const LayerPass& pass, const at::Tensor& x) const;
   std::vector<at::Tensor> attention_projections(const LayerPass& pass, const at::Tensor& x) const;
   at::Tensor feed_forward(const LayerPass& pass, const at::Tensor& x) const;

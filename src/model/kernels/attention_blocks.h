@@ -43,6 +43,12 @@ void read_keys(const Attention<T>& a, std::int64_t keys, Workspace<T>& w, Direct
   }
 }
 
+// Where a query's head starts in its row.
+template <typename T>
+std::int64_t query_head(const Attention<T>& a, std::int64_t head) {
+  return a.key_head * a.q_group + (head - a.key_head * a.group) * a.q_head;
+}
+
 // One head's queries [first, first + rows), which see the first `limit` keys at most. Their scores
 // are factor · w.scores.
 template <typename T>
@@ -55,14 +61,26 @@ struct Block {
   std::int64_t seen(std::int64_t i) const { return std::min(limit, visible + i); }
 };
 
+// Scores s of the keys that a query sees become softcap · tanh(scale · s / softcap).
+template <typename T>
+void cap_scores(const Attention<T>& a, Accumulator<T>* scores, std::int64_t seen) {
+  using A = Accumulator<T>;
+  const A cap = static_cast<A>(a.softcap), factor = static_cast<A>(2 * a.scale / a.softcap);
+  for_lanes<A>(seen, [&](auto lanes, std::int64_t k, std::int64_t part) {
+    // tanh u = 1 − 2 / (exp 2u + 1), which ends at ±1 as exp does at its limits.
+    const auto v = exponential(factor * lanes.get(scores + k, part));
+    lanes.put(scores + k, cap - 2 * cap / (v + A(1)), part);
+  });
+}
+
 // The block's queries, and q kᵀ as scores (scale · q kᵀ + bias and a factor of 1 where there is a
-// bias). Keys that a query may not see are left to the caller.
+// bias or a cap). Keys that a query may not see are left to the caller.
 template <typename T>
 void read_scores(const Attention<T>& a, Block<T>& block, Workspace<T>& w) {
   using A = Accumulator<T>;
   for (std::int64_t i = 0; i < block.rows; ++i) {
     const std::int64_t query = block.first + i;
-    read_head<T>(a.q + query * a.q_row + block.head * a.q_head, a.head_dim,
+    read_head<T>(a.q + query * a.q_row + query_head(a, block.head), a.head_dim,
                  rotation_from(a.rotation, query), w.q.values(i));
   }
   multiply<Operand<T>>({.rows = block.rows,
@@ -73,12 +91,19 @@ void read_scores(const Attention<T>& a, Block<T>& block, Workspace<T>& w) {
                         .c = w.scores,
                         .c_row = w.keys});
   block.factor = static_cast<A>(a.scale);
+  if (a.softcap > 0) {
+    for (std::int64_t i = 0; i < block.rows; ++i) {
+      cap_scores(a, w.scores + i * w.keys, block.seen(i));
+    }
+    block.factor = 1;
+  }
   if (a.bias == nullptr) return;
+  const A factor = block.factor;
   for (std::int64_t i = 0; i < block.rows; ++i) {
     A* scores = w.scores + i * w.keys;
     const float* bias = a.bias + (block.first + i) * a.bias_row + block.head * a.bias_head;
     for (std::int64_t k = 0; k < block.seen(i); ++k) {
-      scores[k] = scores[k] * static_cast<A>(a.scale) + static_cast<A>(bias[k]);
+      scores[k] = scores[k] * factor + static_cast<A>(bias[k]);
     }
   }
   block.factor = 1;

@@ -2,7 +2,7 @@
 
 // Attention of one segment and one key head, forward and backward, in blocks of queries. Internal
 // to loops.cpp, as lanes.h. In the formulas q, k, v, o are rows of a head, S = scale · q kᵀ + bias
-// over the keys that a query may see, P = softmax(S):
+// over the keys that a query may see (capped as attention_blocks.h says), P = softmax(S):
 //   o  = P v
 //   dP = do vᵀ     dS = P · (dP − Σ P · dP)
 //   dq = scale · dS k     dk += scale · dSᵀ q     dv += Pᵀ do
@@ -64,7 +64,7 @@ void write_query_gradients(const Attention<T>& a, const Block<T>& block, Workspa
   for (std::int64_t i = 0; i < block.rows; ++i) {
     const std::int64_t query = block.first + i;
     write_head<T>(w.out + i * w.width, a.head_dim, rotation_from(a.rotation, query),
-                  a.dq + query * a.q_row + block.head * a.q_head);
+                  a.dq + query * a.q_row + query_head(a, block.head));
   }
 }
 
@@ -104,8 +104,12 @@ void attention_backward(const Attention<T>& a) {
   for_each_block(a, Direction::kBackward, [&](const Block<T>& block, Workspace<T>& w) {
     read_probability_gradients(a, block, w);
     for (std::int64_t i = 0; i < block.rows; ++i) {
-      softmax_backward_row(w, i, block, a.log_sum[block.head * a.log_sum_head + block.first + i],
-                           static_cast<A>(a.scale));
+      const A log_sum = a.log_sum[block.head * a.log_sum_head + block.first + i];
+      if (a.softcap > 0) {
+        softmax_backward_row<true>(w, i, block, log_sum, a);
+      } else {
+        softmax_backward_row<false>(w, i, block, log_sum, a);
+      }
     }
     write_query_gradients(a, block, w);
     add_key_gradients(a, block, w);

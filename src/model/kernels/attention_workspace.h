@@ -21,7 +21,21 @@ template <typename T>
 inline Rotation<T> rotation_from(const Rotation<T>& rotation, std::int64_t row) {
   if (rotation.cosine == nullptr) return {};
   return {rotation.pairs, rotation.cosine + row * rotation.pairs,
-          rotation.sine + row * rotation.pairs};
+          rotation.sine + row * rotation.pairs, rotation.neighbours};
+}
+
+// Turns pairs of neighbours (x, y) of a row: (x cos − y sin, y cos + x sin), with −sin for inverse.
+template <typename T, typename Source, typename Target>
+inline void turn_neighbours(const Source* source, const Rotation<T>& rotation, bool inverse,
+                            Target* target) {
+  using A = Accumulator<T>;
+  for (std::int64_t i = 0; i < rotation.pairs; ++i) {
+    const A c = widen(rotation.cosine[i]);
+    const A s = inverse ? -widen(rotation.sine[i]) : widen(rotation.sine[i]);
+    const A x = widen(source[2 * i]), y = widen(source[2 * i + 1]);
+    store_part(target + 2 * i, all<Lanes<A>>(x * c - y * s), 1);
+    store_part(target + 2 * i + 1, all<Lanes<A>>(y * c + x * s), 1);
+  }
 }
 
 // One head of one row as values of the workspace, rotated (in the accumulators' type) where there
@@ -35,6 +49,7 @@ inline void read_head(const T* source, std::int64_t width, const Rotation<T>& ro
     store(target + i, lanes.get(source + i, part));
   });
   if (rotation.cosine == nullptr) return;
+  if (rotation.neighbours) return turn_neighbours<T>(source, rotation, /*inverse=*/false, target);
   const std::int64_t pairs = rotation.pairs;
   for_lanes<A>(pairs, [&](auto lanes, std::int64_t i, std::int64_t part) {
     const auto c = lanes.get(rotation.cosine + i, part), s = lanes.get(rotation.sine + i, part);
@@ -50,7 +65,9 @@ inline void write_head(Accumulator<T>* source, std::int64_t width, const Rotatio
                        T* target) {
   using A = Accumulator<T>;
   const std::int64_t pairs = rotation.pairs;
-  if (rotation.cosine != nullptr) {
+  if (rotation.neighbours) {
+    turn_neighbours<T>(source, rotation, /*inverse=*/true, source);
+  } else if (rotation.cosine != nullptr) {
     for_lanes<A>(pairs, [&](auto lanes, std::int64_t i, std::int64_t part) {
       const auto c = lanes.get(rotation.cosine + i, part), s = lanes.get(rotation.sine + i, part);
       const auto first = lanes.get(source + i, part), second = lanes.get(source + pairs + i, part);

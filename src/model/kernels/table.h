@@ -83,13 +83,14 @@ struct ColumnSums {
   float* magnitude = nullptr;  // [width]
 };
 
-// Angles of rotary positions, by row: element i is turned with element pairs + i. None are turned
-// where cosine is null.
+// Angles of rotary positions, by row: element i is turned with element pairs + i, or element 2i
+// with 2i + 1 where the two are neighbours. None are turned where cosine is null.
 template <typename T>
 struct Rotation {
   std::int64_t pairs = 0;
   const T* cosine = nullptr;  // [rows, pairs]
   const T* sine = nullptr;
+  bool neighbours = false;
 };
 
 // Consecutive keys with their values. Head h of row r starts at keys + r·row + h·head.
@@ -111,10 +112,12 @@ struct Attention {
   std::int64_t key_head = 0;
   std::int64_t group = 1;  // query heads key_head·group ...
   double scale = 1;
+  double softcap = 0;  // scores s become softcap · tanh(s / softcap); 0: they stay as they are
   std::int64_t queries = 0;
   std::int64_t visible = 0;  // keys that the first query may see; each next one sees one more
   const T* q = nullptr;      // first query, head 0
-  std::int64_t q_row = 0, q_head = 0;
+  // Between rows, between the heads of a group, and between groups.
+  std::int64_t q_row = 0, q_head = 0, q_group = 0;
   Rotation<T> rotation;  // when the queries are still to be rotated
   const KeyRun<T>* runs = nullptr;
   std::int64_t run_count = 0;

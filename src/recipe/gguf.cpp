@@ -1,0 +1,107 @@
+#include "recipe/gguf.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "base/file.h"
+#include "recipe/gguf_vocabulary.h"
+#include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
+#include "taskneuron/checkpoint/gguf_model.h"
+#include "taskneuron/checkpoint/model_config.h"
+#include "taskneuron/recipe/locate_model.h"
+
+namespace taskneuron {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path models_cache() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const fs::path root = cache != nullptr && *cache != '\0' ? fs::path(cache)
+                        : home != nullptr                  ? fs::path(home) / ".cache"
+                                                           : fs::path();
+  if (root.empty()) {
+    throw Error("neither XDG_CACHE_HOME nor HOME is set: no place to keep what a GGUF file is "
+                "converted to; `taskneuron convert` makes a folder of your own");
+  }
+  return root / "taskneuron" / "models";
+}
+
+// Whether a model of the file's numbers needs float32.
+at::ScalarType dtype_of(const GgufFile& file) {
+  std::int64_t wide = 0, all = 0;
+  for (const auto& [name, tensor] : file.tensors()) {
+    if (tensor.shape.size() < 2) continue;
+    ++all;
+    wide += file.is_float32(name) ? 1 : 0;
+  }
+  return 2 * wide > all ? at::kFloat : at::kBFloat16;
+}
+
+ModelFolder converted(const std::string& name) {
+  const GgufFile file(name);
+  const at::ScalarType dtype = dtype_of(file);
+  const std::string stem = fs::path(name).stem().string();
+  const fs::path folder =
+      models_cache() / fmt::format("{}-{}", stem, file.fingerprint().substr(0, 16));
+  if (fs::exists(folder / "config.json")) return {folder, ""};
+  note(fmt::format("{}: is converted once, into {}", name, folder.string()));
+  Progress bar("convert", file.tensor_bytes());
+  try {
+    save_gguf_model(file, folder, dtype, [&](std::int64_t bytes) { bar.advance(bytes); });
+  } catch (const Error&) {
+    // Another process may have been faster.
+    if (!fs::exists(folder / "config.json")) throw;
+  }
+  return {folder, ""};
+}
+
+}  // namespace
+
+ModelFolder locate_model(const std::string& name) {
+  return is_gguf(name) ? converted(name) : find_model(name);
+}
+
+bool is_gguf(const std::string& model) {
+  return fs::path(model).extension() == ".gguf" && !fs::is_directory(model);
+}
+
+void save_gguf_model(const GgufFile& file, const fs::path& out, at::ScalarType dtype,
+                     const std::function<void(std::int64_t bytes)>& progress) {
+  const std::string config = gguf_config_json(file, dtype);
+  parse_model_config(config, file.path().string());
+  const TokenizerFiles tokenizer = gguf_tokenizer(gguf_vocabulary(file));
+  std::vector<TensorSource> sources = gguf_tensors(file, dtype);
+  // Bytes of the file, as shares of what is written.
+  std::int64_t written = 0;
+  for (const TensorSource& source : sources) {
+    std::int64_t numbers = 1;
+    for (const std::int64_t size : source.shape) numbers *= size;
+    written += numbers;
+  }
+  const double share = static_cast<double>(file.tensor_bytes()) / static_cast<double>(written);
+  for (TensorSource& source : sources) {
+    const auto reporting = [&progress, share](std::function<at::Tensor()> make) {
+      return [&progress, share, make = std::move(make)] {
+        at::Tensor made = make();
+        progress(static_cast<std::int64_t>(share * static_cast<double>(made.numel())));
+        return made;
+      };
+    };
+    source.make = reporting(std::move(source.make));
+    for (auto& slice : source.make_slices) slice = reporting(std::move(slice));
+  }
+  AtomicFolder folder(out);
+  write_file(folder.temporary() / "config.json", config);
+  write_file(folder.temporary() / "tokenizer.json", tokenizer.tokenizer);
+  write_file(folder.temporary() / "tokenizer_config.json", tokenizer.config);
+  write_safetensors(folder.temporary() / "model.safetensors", std::move(sources),
+                    {{"format", "pt"}});
+  folder.commit();
+}
+
+}  // namespace taskneuron
