@@ -45,8 +45,8 @@ double factor_or(const JsonView& json, const std::string& key, double fallback) 
   // Far beyond any real model; keeps products inside float32.
   constexpr double kMost = 1e6;
   if (!(value >= 1 / kMost && value <= kMost)) {
-    json.at(key).fail(fmt::format("expected a number between {:g} and {:g}, found {}", 1 / kMost,
-                                  kMost, value));
+    json.at(key).fail(
+        fmt::format("expected a number between {:g} and {:g}, found {}", 1 / kMost, kMost, value));
   }
   return value;
 }
@@ -76,9 +76,8 @@ void set_heads(ModelConfig& config, const JsonView& json, const char* heads_key,
     json.fail(
         fmt::format("hidden size {} is not a multiple of {} heads", config.hidden, config.heads));
   }
-  config.head_dim =
-      positive_or(json, "head_dim",
-                  default_head_dim > 0 ? default_head_dim : config.hidden / config.heads);
+  config.head_dim = positive_or(
+      json, "head_dim", default_head_dim > 0 ? default_head_dim : config.hidden / config.heads);
   if (config.heads % config.kv_heads != 0) {
     json.fail(
         fmt::format("{} heads cannot share {} key-value heads", config.heads, config.kv_heads));

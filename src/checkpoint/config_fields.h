@@ -29,8 +29,8 @@ double softcap_or(const JsonView& json, const std::string& key, double fallback)
 // json: what an error names.
 Activation parse_activation(const JsonView& json, const std::string& name);
 
-// Query heads under `heads_key`, key heads under `kv_heads_key`, their size under head_dim (0: hidden
-// over heads where it is missing), and 1/√size as the scale of scores. REQUIRES hidden.
+// Query heads under `heads_key`, key heads under `kv_heads_key`, their size under head_dim (0:
+// hidden over heads where it is missing), and 1/√size as the scale of scores. REQUIRES hidden.
 void set_heads(ModelConfig& config, const JsonView& json, const char* heads_key,
                const char* kv_heads_key = "num_key_value_heads", std::int64_t default_head_dim = 0);
 // Sizes under the names that Llama and its descendants use.
@@ -44,7 +44,8 @@ struct LlamaDefaults {
 // Those sizes, RMS norms and a gated FFN.
 void set_llama_style(ModelConfig& config, const JsonView& json, const LlamaDefaults& defaults = {});
 
-// Makes every layer like this one. Throws Error for more layers than any model has. REQUIRES layers.
+// Makes every layer like this one. Throws Error for more layers than any model has. REQUIRES
+// layers.
 void set_layers(ModelConfig& config, const JsonView& json, const LayerConfig& layer);
 // Gives layers the window under "sliding_window" where "layer_types" says sliding_attention, and
 // none where it says full_attention; without layer_types, where is_sliding(layer) holds. A layer of

@@ -58,8 +58,8 @@ RotaryConfig gemma3_rotary(const ModelConfig& config, const JsonView& json, bool
     parameters->fail("expected 'full_attention' and 'sliding_attention' in it");
   }
   const auto scaling = sliding ? own : own ? own : json.find("rope_scaling");
-  const double theta = sliding ? json.number_or("rope_local_base_freq", 1e4)
-                               : json.number_or("rope_theta", 1e6);
+  const double theta =
+      sliding ? json.number_or("rope_local_base_freq", 1e4) : json.number_or("rope_theta", 1e6);
   const RotaryBase base{own ? own->number_or("rope_theta", theta) : theta, config.head_dim};
   return scaled_rotary(base, scaling ? &*scaling : nullptr, config, json);
 }

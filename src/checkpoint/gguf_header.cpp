@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "checkpoint/gguf_types.h"
+#include "checkpoint/overlaps.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -66,8 +67,8 @@ class Reader {
 
   std::string_view take(std::uint64_t count, const char* what) {
     if (count > left()) {
-      throw Error(fmt::format("{}: ends within {}; the download is probably incomplete", where_,
-                              what));
+      throw Error(
+          fmt::format("{}: ends within {}; the download is probably incomplete", where_, what));
     }
     const std::string_view taken = bytes_.substr(position_, count);
     position_ += count;
@@ -77,9 +78,7 @@ class Reader {
   T number(const char* what) {
     return read_as<T>(take(sizeof(T), what).data());
   }
-  std::string_view text(const char* what) {
-    return take(number<std::uint64_t>(what), what);
-  }
+  std::string_view text(const char* what) { return take(number<std::uint64_t>(what), what); }
 
  private:
   std::string_view bytes_;
@@ -128,9 +127,10 @@ GgufMetadata::Value read_value(Reader& reader, const std::string& key, const std
   // Of a string at least its length is there.
   const std::size_t least = size > 0 ? size : sizeof(std::uint64_t);
   if (count > reader.left() / least) {
-    throw Error(fmt::format("{}: '{}' claims {} items, more than the file holds; the download is "
-                            "probably incomplete",
-                            where, key, count));
+    throw Error(
+        fmt::format("{}: '{}' claims {} items, more than the file holds; the download is "
+                    "probably incomplete",
+                    where, key, count));
   }
   array.count = static_cast<std::int64_t>(count);
   if (size > 0) {
@@ -170,8 +170,8 @@ GgufTensor read_tensor(Reader& reader, const std::string& name, const std::strin
                      fmt::join(gguf_type_names(), ", ")));
   }
   if (tensor.shape.back() % tensor.type->block != 0) {
-    fail(fmt::format("has rows of {} numbers, which are no whole blocks of {}",
-                     tensor.shape.back(), tensor.type->name));
+    fail(fmt::format("has rows of {} numbers, which are no whole blocks of {}", tensor.shape.back(),
+                     tensor.type->name));
   }
   tensor.begin = reader.number<std::uint64_t>("its list of tensors");
   const std::uint64_t blocks = count / static_cast<std::uint64_t>(tensor.type->block);
@@ -181,19 +181,6 @@ GgufTensor read_tensor(Reader& reader, const std::string& name, const std::strin
     fail("is larger than any file");
   }
   return tensor;
-}
-
-void check_overlaps(const std::map<std::string, GgufTensor>& tensors, const std::string& where) {
-  std::vector<const std::pair<const std::string, GgufTensor>*> order;
-  for (const auto& item : tensors) order.push_back(&item);
-  std::sort(order.begin(), order.end(),
-            [](const auto* a, const auto* b) { return a->second.begin < b->second.begin; });
-  for (std::size_t i = 1; i < order.size(); ++i) {
-    if (order[i]->second.begin < order[i - 1]->second.end) {
-      throw Error(fmt::format("{}: tensors '{}' and '{}' overlap", where, order[i - 1]->first,
-                              order[i]->first));
-    }
-  }
 }
 
 }  // namespace
@@ -214,8 +201,9 @@ GgufHeader parse_gguf_header(std::string_view file, const std::string& where) {
   // What the shortest of each takes.
   constexpr std::uint64_t kLeastTensor = 32, kLeastValue = 13;
   if (tensors > reader.left() / kLeastTensor || values > reader.left() / kLeastValue) {
-    throw Error(fmt::format("{}: claims {} tensors and {} values of metadata, more than it can hold",
-                            where, tensors, values));
+    throw Error(
+        fmt::format("{}: claims {} tensors and {} values of metadata, more than it can hold", where,
+                    tensors, values));
   }
   for (std::uint64_t i = 0; i < values; ++i) {
     const std::string key(reader.text("its metadata"));
@@ -235,14 +223,15 @@ GgufHeader parse_gguf_header(std::string_view file, const std::string& where) {
   const std::uint64_t start = (reader.position() + step - 1) / step * step;
   for (auto& [name, tensor] : header.tensors) {
     if (start > file.size() || tensor.end > file.size() - start) {
-      throw Error(fmt::format("{}: tensor '{}' ends beyond the file; the download is probably "
-                              "incomplete",
-                              where, name));
+      throw Error(
+          fmt::format("{}: tensor '{}' ends beyond the file; the download is probably "
+                      "incomplete",
+                      where, name));
     }
     tensor.begin += start;
     tensor.end += start;
   }
-  check_overlaps(header.tensors, where);
+  refuse_overlaps(header.tensors, where);
   return header;
 }
 

@@ -20,9 +20,9 @@ namespace {
 // What llama.cpp does to a tensor when it writes a file, undone.
 enum class Change {
   kNone,
-  kTranspose,     // GPT-2 stores [in, out]
-  kMinusOne,      // Gemma's norms multiply with 1 + weight
-  kQueryHalves,   // pairs that are turned together are neighbours in the file
+  kTranspose,    // GPT-2 stores [in, out]
+  kMinusOne,     // Gemma's norms multiply with 1 + weight
+  kQueryHalves,  // pairs that are turned together are neighbours in the file
   kKeyHalves,
 };
 
@@ -42,16 +42,11 @@ struct Architecture {
 };
 
 std::vector<TensorName> llama_layer(Change query, Change key) {
-  return {{"attn_norm", "input_layernorm"},
-          {"attn_q", "self_attn.q_proj", query},
-          {"attn_k", "self_attn.k_proj", key},
-          {"attn_v", "self_attn.v_proj"},
-          {"attn_output", "self_attn.o_proj"},
-          {"attn_q_norm", "self_attn.q_norm"},
-          {"attn_k_norm", "self_attn.k_norm"},
-          {"ffn_norm", "post_attention_layernorm"},
-          {"ffn_gate", "mlp.gate_proj"},
-          {"ffn_up", "mlp.up_proj"},
+  return {{"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj", query},
+          {"attn_k", "self_attn.k_proj", key}, {"attn_v", "self_attn.v_proj"},
+          {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
+          {"attn_k_norm", "self_attn.k_norm"}, {"ffn_norm", "post_attention_layernorm"},
+          {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
           {"ffn_down", "mlp.down_proj"}};
 }
 
@@ -78,9 +73,9 @@ std::vector<TensorName> gemma_layer() {
 }
 
 std::vector<TensorName> phi3_layer() {
-  return {{"attn_norm", "input_layernorm"},      {"attn_qkv", "self_attn.qkv_proj"},
-          {"attn_output", "self_attn.o_proj"},   {"ffn_norm", "post_attention_layernorm"},
-          {"ffn_up", "mlp.gate_up_proj"},        {"ffn_down", "mlp.down_proj"}};
+  return {{"attn_norm", "input_layernorm"},    {"attn_qkv", "self_attn.qkv_proj"},
+          {"attn_output", "self_attn.o_proj"}, {"ffn_norm", "post_attention_layernorm"},
+          {"ffn_up", "mlp.gate_up_proj"},      {"ffn_down", "mlp.down_proj"}};
 }
 
 std::vector<TensorName> gpt2_layer() {
@@ -102,7 +97,10 @@ const std::vector<Architecture>& architectures() {
       {"gemma2", "gemma2", "Gemma2ForCausalLM", "model.layers.", kGemmaWhole, gemma_layer()},
       {"gemma3", "gemma3_text", "Gemma3ForCausalLM", "model.layers.", kGemmaWhole, gemma_layer()},
       {"phi3", "phi3", "Phi3ForCausalLM", "model.layers.", kLlamaWhole, phi3_layer()},
-      {"gpt2", "gpt2", "GPT2LMHeadModel", "transformer.h.",
+      {"gpt2",
+       "gpt2",
+       "GPT2LMHeadModel",
+       "transformer.h.",
        {{"token_embd", "transformer.wte"},
         {"position_embd", "transformer.wpe"},
         {"output_norm", "transformer.ln_f"},
@@ -117,9 +115,8 @@ const Architecture& architecture_of(const GgufFile& file) {
   for (const Architecture& one : architectures()) {
     if (name == one.name) return one;
   }
-  file.metadata().fail("general.architecture",
-                       fmt::format("'{}' is not read; read are {}", name,
-                                   fmt::join(gguf_architectures(), ", ")));
+  file.metadata().fail("general.architecture", fmt::format("'{}' is not read; read are {}", name,
+                                                           fmt::join(gguf_architectures(), ", ")));
 }
 
 // ---- config.json ----
@@ -243,7 +240,8 @@ OutputJson llama_config(const Fields& fields, const Architecture& architecture) 
   const GgufFile& file = fields.file();
   const std::int64_t hidden = fields.integer("embedding_length");
   const std::int64_t heads = fields.integer("attention.head_count");
-  if (heads <= 0) fields.metadata().fail(fields.key("attention.head_count"), "expected a number above 0");
+  if (heads <= 0)
+    fields.metadata().fail(fields.key("attention.head_count"), "expected a number above 0");
   const std::int64_t context = fields.integer("context_length");
   const bool gemma = std::string_view(architecture.name).starts_with("gemma");
   OutputJson config = {
@@ -272,8 +270,8 @@ OutputJson llama_config(const Fields& fields, const Architecture& architecture) 
                                   ? fields.integer("rope.dimension_count")
                                   : config["head_dim"].get<std::int64_t>();
   if (std::string_view(architecture.name) == "phi3") {
-    config["partial_rotary_factor"] = static_cast<double>(turned) /
-                                      config["head_dim"].get<double>();
+    config["partial_rotary_factor"] =
+        static_cast<double>(turned) / config["head_dim"].get<double>();
     if (fields.contains("attention.sliding_window")) {
       config["sliding_window"] = fields.integer("attention.sliding_window");
     }
@@ -319,8 +317,9 @@ Place place_of(const Architecture& architecture, const std::string& name, const 
   if (name.starts_with(kLayer)) {
     const std::size_t end = name.find_first_not_of("0123456789", kLayer.size());
     if (end != std::string::npos && end > kLayer.size() && name[end] == '.') {
-      found = find_place(architecture.layer, name.substr(end + 1),
-                         architecture.layers + name.substr(kLayer.size(), end - kLayer.size()) + ".");
+      found =
+          find_place(architecture.layer, name.substr(end + 1),
+                     architecture.layers + name.substr(kLayer.size(), end - kLayer.size()) + ".");
     }
   } else {
     found = find_place(architecture.whole, name, "");
@@ -422,8 +421,9 @@ std::vector<TensorSource> gguf_tensors(const GgufFile& file, at::ScalarType dtyp
     for (std::int64_t begin = 0; any_rows && step < shape.front() && begin < shape.front();
          begin += step) {
       const std::int64_t end = std::min(begin + step, shape.front());
-      source.make_slices.push_back(
-          [&file, name = name, rounded, begin, end] { return rounded(file.rows(name, begin, end)); });
+      source.make_slices.push_back([&file, name = name, rounded, begin, end] {
+        return rounded(file.rows(name, begin, end));
+      });
     }
   }
   return sources;

@@ -30,7 +30,9 @@ float half_at(const std::byte* data, std::ptrdiff_t offset) {
   return c10::detail::fp16_ieee_to_fp32_value(word_at(data, offset));
 }
 
-float signed_byte(std::uint8_t value) { return static_cast<float>(static_cast<std::int8_t>(value)); }
+float signed_byte(std::uint8_t value) {
+  return static_cast<float>(static_cast<std::int8_t>(value));
+}
 
 // Calls f(block, where its numbers go) for every block.
 template <int numbers, int bytes, typename Function>
@@ -138,7 +140,8 @@ struct ScaleAndMin {
 ScaleAndMin scale_and_min(const std::uint8_t* packed, int group) {
   const int i = group % 4;
   if (group < 4) return {packed[i] & 63, packed[4 + i] & 63};
-  return {(packed[8 + i] & 15) | (packed[i] >> 2 & 48), (packed[8 + i] >> 4) | (packed[4 + i] >> 2 & 48)};
+  return {(packed[8 + i] & 15) | (packed[i] >> 2 & 48),
+          (packed[8 + i] >> 4) | (packed[4 + i] >> 2 & 48)};
 }
 
 // q of number i, from its group's scale and minimum.
@@ -209,20 +212,13 @@ void from_iq4_xs(const std::byte* data, std::int64_t blocks, float* out) {
 }
 
 constexpr std::array kTypes = {
-    GgufType{0, "F32", 1, 4, from_f32},
-    GgufType{1, "F16", 1, 2, from_f16},
-    GgufType{2, "Q4_0", 32, 18, from_q4_0},
-    GgufType{3, "Q4_1", 32, 20, from_q4_1},
-    GgufType{6, "Q5_0", 32, 22, from_q5_0},
-    GgufType{7, "Q5_1", 32, 24, from_q5_1},
-    GgufType{8, "Q8_0", 32, 34, from_q8_0},
-    GgufType{10, "Q2_K", kSuper, 84, from_q2_k},
-    GgufType{11, "Q3_K", kSuper, 110, from_q3_k},
-    GgufType{12, "Q4_K", kSuper, 144, from_q4_k},
-    GgufType{13, "Q5_K", kSuper, 176, from_q5_k},
-    GgufType{14, "Q6_K", kSuper, 210, from_q6_k},
-    GgufType{20, "IQ4_NL", 32, 18, from_iq4_nl},
-    GgufType{23, "IQ4_XS", kSuper, 136, from_iq4_xs},
+    GgufType{0, "F32", 1, 4, from_f32},           GgufType{1, "F16", 1, 2, from_f16},
+    GgufType{2, "Q4_0", 32, 18, from_q4_0},       GgufType{3, "Q4_1", 32, 20, from_q4_1},
+    GgufType{6, "Q5_0", 32, 22, from_q5_0},       GgufType{7, "Q5_1", 32, 24, from_q5_1},
+    GgufType{8, "Q8_0", 32, 34, from_q8_0},       GgufType{10, "Q2_K", kSuper, 84, from_q2_k},
+    GgufType{11, "Q3_K", kSuper, 110, from_q3_k}, GgufType{12, "Q4_K", kSuper, 144, from_q4_k},
+    GgufType{13, "Q5_K", kSuper, 176, from_q5_k}, GgufType{14, "Q6_K", kSuper, 210, from_q6_k},
+    GgufType{20, "IQ4_NL", 32, 18, from_iq4_nl},  GgufType{23, "IQ4_XS", kSuper, 136, from_iq4_xs},
     GgufType{30, "BF16", 1, 2, from_bf16},
 };
 
@@ -232,9 +228,9 @@ struct OtherType {
   const char* name;
 };
 constexpr OtherType kOthers[] = {
-    {9, "Q8_1"},   {15, "Q8_K"},   {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"},
-    {21, "IQ3_S"}, {22, "IQ2_S"},  {24, "I8"},      {25, "I16"},    {26, "I32"},     {27, "I64"},
-    {28, "F64"},   {29, "IQ1_M"},  {34, "TQ1_0"},   {35, "TQ2_0"},  {39, "MXFP4"},
+    {9, "Q8_1"},   {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"},
+    {21, "IQ3_S"}, {22, "IQ2_S"}, {24, "I8"},      {25, "I16"},    {26, "I32"},     {27, "I64"},
+    {28, "F64"},   {29, "IQ1_M"}, {34, "TQ1_0"},   {35, "TQ2_0"},  {39, "MXFP4"},
 };
 
 }  // namespace

@@ -8,17 +8,22 @@ namespace taskneuron {
 
 namespace {
 
-void read_gpt2(ModelConfig& config, const JsonView& json) {
+// What GPT-2 and GPT-J call alike.
+void set_gpt2_sizes(ModelConfig& config, const JsonView& json) {
   config.layers = positive(json, "n_layer");
   config.hidden = positive(json, "n_embd");
   config.ffn_width = positive_or(json, "n_inner", 4 * config.hidden);
   config.max_positions = positive(json, json.find("n_positions") ? "n_positions" : "n_ctx");
   set_heads(config, json, "n_head");
+  config.norm_epsilon = epsilon_or(json, "layer_norm_epsilon", 1e-5);
+  config.activation = parse_activation(json, json.string_or("activation_function", "gelu_new"));
+}
+
+void read_gpt2(ModelConfig& config, const JsonView& json) {
+  set_gpt2_sizes(config, json);
   require_true(json, "scale_attn_weights");
   require_false(json, "scale_attn_by_inverse_layer_idx");
   require_false(json, "add_cross_attention");
-  config.norm_epsilon = epsilon_or(json, "layer_norm_epsilon", 1e-5);
-  config.activation = parse_activation(json, json.string_or("activation_function", "gelu_new"));
   config.position = PositionKind::kLearned;
   config.qkv = QkvOrder::kStacked;
   config.qkv_bias = config.attention_output_bias = config.ffn_bias = true;
@@ -28,13 +33,7 @@ void read_gpt2(ModelConfig& config, const JsonView& json) {
 }
 
 void read_gptj(ModelConfig& config, const JsonView& json) {
-  config.layers = positive(json, "n_layer");
-  config.hidden = positive(json, "n_embd");
-  config.ffn_width = positive_or(json, "n_inner", 4 * config.hidden);
-  config.max_positions = positive(json, "n_positions");
-  set_heads(config, json, "n_head");
-  config.norm_epsilon = epsilon_or(json, "layer_norm_epsilon", 1e-5);
-  config.activation = parse_activation(json, json.string_or("activation_function", "gelu_new"));
+  set_gpt2_sizes(config, json);
   config.ffn_bias = config.head_bias = true;
   config.tied_head = json.boolean_or("tie_word_embeddings", false);
   const RotaryBase base{10000, positive(json, "rotary_dim")};
@@ -70,7 +69,8 @@ std::vector<std::string> gpt_neo_attention(const ModelConfig& config, const Json
     }
     for (std::int64_t i = 0; i < times; ++i) {
       result.insert(result.end(), pattern.begin(), pattern.end());
-      if (result.size() > config.each_layer.size()) item.fail("describes more layers than there are");
+      if (result.size() > config.each_layer.size())
+        item.fail("describes more layers than there are");
     }
   }
   return result;
@@ -113,8 +113,7 @@ void read_gpt_neox(ModelConfig& config, const JsonView& json) {
   config.tied_head = json.boolean_or("tie_word_embeddings", false);
   LayerConfig layer;
   layer.rotary = read_rotary(
-      json, config,
-      {.theta = "rotary_emb_base", .share = "rotary_pct", .default_share = 0.25});
+      json, config, {.theta = "rotary_emb_base", .share = "rotary_pct", .default_share = 0.25});
   layer.block = json.boolean_or("use_parallel_residual", true) ? BlockKind::kParallel
                                                                : BlockKind::kSequential;
   set_layers(config, json, layer);
@@ -167,8 +166,8 @@ void read_falcon(ModelConfig& config, const JsonView& json) {
   if (!grouped) config.kv_heads = json.boolean_or("multi_query", true) ? 1 : config.heads;
   config.norm_epsilon = epsilon_or(json, "layer_norm_epsilon", 1e-5);
   config.activation = parse_activation(json, json.string_or("activation", "gelu"));
-  config.qkv = config.kv_heads == config.heads && !grouped ? QkvOrder::kInterleaved
-                                                           : QkvOrder::kGrouped;
+  config.qkv =
+      config.kv_heads == config.heads && !grouped ? QkvOrder::kInterleaved : QkvOrder::kGrouped;
   config.qkv_bias = config.attention_output_bias = config.ffn_bias = json.boolean_or("bias", false);
   config.tied_head = json.boolean_or("tie_word_embeddings", true);
   LayerConfig layer;

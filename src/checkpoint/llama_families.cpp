@@ -71,7 +71,8 @@ void read_granite(ModelConfig& config, const JsonView& json) {
   config.logit_scale = 1 / factor_or(json, "logits_scaling", 1);
 }
 
-// Every no_rope_layer_interval-th layer has no positions, or those that no_rope_layers marks with 0.
+// Every no_rope_layer_interval-th layer has no positions, or those that no_rope_layers marks with
+// 0.
 void read_smollm3(ModelConfig& config, const JsonView& json) {
   set_llama_style(config, json, {.tied_head = true});
   config.qkv_bias = config.attention_output_bias = json.boolean_or("attention_bias", false);
@@ -85,15 +86,14 @@ void read_smollm3(ModelConfig& config, const JsonView& json) {
                             marked.size()));
   }
   for (std::size_t l = 0; l < config.each_layer.size(); ++l) {
-    const bool turned = marks ? marked[l].integer() != 0
-                              : (static_cast<std::int64_t>(l) + 1) % interval != 0;
+    const bool turned =
+        marks ? marked[l].integer() != 0 : (static_cast<std::int64_t>(l) + 1) % interval != 0;
     if (!turned) config.each_layer[l].rotary = {};
   }
   const bool slides =
       json.boolean_or("use_sliding_window", false) && json.find("sliding_window").has_value();
-  set_windows(config, json, [&](std::int64_t l) {
-    return slides && config.layer(l).rotary.frequency.empty();
-  });
+  set_windows(config, json,
+              [&](std::int64_t l) { return slides && config.layer(l).rotary.frequency.empty(); });
 }
 
 // Phi-4 and Phi-4-mini too.

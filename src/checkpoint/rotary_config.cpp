@@ -84,8 +84,7 @@ RotaryConfig yarn(const RotaryBase& base, const JsonView& json, const JsonView& 
   const auto dims = static_cast<double>(base.dims);
   // The pair that turns so many times over the original context.
   const auto pair_turning = [&](double turns) {
-    return dims * std::log(original / (turns * 2 * std::numbers::pi)) /
-           (2 * std::log(base.theta));
+    return dims * std::log(original / (turns * 2 * std::numbers::pi)) / (2 * std::log(base.theta));
   };
   double low = pair_turning(number_if_there(scaling, "beta_fast").value_or(32));
   double high = pair_turning(number_if_there(scaling, "beta_slow").value_or(1));
@@ -118,7 +117,8 @@ std::vector<double> divided(std::vector<double> frequency, const JsonView& facto
   return frequency;
 }
 
-// LongRoPE (Ding et al. 2024): a factor for each pair, others for texts beyond the original context.
+// LongRoPE (Ding et al. 2024): a factor for each pair, others for texts beyond the original
+// context.
 RotaryConfig longrope(const RotaryBase& base, const JsonView& json, const JsonView& scaling,
                       const ModelConfig& config) {
   const double original = original_positions(json, scaling, config);

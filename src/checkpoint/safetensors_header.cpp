@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "checkpoint/overlaps.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -72,21 +73,6 @@ TensorEntry read_entry(const JsonView& view, std::uint64_t data_bytes) {
   return entry;
 }
 
-void check_overlaps(const std::map<std::string, TensorEntry>& entries, const std::string& where) {
-  std::vector<const std::pair<const std::string, TensorEntry>*> order;
-  for (const auto& item : entries) {
-    if (item.second.begin != item.second.end) order.push_back(&item);
-  }
-  std::sort(order.begin(), order.end(),
-            [](const auto* a, const auto* b) { return a->second.begin < b->second.begin; });
-  for (std::size_t i = 1; i < order.size(); ++i) {
-    if (order[i]->second.begin < order[i - 1]->second.end) {
-      throw Error(fmt::format("{}: tensors '{}' and '{}' overlap", where, order[i - 1]->first,
-                              order[i]->first));
-    }
-  }
-}
-
 }  // namespace
 
 const char* safetensors_dtype(at::ScalarType dtype) {
@@ -112,7 +98,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
       header.metadata[key] = JsonView(text, where + ": __metadata__ '" + key + "'").string();
     }
   }
-  check_overlaps(header.entries, where);
+  refuse_overlaps(header.entries, where);
   return header;
 }
 

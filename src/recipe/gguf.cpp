@@ -25,8 +25,9 @@ fs::path models_cache() {
                         : home != nullptr                  ? fs::path(home) / ".cache"
                                                            : fs::path();
   if (root.empty()) {
-    throw Error("neither XDG_CACHE_HOME nor HOME is set: no place to keep what a GGUF file is "
-                "converted to; `taskneuron convert` makes a folder of your own");
+    throw Error(
+        "neither XDG_CACHE_HOME nor HOME is set: no place to keep what a GGUF file is "
+        "converted to; `taskneuron convert` makes a folder of your own");
   }
   return root / "taskneuron" / "models";
 }

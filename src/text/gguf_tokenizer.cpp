@@ -34,7 +34,7 @@ constexpr const char* kGpt4oWords =
 // How llama.cpp calls ways to cut text into words.
 struct Split {
   const char* name;
-  const char* words;             // null: GPT-2's own
+  const char* words;               // null: GPT-2's own
   bool whole_words_first = false;  // a word that is a token is never cut
   bool composed = false;           // text is put into Unicode's form C first
   bool digits = false;             // each digit is a word
@@ -115,9 +115,10 @@ std::vector<Merge> derived_merges(const GgufVocabulary& v, const std::vector<std
     // Every cut of it is tried.
     constexpr std::size_t kMostBytes = 1024;
     if (token.size() > kMostBytes) {
-      throw Error(fmt::format("{}: 'tokenizer.ggml.tokens': token {} has {} bytes; no more than {} "
-                              "are taken where there are no merges",
-                              v.where, id, token.size(), kMostBytes));
+      throw Error(
+          fmt::format("{}: 'tokenizer.ggml.tokens': token {} has {} bytes; no more than {} "
+                      "are taken where there are no merges",
+                      v.where, id, token.size(), kMostBytes));
     }
     done[id] = true;
     const double score = by_order ? -static_cast<double>(id) : v.scores[id];
@@ -134,7 +135,8 @@ std::vector<Merge> derived_merges(const GgufVocabulary& v, const std::vector<std
       if (second.empty() || a == ids.end() || b == ids.end()) continue;
       own.push_back({{a->second, b->second}, {first, second, score, left, length - left}});
     }
-    std::sort(own.begin(), own.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
+    std::sort(own.begin(), own.end(),
+              [](const auto& x, const auto& y) { return x.first < y.first; });
     for (const auto& item : own) merges.push_back(item.second);
   }
   std::stable_sort(merges.begin(), merges.end(), [](const Merge& x, const Merge& y) {
@@ -157,9 +159,10 @@ Json merges_of(const GgufVocabulary& v, const std::vector<std::string>& tokens,
     }
     return merges;
   }
-  if (v.model == "gpt2" || (v.scores.size() != tokens.size() && !v.architecture.starts_with("gemma"))) {
-    throw Error(fmt::format("{}: neither 'tokenizer.ggml.merges' nor a score of every token is there",
-                            v.where));
+  if (v.model == "gpt2" ||
+      (v.scores.size() != tokens.size() && !v.architecture.starts_with("gemma"))) {
+    throw Error(fmt::format(
+        "{}: neither 'tokenizer.ggml.merges' nor a score of every token is there", v.where));
   }
   for (const Merge& merge : derived_merges(v, tokens, ids)) {
     merges.push_back({std::string(merge.left), std::string(merge.right)});
@@ -229,7 +232,8 @@ void set_byte_level(Json& json, const GgufVocabulary& v) {
   json["model"]["ignore_merges"] = split.whole_words_first;
 }
 
-void set_sentencepiece(Json& json, const GgufVocabulary& v, const std::vector<std::string>& tokens) {
+void set_sentencepiece(Json& json, const GgufVocabulary& v,
+                       const std::vector<std::string>& tokens) {
   json["model"]["byte_fallback"] = json["model"]["fuse_unk"] = true;
   if (v.unknown) json["model"]["unk_token"] = tokens[static_cast<std::size_t>(*v.unknown)];
   const Json mark_to_space = {
@@ -262,9 +266,10 @@ void set_sentencepiece(Json& json, const GgufVocabulary& v, const std::vector<st
 
 void check(const GgufVocabulary& v) {
   if (v.model != "llama" && v.model != "gpt2") {
-    throw Error(fmt::format("{}: 'tokenizer.ggml.model': a tokenizer '{}' is not known; known are "
-                            "llama and gpt2",
-                            v.where, v.model));
+    throw Error(
+        fmt::format("{}: 'tokenizer.ggml.model': a tokenizer '{}' is not known; known are "
+                    "llama and gpt2",
+                    v.where, v.model));
   }
   for (std::size_t i = 0; i < v.tokens.size(); ++i) {
     if (is_valid_utf8(v.tokens[i])) continue;

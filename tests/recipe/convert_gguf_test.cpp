@@ -1,4 +1,5 @@
-// GGUF files as model folders, against Transformers' own loading of them (tests/goldens/make_gguf.py).
+// GGUF files as model folders, against Transformers' own loading of them
+// (tests/goldens/make_gguf.py).
 #include "base/json.h"
 #include "support/support.h"
 #include "taskneuron/base/error.h"
@@ -54,8 +55,9 @@ TEST(ConvertGguf, WhatIsNoGgufFileLeavesNothingBehind) {
   const std::string other = (test::fixtures() / "gguf" / "types.safetensors").string();
   const fs::path named = folder / "other.gguf";
   fs::copy_file(other, named);
-  const std::string error =
-      test::error_of([&] { convert({named.string(), "float32", out.string()}); });
+  const std::string error = test::error_of([&] {
+    convert({named.string(), "float32", out.string()});
+  });
   EXPECT_NE(error.find("other.gguf: is no GGUF file"), std::string::npos) << error;
   EXPECT_FALSE(fs::exists(out));
 }

@@ -24,8 +24,8 @@ struct GgufArray {
   std::string_view bytes;
 };
 
-// Metadata by key, with the file's name for errors. A value that is missing, of another type, or out
-// of range throws Error naming file and key.
+// Metadata by key, with the file's name for errors. A value that is missing, of another type, or
+// out of range throws Error naming file and key.
 class GgufMetadata {
  public:
   using Value = std::variant<std::int64_t, double, bool, std::string_view, GgufArray>;
@@ -82,7 +82,7 @@ class GgufFile {
   at::Tensor tensor(const std::string& name) const;
   // Of its first dimension [begin, end) alone.
   at::Tensor rows(const std::string& name, std::int64_t begin, std::int64_t end) const;
-  std::int64_t tensor_bytes() const;  // of all tensors, as they lie in the file
+  std::int64_t tensor_bytes() const;               // of all tensors, as they lie in the file
   bool is_float32(const std::string& name) const;  // how a tensor's numbers are stored
   // SHA-256 of the header and of the first and last 4 KiB of every tensor, in hexadecimal digits.
   std::string fingerprint() const;
