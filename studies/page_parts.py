@@ -26,6 +26,8 @@ def deviation(values):
 def p_text(p):
     if p is None:
         return "–"
+    if p < 1e-300:  # beyond what is computed
+        return "< 1e-300"
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 

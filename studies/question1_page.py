@@ -350,7 +350,8 @@ def measured(result, folder):
 def write(result, path):
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "question1_introduction.md")) as file:
         introduction = file.read().format(
-            parameters=result["model"]["parameters"] / 1e6, tasks=len(result["tasks"]), cores=result["cores"])
+            parameters=result["model"]["parameters"] / 1e6, tasks=len(result["tasks"]), cores=result["cores"],
+            names=", ".join(result["tasks"]))
     with open(path + ".part", "w") as file:
         file.write(introduction + "\n" + measured(result, os.path.dirname(os.path.abspath(path))))
     os.rename(path + ".part", path)
