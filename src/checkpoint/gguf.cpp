@@ -57,8 +57,8 @@ at::Tensor GgufFile::rows(const std::string& name, std::int64_t begin, std::int6
   return result;
 }
 
-bool GgufFile::is_float32(const std::string& name) const {
-  return tensors_.at(name).type == gguf_type(0);
+std::string GgufFile::type_name(const std::string& name) const {
+  return tensors_.at(name).type->name;
 }
 
 std::string GgufFile::fingerprint() const {

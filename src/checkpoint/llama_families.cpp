@@ -56,7 +56,7 @@ void read_qwen3(ModelConfig& config, const JsonView& json) {
 void read_olmo2(ModelConfig& config, const JsonView& json) {
   set_llama_style(config, json, {.norm_epsilon = 1e-5});
   config.qkv_bias = config.attention_output_bias = json.boolean_or("attention_bias", false);
-  LayerConfig layer = rotary_layer(config, json, {.default_theta = 10000});
+  LayerConfig layer = rotary_layer(config, json);
   layer.attention_norm = layer.ffn_norm = false;
   layer.attention_output_norm = layer.ffn_output_norm = OutputNorm::kAdded;
   layer.query_key_norm = QueryKeyNorm::kAllHeads;

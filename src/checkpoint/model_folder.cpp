@@ -92,8 +92,7 @@ fs::path hub_cache() {
   }
   if (const std::string folder = variable("HF_HOME"); !folder.empty())
     return in_home(folder) / "hub";
-  const std::string cache = variable("XDG_CACHE_HOME");
-  return in_home(cache.empty() ? "~/.cache" : cache) / "huggingface" / "hub";
+  return user_cache() / "huggingface" / "hub";
 }
 
 // models--org--name: what huggingface_hub calls a model's folder.
@@ -162,6 +161,11 @@ ModelFolder find_in_cache(const std::string& given, const HubName& name,
 }
 
 }  // namespace
+
+fs::path user_cache() {
+  const std::string cache = variable("XDG_CACHE_HOME");
+  return in_home(cache.empty() ? "~/.cache" : cache);
+}
 
 ModelFolder find_model(const std::string& name) {
   if (fs::is_directory(name)) return {name, ""};

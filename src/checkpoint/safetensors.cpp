@@ -147,8 +147,7 @@ void write_safetensors(const std::filesystem::path& path, std::vector<TensorSour
   file.write(length, sizeof(length));
   file.write(text);
   for (const TensorSource& source : sources) {
-    std::int64_t left = 1;
-    for (const std::int64_t size : source.shape) left *= size;
+    std::int64_t left = c10::multiply_integers(source.shape);
     const auto write = [&](const at::Tensor& made) {
       const at::Tensor flat = made.detach().cpu().contiguous();
       TN_CHECK(flat.scalar_type() == source.dtype && flat.numel() <= left);

@@ -1,5 +1,4 @@
 #include "taskneuron/recipe/apply.h"
-#include "taskneuron/recipe/locate_model.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -7,6 +6,7 @@
 #include "base/file.h"
 #include "taskneuron/base/progress.h"
 #include "taskneuron/checkpoint/checkpoint.h"
+#include "taskneuron/recipe/locate_model.h"
 #include "taskneuron/recipe/session.h"
 #include "taskneuron/train/delta.h"
 #include "taskneuron/train/model_card.h"

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <map>
 
 #include "base/file.h"
+#include "base/sha256.h"
+#include "base/torch_compat.h"
 #include "recipe/gguf_vocabulary.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/progress.h"
@@ -19,12 +22,8 @@ namespace fs = std::filesystem;
 namespace {
 
 fs::path models_cache() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  const fs::path root = cache != nullptr && *cache != '\0' ? fs::path(cache)
-                        : home != nullptr                  ? fs::path(home) / ".cache"
-                                                           : fs::path();
-  if (root.empty()) {
+  const fs::path root = user_cache();
+  if (!root.is_absolute()) {
     throw Error(
         "neither XDG_CACHE_HOME nor HOME is set: no place to keep what a GGUF file is "
         "converted to; `taskneuron convert` makes a folder of your own");
@@ -32,23 +31,27 @@ fs::path models_cache() {
   return root / "taskneuron" / "models";
 }
 
-// Whether a model of the file's numbers needs float32.
+// The dtype that holds most of the file's matrices as they are; of quantised ones bfloat16.
 at::ScalarType dtype_of(const GgufFile& file) {
-  std::int64_t wide = 0, all = 0;
+  std::map<std::string, std::int64_t> matrices;
   for (const auto& [name, tensor] : file.tensors()) {
-    if (tensor.shape.size() < 2) continue;
-    ++all;
-    wide += file.is_float32(name) ? 1 : 0;
+    if (tensor.shape.size() > 1) ++matrices[file.type_name(name)];
   }
-  return 2 * wide > all ? at::kFloat : at::kBFloat16;
+  const auto most =
+      std::max_element(matrices.begin(), matrices.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  const std::string type = most == matrices.end() ? "" : most->first;
+  return type == "F32" ? at::kFloat : type == "F16" ? at::kHalf : at::kBFloat16;
 }
 
 ModelFolder converted(const std::string& name) {
   const GgufFile file(name);
   const at::ScalarType dtype = dtype_of(file);
   const std::string stem = fs::path(name).stem().string();
-  const fs::path folder =
-      models_cache() / fmt::format("{}-{}", stem, file.fingerprint().substr(0, 16));
+  // Counts up when the same file becomes another folder.
+  constexpr int kConversion = 1;
+  const std::string made_of = sha256_hex(fmt::format("{} {}", kConversion, file.fingerprint()));
+  const fs::path folder = models_cache() / fmt::format("{}-{}", stem, made_of.substr(0, 16));
   if (fs::exists(folder / "config.json")) return {folder, ""};
   note(fmt::format("{}: is converted once, into {}", name, folder.string()));
   Progress bar("convert", file.tensor_bytes());
@@ -80,9 +83,7 @@ void save_gguf_model(const GgufFile& file, const fs::path& out, at::ScalarType d
   // Bytes of the file, as shares of what is written.
   std::int64_t written = 0;
   for (const TensorSource& source : sources) {
-    std::int64_t numbers = 1;
-    for (const std::int64_t size : source.shape) numbers *= size;
-    written += numbers;
+    written += c10::multiply_integers(source.shape);
   }
   const double share = static_cast<double>(file.tensor_bytes()) / static_cast<double>(written);
   for (TensorSource& source : sources) {

@@ -1,10 +1,10 @@
 #include "taskneuron/recipe/inspect.h"
-#include "taskneuron/recipe/locate_model.h"
 
 #include <algorithm>
 
 #include "model/memory.h"
 #include "taskneuron/base/compute.h"
+#include "taskneuron/recipe/locate_model.h"
 
 namespace taskneuron {
 

@@ -1,5 +1,4 @@
 #include "taskneuron/recipe/session.h"
-#include "taskneuron/recipe/locate_model.h"
 
 #include <fmt/format.h>
 
@@ -9,6 +8,7 @@
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/memory.h"
 #include "taskneuron/base/progress.h"
+#include "taskneuron/recipe/locate_model.h"
 #include "text/unicode.h"
 
 namespace taskneuron {

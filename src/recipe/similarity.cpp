@@ -1,5 +1,4 @@
 #include "taskneuron/recipe/similarity.h"
-#include "taskneuron/recipe/locate_model.h"
 
 #include <fmt/format.h>
 
@@ -12,6 +11,7 @@
 #include "taskneuron/base/memory.h"
 #include "taskneuron/base/progress.h"
 #include "taskneuron/neuron/selection.h"
+#include "taskneuron/recipe/locate_model.h"
 
 namespace taskneuron {
 

@@ -30,6 +30,25 @@ TEST(GgufTypes, NumbersAreThoseOfThePythonPackageToTheLastBit) {
   }
 }
 
+// ---- tensors ----
+
+TEST(GgufFile, RowsAreThoseOfTheTensorAndAnEmbeddingIsMadeInSlices) {
+  const GgufFile file(test::fixtures() / "gguf" / "llama.gguf");
+  const at::Tensor whole = file.tensor("token_embd.weight");
+  const test::TemporaryFolder folder;
+  TensorSource sliced{"t", at::kFloat, whole.sizes().vec(), {}};
+  for (std::int64_t begin = 0; begin < whole.size(0); begin += 70) {
+    const std::int64_t end = std::min<std::int64_t>(begin + 70, whole.size(0));
+    EXPECT_TRUE(
+        at::equal(file.rows("token_embd.weight", begin, end), whole.narrow(0, begin, end - begin)));
+    sliced.make_slices.push_back(
+        [&, begin, end] { return file.rows("token_embd.weight", begin, end); });
+  }
+  write_safetensors(folder / "sliced.safetensors", std::vector<TensorSource>{sliced}, {});
+  write_safetensors(folder / "whole.safetensors", NamedTensors{{"t", whole}}, {});
+  EXPECT_EQ(read_file(folder / "sliced.safetensors"), read_file(folder / "whole.safetensors"));
+}
+
 // ---- headers ----
 
 void put_bytes(std::string& file, const void* data, std::size_t bytes) {

@@ -82,8 +82,9 @@ class GgufFile {
   at::Tensor tensor(const std::string& name) const;
   // Of its first dimension [begin, end) alone.
   at::Tensor rows(const std::string& name, std::int64_t begin, std::int64_t end) const;
-  std::int64_t tensor_bytes() const;               // of all tensors, as they lie in the file
-  bool is_float32(const std::string& name) const;  // how a tensor's numbers are stored
+  std::int64_t tensor_bytes() const;  // of all tensors, as they lie in the file
+  std::string type_name(
+      const std::string& name) const;  // how a tensor's numbers are stored: "Q4_K"
   // SHA-256 of the header and of the first and last 4 KiB of every tensor, in hexadecimal digits.
   std::string fingerprint() const;
 
