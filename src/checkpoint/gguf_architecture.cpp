@@ -20,9 +20,10 @@ std::vector<GgufTensorName> llama_layer(GgufChange query, GgufChange key) {
 
 const std::vector<GgufTensorName> kLlamaWhole = {
     {"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}};
-const std::vector<GgufTensorName> kGemmaWhole = {{"token_embd", "model.embed_tokens"},
-                                             {"output_norm", "model.norm", GgufChange::kMinusOne},
-                                             {"output", "lm_head"}};
+const std::vector<GgufTensorName> kGemmaWhole = {
+    {"token_embd", "model.embed_tokens"},
+    {"output_norm", "model.norm", GgufChange::kMinusOne},
+    {"output", "lm_head"}};
 
 std::vector<GgufTensorName> gemma_layer() {
   return {{"attn_norm", "input_layernorm", GgufChange::kMinusOne},

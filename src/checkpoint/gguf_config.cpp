@@ -117,17 +117,16 @@ OutputJson llama_config(const GgufFields& fields, const GgufArchitecture& archit
   const std::int64_t head_dim = fields.integer_or("attention.key_length", hidden / heads);
   const std::int64_t context = fields.integer("context_length");
   const bool gemma = architecture.name.starts_with("gemma");
-  OutputJson config = {
-      {"hidden_size", hidden},
-      {"intermediate_size", fields.integer("feed_forward_length")},
-      {"num_hidden_layers", fields.integer("block_count")},
-      {"num_attention_heads", heads},
-      {"num_key_value_heads", fields.integer_or("attention.head_count_kv", heads)},
-      {"head_dim", head_dim},
-      {"max_position_embeddings", context},
-      {"rms_norm_eps", fields.number("attention.layer_norm_rms_epsilon")},
-      {"rope_theta", fields.number_or("rope.freq_base", 1e4)},
-      {"rope_scaling", rope_scaling(fields, context)}};
+  OutputJson config = {{"hidden_size", hidden},
+                       {"intermediate_size", fields.integer("feed_forward_length")},
+                       {"num_hidden_layers", fields.integer("block_count")},
+                       {"num_attention_heads", heads},
+                       {"num_key_value_heads", fields.integer_or("attention.head_count_kv", heads)},
+                       {"head_dim", head_dim},
+                       {"max_position_embeddings", context},
+                       {"rms_norm_eps", fields.number("attention.layer_norm_rms_epsilon")},
+                       {"rope_theta", fields.number_or("rope.freq_base", 1e4)},
+                       {"rope_scaling", rope_scaling(fields, context)}};
   if (gemma) {
     add_gemma(config, fields, architecture);
   } else {
@@ -165,7 +164,7 @@ std::string gguf_config_json(const GgufFile& file, at::ScalarType dtype) {
                        {"tie_word_embeddings", !file.contains("output.weight")},
                        {"torch_dtype", dtype_name(dtype)}};
   config.update(architecture.name == "gpt2" ? gpt2_config(fields)
-                                                              : llama_config(fields, architecture));
+                                            : llama_config(fields, architecture));
   add_special_tokens(config, file.metadata());
   return json_text(config, 2) + "\n";
 }

@@ -34,13 +34,15 @@ std::optional<Place> find_place(const std::vector<GgufTensorName>& names, const 
     if (module != one.gguf) continue;
     const bool bias = part == ".bias";
     // A bias has no rows to transpose, but those of queries and keys are in the file's order.
-    const GgufChange change = bias && one.change == GgufChange::kTranspose ? GgufChange::kNone : one.change;
+    const GgufChange change =
+        bias && one.change == GgufChange::kTranspose ? GgufChange::kNone : one.change;
     return Place{prefix + one.folder + part, change};
   }
   return std::nullopt;
 }
 
-Place place_of(const GgufArchitecture& architecture, const std::string& name, const GgufFile& file) {
+Place place_of(const GgufArchitecture& architecture, const std::string& name,
+               const GgufFile& file) {
   std::optional<Place> found;
   constexpr std::string_view kLayer = "blk.";
   if (name.starts_with(kLayer)) {
@@ -83,7 +85,8 @@ at::Tensor changed(const at::Tensor& tensor, const Place& place, const std::stri
     case GgufChange::kTranspose: return tensor.t().contiguous();
     case GgufChange::kMinusOne: return tensor - 1;
     case GgufChange::kQueryHalves: return halves(tensor, heads("attention.head_count"), name, file);
-    case GgufChange::kKeyHalves: return halves(tensor, heads("attention.head_count_kv"), name, file);
+    case GgufChange::kKeyHalves:
+      return halves(tensor, heads("attention.head_count_kv"), name, file);
   }
   return tensor;
 }

@@ -64,9 +64,10 @@ at::Tensor ungroup_heads(const at::Tensor& x, std::int64_t rows) {
       .reshape({rows, x.size(0) * group, x.size(2)});
 }
 
-// softcap · tanh(scale · products / softcap) in the type of sums, or without the cap where it is 0.
+// softcap · tanh(scale · products / softcap) in the type of sums, or without the cap where it is 0;
+// the products are not needed any more.
 at::Tensor scaled_scores(const at::Tensor& products, double scale, double softcap) {
-  const at::Tensor wide = products.to(wide_type(products)) * scale;
+  const at::Tensor wide = products.to(wide_type(products)).mul_(scale);
   return softcap > 0 ? wide.div_(softcap).tanh_().mul_(softcap) : wide;
 }
 

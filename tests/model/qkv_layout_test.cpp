@@ -41,8 +41,17 @@ TEST(QkvLayout, InterleavedIsHeadByHead) {
             (std::vector<std::int64_t>{6, 7, 8, 15, 16, 17, 24, 25, 26, 33, 34, 35}));
 }
 
+TEST(QkvLayout, GroupedIsKeyHeadByKeyHeadWithItsQueries) {
+  const QkvLayout layout(config_of(QkvOrder::kGrouped, 2));
+  EXPECT_EQ(layout.queries.outputs(),
+            (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16, 17}));
+  EXPECT_EQ(layout.keys.outputs(), (std::vector<std::int64_t>{6, 7, 8, 18, 19, 20}));
+  EXPECT_EQ(layout.values.outputs(), (std::vector<std::int64_t>{9, 10, 11, 21, 22, 23}));
+}
+
 TEST(QkvLayout, HeadsAreTheOutputsThatItNames) {
-  for (const QkvOrder order : {QkvOrder::kSeparate, QkvOrder::kStacked, QkvOrder::kInterleaved}) {
+  for (const QkvOrder order :
+       {QkvOrder::kSeparate, QkvOrder::kStacked, QkvOrder::kInterleaved, QkvOrder::kGrouped}) {
     const ModelConfig config = config_of(order, order == QkvOrder::kInterleaved ? 4 : 2);
     const QkvLayout layout(config);
     EXPECT_EQ(layout.fused(), order != QkvOrder::kSeparate);
