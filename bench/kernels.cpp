@@ -118,6 +118,7 @@ void attention(benchmark::State& state) {
 
 void cross_entropy(benchmark::State& state) {
   Linear head{random(state, kVocabulary, 8), {}};
+  const LogitShape logits;
   Batch batch;
   Segment& segment = batch.segments.emplace_back();
   segment.end = segment.logit_rows = kTokens;
@@ -127,7 +128,7 @@ void cross_entropy(benchmark::State& state) {
   const at::Tensor features = random(state, kTokens, 8);
   run(state, [&] {
     const at::Tensor leaf = features.detach().requires_grad_();
-    target_loss(leaf, head, batch).total.backward();
+    target_loss(leaf, head, logits, batch).total.backward();
     return leaf.grad();
   });
 }
