@@ -5,7 +5,7 @@
 #include "base/torch_compat.h"
 #include "model/attention.h"
 #include "model/batch_plan.h"
-#include "model/feed_forward.h"
+#include "model/expert.h"
 #include "model/kernels/dispatch.h"
 #include "model/loss.h"
 #include "model/matrix_product.h"
@@ -76,7 +76,7 @@ void relevance(benchmark::State& state) {
   for (int i = 0; i < kTexts; ++i) spans.push_back({i * kTokens, (i + 1) * kTokens, i});
   Relevance sums({{Site::kAct, {1, kWidth}}}, Sums::kAll);
   run(state, [&] {
-    sums.add_products(Site::kAct, 0, g, a, spans);
+    sums.add_products({Site::kAct, 0}, g, a, spans);
     return 0;
   });
 }

@@ -158,7 +158,7 @@ class LayerBlock {
         const at::Tensor rows = rows_of(p, first);
         all[layer].add(rows.flatten(1));
         for (std::size_t task = 0; task < tasks_.size(); ++task) {
-          add_own(task, layer, first, rows, own[layer]);
+          add_own(task, layer, model_.owned[p].first_unit() + first, rows, own[layer]);
         }
       }
     }
@@ -178,7 +178,7 @@ class LayerBlock {
     }
     return at::stack(rows);
   }
-  // Rows are units, all of them, in order.
+  // Rows are the layer's units from `first` on.
   void add_own(std::size_t task, std::size_t layer, std::int64_t first, const at::Tensor& rows,
                Products& own) const {
     const Units& units = tasks_[task].units.sites.at(Site::kAct).units[layer];

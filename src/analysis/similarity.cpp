@@ -224,10 +224,12 @@ void require_alike(const SimilarityRequest& request) {
   const ModelConfig& a = request.first.config();
   const ModelConfig& b = request.second.config();
   if (a.layers != b.layers || a.hidden != b.hidden || a.ffn_width != b.ffn_width ||
-      a.gated != b.gated) {
+      a.gated != b.gated || a.mixture.experts != b.mixture.experts) {
     const auto shape = [](const ModelConfig& config) {
-      return fmt::format("{} layers of {} units, {} wide, {}gated", config.layers, config.ffn_width,
-                         config.hidden, config.gated ? "" : "not ");
+      return fmt::format(
+          "{} layers of {} units{}, {} wide, {}gated", config.layers, config.ffn_width,
+          config.mixture.experts == 1 ? "" : fmt::format(" in {} experts", config.mixture.experts),
+          config.hidden, config.gated ? "" : "not ");
     };
     throw Error(fmt::format(
         "{}: {}; {} has {}: parameters are compared between models of one shape",
@@ -293,9 +295,11 @@ void append_layer(const SimilarityRequest& request, std::size_t layer,
 }
 
 // Pages that were read and will not be again.
-void release(const Checkpoint& checkpoint, const FeedForwardWeights& layer) {
-  for (const Linear* linear : {&layer.gate, &layer.up, &layer.down}) {
-    if (linear->weight.defined()) checkpoint.release(linear->name + ".weight");
+void release(const Checkpoint& checkpoint, const std::vector<FeedForwardWeights>& layer) {
+  for (const FeedForwardWeights& expert : layer) {
+    for (const Linear* linear : {&expert.gate, &expert.up, &expert.down}) {
+      if (linear->weight.defined()) checkpoint.release(linear->name + ".weight");
+    }
   }
 }
 

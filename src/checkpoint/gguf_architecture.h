@@ -14,6 +14,7 @@ enum class GgufChange {
   kMinusOne,     // Gemma's norms multiply with 1 + weight
   kQueryHalves,  // pairs that are turned together are neighbours in the file
   kKeyHalves,
+  kExperts,  // all experts' matrices lie in one; the folder's name has {} for an expert's number
 };
 
 struct GgufTensorName {
@@ -30,10 +31,12 @@ struct GgufArchitecture {
   std::string class_name;
   std::string layers;  // before a layer's number in the folder
   std::vector<GgufTensorName> whole, layer;
+  bool mixture = false;  // of experts
 };
 
 const std::vector<GgufArchitecture>& known_gguf_architectures();
-// Throws Error naming the file and its architecture if that is none of them.
+// A file of this architecture with a number of experts is one of a mixture. Throws Error naming the
+// file and its architecture if that is none of them.
 const GgufArchitecture& gguf_architecture_of(const GgufFile& file);
 
 // Metadata of the file's architecture, without its name in front. Borrows the file.

@@ -108,6 +108,20 @@ void add_gemma(OutputJson& config, const GgufFields& fields, const GgufArchitect
   config["sliding_window_pattern"] = fields.integer_or("attention.sliding_window_pattern", 6);
 }
 
+// Whether the probabilities of a token's experts are normalised is not in a file: llama.cpp knows
+// it of the architecture.
+void add_mixture(OutputJson& config, const GgufFields& fields,
+                 const GgufArchitecture& architecture) {
+  const bool mixtral = architecture.model_type == "mixtral";
+  const bool qwen = architecture.model_type == "qwen3_moe";
+  const std::int64_t width = fields.integer_or("expert_feed_forward_length", 0);
+  config[mixtral ? "num_local_experts" : "num_experts"] = fields.integer("expert_count");
+  config["num_experts_per_tok"] = fields.integer("expert_used_count");
+  if (qwen) config["moe_intermediate_size"] = fields.integer("expert_feed_forward_length");
+  if (!qwen && width > 0) config["intermediate_size"] = width;
+  if (!mixtral) config["norm_topk_prob"] = qwen;
+}
+
 OutputJson llama_config(const GgufFields& fields, const GgufArchitecture& architecture) {
   const GgufFile& file = fields.file();
   const std::int64_t hidden = fields.integer("embedding_length");
@@ -147,9 +161,7 @@ OutputJson llama_config(const GgufFields& fields, const GgufArchitecture& archit
         fmt::format("turns {} of a head's {} dimensions, which is not read of a '{}' model", turned,
                     head_dim, architecture.name));
   }
-  if (fields.integer_or("expert_count", 0) > 0) {
-    fields.metadata().fail(fields.key("expert_count"), "mixtures of experts are not read");
-  }
+  if (architecture.mixture) add_mixture(config, fields, architecture);
   return config;
 }
 

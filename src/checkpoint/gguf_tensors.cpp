@@ -81,7 +81,8 @@ at::Tensor changed(const at::Tensor& tensor, const Place& place, const std::stri
     return fields.integer_or(key, fields.integer("attention.head_count"));
   };
   switch (place.change) {
-    case GgufChange::kNone: return tensor;
+    case GgufChange::kNone:
+    case GgufChange::kExperts: return tensor;
     case GgufChange::kTranspose: return tensor.t().contiguous();
     case GgufChange::kMinusOne: return tensor - 1;
     case GgufChange::kQueryHalves: return halves(tensor, heads("attention.head_count"), name, file);
@@ -101,6 +102,33 @@ std::vector<TensorSource> gguf_tensors(const GgufFile& file, at::ScalarType dtyp
   for (const auto& [name, where] : file.tensors()) {
     if (is_rotation(name)) continue;
     const Place place = place_of(architecture, name, file);
+    const auto rounded = [&file, name = name, place, dtype](const at::Tensor& stored) {
+      const at::Tensor made = changed(stored, place, name, file).to(dtype);
+      if (!at::isfinite(made).all().item<bool>()) {
+        throw Error(fmt::format("{}: tensor '{}' holds values that are not finite in {}",
+                                file.path().string(), name, dtype_name(dtype)));
+      }
+      return made;
+    };
+    if (place.change == GgufChange::kExperts) {
+      const std::int64_t experts = GgufFields(file).integer("expert_count");
+      if (where.shape.size() != 3 || where.shape.front() != experts) {
+        throw Error(fmt::format("{}: tensor '{}' is no matrix for each of {} experts",
+                                file.path().string(), name, experts));
+      }
+      const std::size_t number = place.name.find("{}");
+      for (std::int64_t e = 0; e < experts; ++e) {
+        TensorSource& source = sources.emplace_back();
+        source.name = place.name;
+        source.name.replace(number, 2, std::to_string(e));
+        source.dtype = dtype;
+        source.shape = {where.shape[1], where.shape[2]};
+        source.make = [&file, name = name, rounded, e] {
+          return rounded(file.rows(name, e, e + 1).squeeze(0));
+        };
+      }
+      continue;
+    }
     std::vector<std::int64_t> shape = where.shape;
     if (place.change == GgufChange::kTranspose) {
       if (shape.size() != 2) {
@@ -112,14 +140,6 @@ std::vector<TensorSource> gguf_tensors(const GgufFile& file, at::ScalarType dtyp
     source.name = place.name;
     source.dtype = dtype;
     source.shape = shape;
-    const auto rounded = [&file, name = name, place, dtype](const at::Tensor& stored) {
-      const at::Tensor made = changed(stored, place, name, file).to(dtype);
-      if (!at::isfinite(made).all().item<bool>()) {
-        throw Error(fmt::format("{}: tensor '{}' holds values that are not finite in {}",
-                                file.path().string(), name, dtype_name(dtype)));
-      }
-      return made;
-    };
     source.make = [&file, name = name, rounded] { return rounded(file.tensor(name)); };
     // An embedding may be larger than all else; rows of other changes belong together.
     const bool any_rows = place.change == GgufChange::kNone && shape.size() > 1;

@@ -53,6 +53,69 @@ void read_qwen3(ModelConfig& config, const JsonView& json) {
   set_qwen_windows(config, json);
 }
 
+// Experts that every layer has, each as wide as `width_key` says. Their number stands under either
+// name, whatever the family.
+void set_mixture(ModelConfig& config, const JsonView& json, const char* width_key,
+                 const MixtureConfig& defaults) {
+  constexpr std::int64_t kMaxExperts = 4096, kMaxUnits = std::int64_t{1} << 24;
+  MixtureConfig& mixture = config.mixture;
+  const char* experts_key = json.find("num_experts") ? "num_experts" : "num_local_experts";
+  mixture.experts = positive_or(json, experts_key, defaults.experts);
+  mixture.per_token = positive_or(json, "num_experts_per_tok", defaults.per_token);
+  mixture.normalized = defaults.normalized;
+  if (mixture.experts == 1 || mixture.experts > kMaxExperts ||
+      mixture.per_token > mixture.experts) {
+    unsupported(json, fmt::format("a mixture that takes {} of {} experts", mixture.per_token,
+                                  mixture.experts));
+  }
+  const std::int64_t width = positive(json, width_key);
+  if (width > kMaxUnits / mixture.experts) {
+    unsupported(json, fmt::format("a layer of {} experts of {} units", mixture.experts, width));
+  }
+  config.ffn_width = mixture.experts * width;
+}
+
+void read_mixtral(ModelConfig& config, const JsonView& json) {
+  set_llama_style(config, json, {.norm_epsilon = 1e-5});
+  set_mixture(config, json, "intermediate_size", {8, 2, true});
+  set_layers(config, json, rotary_layer(config, json, {.default_theta = 1e6}));
+  const bool slides = json.find("sliding_window").has_value();
+  set_windows(config, json, [&](std::int64_t) { return slides; });
+}
+
+// Layers of Qwen3 may be dense; no published model has such.
+void require_only_mixtures(const JsonView& json) {
+  const auto dense = json.find("mlp_only_layers");
+  if (dense && !dense->array().empty()) unsupported(*dense, "dense layers among mixtures");
+  if (json.integer_or("decoder_sparse_step", 1) != 1) {
+    unsupported(json, "decoder_sparse_step other than 1");
+  }
+}
+
+void read_qwen3_moe(ModelConfig& config, const JsonView& json) {
+  set_llama_style(config, json);
+  require_only_mixtures(json);
+  config.qkv_bias = config.attention_output_bias = json.boolean_or("attention_bias", false);
+  LayerConfig layer = rotary_layer(config, json);
+  layer.query_key_norm = QueryKeyNorm::kPerHead;
+  set_layers(config, json, layer);
+  const bool slides =
+      json.boolean_or("use_sliding_window", false) && json.find("sliding_window").has_value();
+  set_windows(config, json, [&](std::int64_t) { return slides; });
+  set_mixture(config, json, "moe_intermediate_size",
+              {128, 8, json.boolean_or("norm_topk_prob", false)});
+}
+
+void read_olmoe(ModelConfig& config, const JsonView& json) {
+  set_llama_style(config, json, {.norm_epsilon = 1e-5});
+  if (json.find("clip_qkv")) unsupported(json, "clip_qkv");
+  config.qkv_bias = config.attention_output_bias = json.boolean_or("attention_bias", false);
+  LayerConfig layer = rotary_layer(config, json);
+  layer.query_key_norm = QueryKeyNorm::kAllHeads;
+  set_layers(config, json, layer);
+  set_mixture(config, json, "intermediate_size", {64, 8, json.boolean_or("norm_topk_prob", false)});
+}
+
 void read_olmo2(ModelConfig& config, const JsonView& json) {
   set_llama_style(config, json, {.norm_epsilon = 1e-5});
   config.qkv_bias = config.attention_output_bias = json.boolean_or("attention_bias", false);
@@ -125,9 +188,10 @@ void read_stablelm(ModelConfig& config, const JsonView& json) {
 }  // namespace
 
 std::vector<Family> llama_families() {
-  return {{"llama", read_llama},     {"mistral", read_mistral}, {"qwen2", read_qwen2},
-          {"qwen3", read_qwen3},     {"olmo2", read_olmo2},     {"granite", read_granite},
-          {"smollm3", read_smollm3}, {"phi3", read_phi3},       {"stablelm", read_stablelm}};
+  return {{"llama", read_llama},     {"mistral", read_mistral},     {"qwen2", read_qwen2},
+          {"qwen3", read_qwen3},     {"olmo2", read_olmo2},         {"granite", read_granite},
+          {"smollm3", read_smollm3}, {"phi3", read_phi3},           {"stablelm", read_stablelm},
+          {"mixtral", read_mixtral}, {"qwen3_moe", read_qwen3_moe}, {"olmoe", read_olmoe}};
 }
 
 }  // namespace taskneuron

@@ -46,6 +46,26 @@ WeightNames qwen3_names() {
   return names;
 }
 
+WeightNames qwen3_moe_names() {
+  WeightNames names = qwen3_names();
+  names.router = "mlp.gate";
+  names.experts = "mlp.experts";
+  names.gate = "gate_proj";
+  names.up = "up_proj";
+  names.down = "down_proj";
+  return names;
+}
+
+WeightNames mixtral_names() {
+  WeightNames names = llama_names();
+  names.router = "block_sparse_moe.gate";
+  names.experts = "block_sparse_moe.experts";
+  names.gate = "w1";
+  names.up = "w3";
+  names.down = "w2";
+  return names;
+}
+
 WeightNames olmo2_names() {
   WeightNames names = qwen3_names();
   names.attention_norm = names.ffn_norm = "";
@@ -195,16 +215,18 @@ WeightNames gpt_neox_names() {
 
 const WeightNames& weight_names(const ModelConfig& config) {
   static const std::map<std::string, WeightNames> table = {
-      {"gpt2", gpt2_names()},      {"gpt_neo", gpt_neo_names()},
-      {"gptj", gptj_names()},      {"gpt_neox", gpt_neox_names()},
-      {"llama", llama_names()},    {"mistral", llama_names()},
-      {"granite", llama_names()},  {"smollm3", llama_names()},
-      {"stablelm", llama_names()}, {"qwen2", llama_names()},
-      {"gemma", llama_names()},    {"bloom", bloom_names()},
-      {"falcon", falcon_names()},  {"opt", opt_names()},
-      {"phi", phi_names()},        {"phi3", phi3_names()},
-      {"qwen3", qwen3_names()},    {"olmo2", olmo2_names()},
-      {"gemma2", gemma3_names()},  {"gemma3_text", gemma3_names()},
+      {"gpt2", gpt2_names()},       {"gpt_neo", gpt_neo_names()},
+      {"gptj", gptj_names()},       {"gpt_neox", gpt_neox_names()},
+      {"llama", llama_names()},     {"mistral", llama_names()},
+      {"granite", llama_names()},   {"smollm3", llama_names()},
+      {"stablelm", llama_names()},  {"qwen2", llama_names()},
+      {"gemma", llama_names()},     {"bloom", bloom_names()},
+      {"falcon", falcon_names()},   {"opt", opt_names()},
+      {"phi", phi_names()},         {"phi3", phi3_names()},
+      {"qwen3", qwen3_names()},     {"olmo2", olmo2_names()},
+      {"gemma2", gemma3_names()},   {"gemma3_text", gemma3_names()},
+      {"mixtral", mixtral_names()}, {"qwen3_moe", qwen3_moe_names()},
+      {"olmoe", qwen3_moe_names()},
   };
   static const WeightNames falcon_two_norms = falcon_two_norms_names();
   if (config.model_type == "falcon" && config.layer(0).block == BlockKind::kParallel &&

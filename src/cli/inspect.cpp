@@ -36,6 +36,8 @@ OutputJson result_json(const InspectResult& found, const InspectOptions& options
                {"hidden", config.hidden},
                {"ffn_width", config.ffn_width},
                {"gated", config.gated},
+               {"experts", config.mixture.experts},
+               {"experts_per_token", config.mixture.per_token},
                {"heads", config.heads},
                {"kv_heads", config.kv_heads},
                {"vocabulary", config.vocabulary},
@@ -60,6 +62,10 @@ void print(const InspectResult& found, const InspectOptions& options) {
   fmt::print("{} layers, d = {}, F = {}{}, {} heads ({} for keys), vocabulary {}, context {}\n",
              config.layers, config.hidden, config.ffn_width, config.gated ? " (gated)" : "",
              config.heads, config.kv_heads, config.vocabulary, config.max_positions);
+  if (config.mixture.experts > 1) {
+    fmt::print("{} experts of {} units in each layer, {} for each token\n", config.mixture.experts,
+               config.expert_width(), config.mixture.per_token);
+  }
   fmt::print("weights hash {}\n\n", found.hash);
   Table sites({"site", "layers", "width", "units"});
   for (const Site site : sites_of(config)) {

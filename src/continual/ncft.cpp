@@ -113,7 +113,7 @@ std::vector<at::Tensor> Ncft::unit_rates(StageView& view, const TrainableModel& 
     const OwnedParameter& owned = model.owned[i];
     // Units of `act` own everything that one site trains.
     const at::Tensor row = rates.at(Site::kAct)[owned.layer];
-    factors.push_back(row.index_select(0, model.parameters[i]->units.cpu()));
+    factors.push_back(row.index_select(0, model.parameters[i]->units.cpu() + owned.first_unit()));
   }
   return factors;
 }

@@ -170,7 +170,7 @@ at::Tensor Decoder::attention(const LayerPass& pass, const at::Tensor& x) const 
 at::Tensor Decoder::feed_forward(const LayerPass& pass, const at::Tensor& x) const {
   const LayerWeights& w = weights_->layers[static_cast<std::size_t>(pass.layer)];
   const at::Tensor added = taskneuron::feed_forward(
-      x, {w.ffn, config_->activation, pass.layer, pass.plan, pass.logit_rows_only, pass.hook});
+      x, {w, *config_, pass.layer, pass.plan, pass.logit_rows_only, pass.hook});
   if (config_->layer(pass.layer).ffn_output_norm != OutputNorm::kAdded) return added_part(added);
   return added_part(normalized(w.ffn_output_norm, added));
 }
@@ -226,12 +226,16 @@ Decoder Decoder::with_zeroed(const UnitsBySite& units) const {
     if (!inputs && linear.bias.defined()) linear.bias = linear.bias.index_fill(0, index, 0);
   };
   for (std::size_t l = 0; l < weights->layers.size(); ++l) {
-    for (const OwnedPart part : kOwnedParts) {
-      const std::vector<std::int64_t> owned = owned_units(units, l, part);
-      Linear& linear = weights->layers[l].ffn.holding(part);
-      if (owned.empty() || !linear.weight.defined()) continue;
-      zero(linear, at::tensor(owned, at::kLong).to(options_.device),
-           part == OwnedPart::kDownInputs);
+    std::vector<FeedForwardWeights>& experts = weights->layers[l].experts;
+    for (std::size_t e = 0; e < experts.size(); ++e) {
+      for (const OwnedPart part : kOwnedParts) {
+        const std::vector<std::int64_t> owned =
+            owned_units(units, l, part, expert_units(*config_, e));
+        Linear& linear = experts[e].holding(part);
+        if (owned.empty() || !linear.weight.defined()) continue;
+        zero(linear, at::tensor(owned, at::kLong).to(options_.device),
+             part == OwnedPart::kDownInputs);
+      }
     }
   }
   return with_weights(std::move(weights));

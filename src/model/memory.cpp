@@ -64,16 +64,20 @@ void MemoryModel::plan_layers(const DecoderOptions& options) {
 
 std::int64_t MemoryModel::pass(Pass pass, const PassShape& shape) const {
   const ModelConfig& c = config_;
-  const std::int64_t d = c.hidden, f = c.ffn_width, parts = c.gated ? 2 : 1;
+  // Units that a row runs, and rows that experts hand back, float32 once they are weighted.
+  const std::int64_t taken = c.mixture.per_token;
+  const std::int64_t d = c.hidden, f = taken * c.expert_width(), parts = c.gated ? 2 : 1;
+  const bool mixture = c.mixture.experts > 1;
+  const std::int64_t experts = mixture ? taken * d * (element_ * 3 + 4) : 0;
   const std::int64_t qkv = (c.heads + 2 * c.kv_heads) * c.head_dim;
   // Per row. Norms keep their input, attention its projections and log-sums, the FFN what its
   // activation is applied to.
   // A trained matrix keeps its input too.
   const std::int64_t inputs = shape.trains_weights ? element_ * (3 * d + f) : 0;
   const std::int64_t kept =
-      element_ * (2 * d + extra_norms_ + qkv + parts * f) + 4 * (c.heads + 4) + inputs;
-  const std::int64_t forward = element_ * (6 * d + std::max(qkv + d, (parts + 1) * f));
-  const std::int64_t backward = element_ * (4 * d + std::max(2 * qkv, (parts + 2) * f));
+      element_ * (2 * d + extra_norms_ + qkv + parts * f) + 4 * (c.heads + 4) + inputs + experts;
+  const std::int64_t forward = element_ * (6 * d + std::max(qkv + d, (parts + 1) * f)) + experts;
+  const std::int64_t backward = element_ * (4 * d + std::max(2 * qkv, (parts + 2) * f)) + experts;
   std::int64_t rows = forward;
   // The graph starts within the first layer and is narrow in the last, which is one layer less.
   if (pass == Pass::kBackward) rows = (c.layers - 1) * kept + std::max(forward, backward);
@@ -89,7 +93,7 @@ std::int64_t MemoryModel::pass(Pass pass, const PassShape& shape) const {
                                (kernels::attention_scratch(shape.longest, c.head_dim) + 2 * keys) *
                                4;
   // Relevance by example before it is added up: float32 sums, magnitudes and their float64 copies.
-  const std::int64_t sums = pass == Pass::kForward ? 0 : shape.examples * f * 32;
+  const std::int64_t sums = pass == Pass::kForward ? 0 : shape.examples * c.expert_width() * 32;
   const auto masks_of_text =
       std::count_if(masked_beyond_.begin(), masked_beyond_.end(),
                     [&](std::int64_t beyond) { return shape.longest > beyond; });

@@ -23,6 +23,7 @@ enum class ModuleRole {
   kKey,
   kValue,
   kAttentionOutput,
+  kRouter,
   kGate,
   kUp,
   kDown,
@@ -33,7 +34,8 @@ enum class ModuleRole {
 
 struct ModuleId {
   ModuleRole role = ModuleRole::kEmbedding;
-  std::int64_t layer = -1;  // -1: of the model as a whole
+  std::int64_t layer = -1;   // -1: of the model as a whole
+  std::int64_t expert = -1;  // -1: not one of a mixture's experts
 };
 
 // Calls f(ModuleId, module) for the place of every Table, Norm and Linear that a decoder can have,
@@ -64,9 +66,17 @@ void for_each_module(Weights& weights, Function&& f) {
     visit(Role::kKey, layer.attention.key);
     visit(Role::kValue, layer.attention.value);
     visit(Role::kAttentionOutput, layer.attention.output);
-    visit(Role::kGate, layer.ffn.gate);
-    visit(Role::kUp, layer.ffn.up);
-    visit(Role::kDown, layer.ffn.down);
+    visit(Role::kRouter, layer.router);
+    const bool mixture = layer.experts.size() > 1;
+    for (std::size_t e = 0; e < layer.experts.size(); ++e) {
+      const auto visit_expert = [&](Role role, auto& module) {
+        f(ModuleId{role, static_cast<std::int64_t>(l), mixture ? static_cast<std::int64_t>(e) : -1},
+          module);
+      };
+      visit_expert(Role::kGate, layer.experts[e].gate);
+      visit_expert(Role::kUp, layer.experts[e].up);
+      visit_expert(Role::kDown, layer.experts[e].down);
+    }
   }
   f(ModuleId{Role::kFinalNorm}, weights.final_norm);
   f(ModuleId{Role::kProjectOut}, weights.project_out);

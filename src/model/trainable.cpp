@@ -184,14 +184,18 @@ void Builder::train(Table& table) {
 
 void Builder::train_units(const TrainableOptions& options) {
   for (std::size_t l = 0; l < weights_->layers.size(); ++l) {
-    for (const OwnedPart part : kOwnedParts) {
-      const Units units = owned_units(options.units, l, part);
-      Linear& linear = weights_->layers[l].ffn.holding(part);
-      if (units.empty() || !linear.weight.defined()) continue;
-      const bool inputs = part == OwnedPart::kDownInputs;
-      if (inputs) train_inputs(linear, units);
-      if (!inputs) train_outputs(linear, units);
-      owned_.resize(parameters_.size(), {static_cast<std::int64_t>(l), part});
+    std::vector<FeedForwardWeights>& experts = weights_->layers[l].experts;
+    for (std::size_t e = 0; e < experts.size(); ++e) {
+      const UnitRange expert = expert_units(config_, e);
+      for (const OwnedPart part : kOwnedParts) {
+        const Units units = owned_units(options.units, l, part, expert);
+        Linear& linear = experts[e].holding(part);
+        if (units.empty() || !linear.weight.defined()) continue;
+        const bool inputs = part == OwnedPart::kDownInputs;
+        if (inputs) train_inputs(linear, units);
+        if (!inputs) train_outputs(linear, units);
+        owned_.resize(parameters_.size(), {static_cast<std::int64_t>(l), part, expert});
+      }
     }
   }
 }
@@ -274,9 +278,11 @@ void Builder::train_adapters(const LoraOptions& options) {
       }
     }
     if (wants("attention-output")) adapt(attention.output, {}, "attention-output", options);
-    if (wants("gate")) adapt(layer.ffn.gate, {}, "gate", options);
-    if (wants("up")) adapt(layer.ffn.up, {}, "up", options);
-    if (wants("down")) adapt(layer.ffn.down, {}, "down", options);
+    for (FeedForwardWeights& expert : layer.experts) {
+      if (wants("gate")) adapt(expert.gate, {}, "gate", options);
+      if (wants("up")) adapt(expert.up, {}, "up", options);
+      if (wants("down")) adapt(expert.down, {}, "down", options);
+    }
   }
 }
 
@@ -310,7 +316,7 @@ std::vector<at::Tensor> positions_of(const TrainableModel& model, const Trainabl
     const at::Tensor& all = model.parameters[p]->units;
     const OwnedParameter& owned = model.owned[p];
     const Units units =
-        owned_units(options.units, static_cast<std::size_t>(owned.layer), owned.part);
+        owned_units(options.units, static_cast<std::size_t>(owned.layer), owned.part, owned.expert);
     const at::Tensor wanted = at::tensor(units, at::kLong).to(all.device());
     positions.push_back(at::searchsorted(all, wanted));
     TN_CHECK(at::equal(all.index_select(0, positions.back()), wanted));

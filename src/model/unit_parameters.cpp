@@ -35,4 +35,15 @@ Units owned_units(const UnitsBySite& sites, std::size_t layer, OwnedPart part) {
   TN_CHECK(false);
 }
 
+Units owned_units(const UnitsBySite& sites, std::size_t layer, OwnedPart part,
+                  const UnitRange& expert) {
+  const Units all = owned_units(sites, layer, part);
+  if (part == OwnedPart::kDownOutputs) return all;
+  const auto begin = std::lower_bound(all.begin(), all.end(), expert.first);
+  const auto end = std::lower_bound(begin, all.end(), expert.first + expert.count);
+  Units result(begin, end);
+  for (std::int64_t& unit : result) unit -= expert.first;
+  return result;
+}
+
 }  // namespace taskneuron

@@ -43,8 +43,8 @@ class Loader {
         packs_(packs_weights(checkpoint, options)) {}
 
   DecoderWeights load() const;
-  // Weights stay in the dtype in which they lie.
-  std::vector<FeedForwardWeights> load_stored_feed_forward();
+  // Weights stay in the dtype in which they lie: [layer][expert].
+  std::vector<std::vector<FeedForwardWeights>> load_stored_feed_forward();
 
  private:
   std::string find_prefix() const;
@@ -138,8 +138,13 @@ std::optional<LinearSpec> Loader::attention_spec(ModuleId id) const {
 }
 
 std::optional<LinearSpec> Loader::feed_forward_spec(ModuleId id) const {
-  const std::string layer = layer_prefix(id.layer);
-  const std::int64_t d = config_.hidden, width = config_.ffn_width;
+  std::string layer = layer_prefix(id.layer);
+  const std::int64_t d = config_.hidden, width = config_.expert_width();
+  if (id.role == ModuleRole::kRouter) {
+    if (config_.mixture.experts == 1) return {};
+    return LinearSpec{layer + names_.router, config_.mixture.experts, d};
+  }
+  if (id.expert >= 0) layer += fmt::format("{}.{}.", names_.experts, id.expert);
   const bool bias = config_.ffn_bias;
   switch (id.role) {
     case ModuleRole::kGate:
@@ -168,6 +173,7 @@ std::optional<LinearSpec> Loader::linear_spec(ModuleId id) const {
     case ModuleRole::kHead:
       return LinearSpec{names_.head, config_.vocabulary, config_.embedding_width,
                         config_.head_bias};
+    case ModuleRole::kRouter:
     case ModuleRole::kGate:
     case ModuleRole::kUp:
     case ModuleRole::kDown: return feed_forward_spec(id);
@@ -235,19 +241,27 @@ DecoderWeights Loader::load() const {
   DecoderWeights weights;
   weights.tied_head = config_.tied_head;
   weights.layers.resize(static_cast<std::size_t>(config_.layers));
+  for (LayerWeights& layer : weights.layers) {
+    layer.experts.resize(static_cast<std::size_t>(config_.mixture.experts));
+  }
   for_each_module(weights, [&](ModuleId id, auto& module) { load(id, module); });
   if (weights.tied_head) weights.head = tied_head(weights.embedding);
   return weights;
 }
 
-std::vector<FeedForwardWeights> Loader::load_stored_feed_forward() {
+std::vector<std::vector<FeedForwardWeights>> Loader::load_stored_feed_forward() {
   convert_now_ = packs_ = false;
-  std::vector<FeedForwardWeights> layers(static_cast<std::size_t>(config_.layers));
+  const std::int64_t experts = config_.mixture.experts;
+  std::vector<std::vector<FeedForwardWeights>> layers;
   for (std::int64_t l = 0; l < config_.layers; ++l) {
-    FeedForwardWeights& layer = layers[static_cast<std::size_t>(l)];
-    load({ModuleRole::kGate, l}, layer.gate);
-    load({ModuleRole::kUp, l}, layer.up);
-    load({ModuleRole::kDown, l}, layer.down);
+    std::vector<FeedForwardWeights>& layer = layers.emplace_back();
+    for (std::int64_t e = 0; e < experts; ++e) {
+      const std::int64_t id = experts > 1 ? e : -1;
+      FeedForwardWeights& expert = layer.emplace_back();
+      load({ModuleRole::kGate, l, id}, expert.gate);
+      load({ModuleRole::kUp, l, id}, expert.up);
+      load({ModuleRole::kDown, l, id}, expert.down);
+    }
   }
   return layers;
 }
@@ -280,16 +294,25 @@ Linear& FeedForwardWeights::holding(OwnedPart part) {
   TN_CHECK(false);
 }
 
-std::vector<FeedForwardWeights> stored_feed_forward(const Checkpoint& checkpoint) {
+UnitRange expert_units(const ModelConfig& config, std::size_t expert) {
+  const std::int64_t width = config.expert_width();
+  return {static_cast<std::int64_t>(expert) * width, width};
+}
+
+std::vector<std::vector<FeedForwardWeights>> stored_feed_forward(const Checkpoint& checkpoint) {
   const DecoderOptions options;
   return Loader(checkpoint, options).load_stored_feed_forward();
 }
 
-at::Tensor part_weights(const FeedForwardWeights& weights, OwnedPart part) {
-  FeedForwardWeights handles = weights;
-  const at::Tensor weight = handles.holding(part).weight;
-  if (!weight.defined()) return {};
-  return part == OwnedPart::kDownInputs ? weight.t() : weight;
+at::Tensor part_weights(const std::vector<FeedForwardWeights>& experts, OwnedPart part) {
+  std::vector<at::Tensor> parts;
+  for (FeedForwardWeights handles : experts) {
+    const at::Tensor weight = handles.holding(part).weight;
+    if (!weight.defined()) return {};
+    parts.push_back(part == OwnedPart::kDownInputs ? weight.t() : weight);
+  }
+  // A unit of `out` owns its row of every expert's W2.
+  return parts.size() == 1 ? parts[0] : at::cat(parts, part == OwnedPart::kDownOutputs ? 1 : 0);
 }
 
 DecoderWeights load_weights(const Checkpoint& checkpoint, const DecoderOptions& options) {

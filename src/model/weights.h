@@ -83,6 +83,7 @@ struct AttentionWeights {
   Linear output;
 };
 
+// A dense FFN, or one expert of a mixture.
 struct FeedForwardWeights {
   Linear gate;  // gated families only
   Linear up;    // W1 where there is no gate
@@ -99,8 +100,12 @@ struct LayerWeights {
   Norm ffn_norm;
   Norm ffn_output_norm;
   AttentionWeights attention;
-  FeedForwardWeights ffn;
+  Linear router;                            // [experts, d]; mixtures only
+  std::vector<FeedForwardWeights> experts;  // MixtureConfig::experts of them: one where it is dense
 };
+
+// The units of one of a layer's experts.
+UnitRange expert_units(const ModelConfig& config, std::size_t expert);
 
 // model/modules.h enumerates what these hold.
 struct DecoderWeights {

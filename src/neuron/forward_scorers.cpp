@@ -15,7 +15,7 @@ class ObserveHook : public NeuronHook {
     return options_.sites.count(site) != 0;
   }
   void observe(const SiteView& view) override {
-    relevance_.add(view.site, view.layer,
+    relevance_.add({view.site, view.layer, view.first_unit},
                    frequency_ ? view.activation_input.gt(0) : view.activation.abs(), *view.spans);
   }
   bool wants_all_rows() const override { return true; }
@@ -62,7 +62,7 @@ void add_ablation(ScoreRun& run) {
       const SiteUnit& unit = units[static_cast<std::size_t>(first)];
       const std::int64_t width = site_shape(run.decoder.config(), unit.site).width;
       for (std::int64_t e = 0; e < batch.batch->examples; ++e) {
-        batch.relevance->add_example(unit.site, unit.layer,
+        batch.relevance->add_example({unit.site, unit.layer},
                                      changes.change[e].narrow(0, first, width));
       }
       first += width;

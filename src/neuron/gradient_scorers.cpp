@@ -19,12 +19,12 @@ class TaylorHook : public NeuronHook {
   bool wants_tap(Site site, std::int64_t) const override { return options_.sites.count(site) != 0; }
   bool wants_sums(Site, std::int64_t) const override { return !gradient_only_; }
   void tap(const SiteView& view) override {
+    const UnitBlock units{view.site, view.layer, view.first_unit};
     if (view.product_sums.defined()) {
-      return relevance_.add_sums(view.site, view.layer, view.product_sums, view.magnitude_sums,
-                                 *view.spans);
+      return relevance_.add_sums(units, view.product_sums, view.magnitude_sums, *view.spans);
     }
-    relevance_.add_products(view.site, view.layer, view.gradient,
-                            gradient_only_ ? at::Tensor() : view.activation, *view.spans);
+    relevance_.add_products(units, view.gradient, gradient_only_ ? at::Tensor() : view.activation,
+                            *view.spans);
   }
 
  private:
@@ -51,11 +51,16 @@ class PathHook : public NeuronHook {
   void tap(const SiteView& view) override {
     // What is shown is α·ω; the path's integrand is the gradient there times the whole ω.
     const at::Tensor term = view.gradient.to(at::kFloat) * view.activation * (weight_ / alpha_);
-    sum_ = sum_.defined() ? sum_ + term : term;
-    spans_ = *view.spans;
+    // A layer's router reads what comes before its units: every step takes the same experts.
+    Block& block = blocks_[view.first_unit];
+    block.sum = block.sum.defined() ? block.sum + term : term;
+    block.spans = *view.spans;
   }
-  const at::Tensor& sum() const { return sum_; }
-  const std::vector<RowSpan>& spans() const { return spans_; }
+  void add_to(Relevance& relevance) const {
+    for (const auto& [first, block] : blocks_) {
+      relevance.add({site_, layer_, first}, block.sum, block.spans);
+    }
+  }
 
  private:
   Site site_;
@@ -63,8 +68,11 @@ class PathHook : public NeuronHook {
   at::Tensor ones_;
   double alpha_ = 1;
   double weight_ = 1;
-  at::Tensor sum_;
-  std::vector<RowSpan> spans_;
+  struct Block {
+    at::Tensor sum;
+    std::vector<RowSpan> spans;
+  };
+  std::map<std::int64_t, Block> blocks_;  // by their first unit: one, or one of each expert
 };
 
 }  // namespace
@@ -117,7 +125,7 @@ void add_integrated_gradients(ScoreRun& run) {
           loss.backward();
           run.report(share_of(run, batch) / passes, batch.batch->tokens());
         }
-        batch.relevance->add(site, l, path.sum(), path.spans());
+        path.add_to(*batch.relevance);
       }
       const at::NoGradGuard no_gradients;
       below = run.decoder.layer(l, below, plan, under);

@@ -38,18 +38,32 @@ struct Kept {
   std::vector<std::int64_t> slots;
 };
 
+// ω of units added up, and over how many rows: float64 [width].
+struct Totals {
+  at::Tensor sum;
+  at::Tensor rows;
+};
+
 // Adds up ω of every row and keeps some rows.
 class CollectHook : public NeuronHook {
  public:
-  CollectHook(const std::set<Site>& sites, std::int64_t sampled)
-      : sites_(sites), sampled_(sampled) {}
+  CollectHook(const ModelConfig& config, const std::set<Site>& sites, std::int64_t sampled)
+      : config_(config), sites_(sites), sampled_(sampled) {}
   bool wants_observe(Site site, std::int64_t) const override { return sites_.count(site) != 0; }
   bool wants_all_rows() const override { return true; }
   void observe(const SiteView& view) override {
-    at::Tensor& sum = sums[{view.site, view.layer}];
-    const at::Tensor added = view.activation.sum(0, /*keepdim=*/false, at::kFloat).to(at::kDouble);
-    sum = sum.defined() ? sum + added : added;
-    if (kept.rows.empty()) return;
+    Totals& of_layer = totals[{view.site, view.layer}];
+    if (!of_layer.sum.defined()) {
+      of_layer.sum = at::zeros({site_shape(config_, view.site).width},
+                               view.activation.options().dtype(at::kDouble));
+      of_layer.rows = at::zeros_like(of_layer.sum);
+    }
+    const std::int64_t columns = view.activation.size(1);
+    of_layer.sum.narrow(0, view.first_unit, columns) +=
+        view.activation.sum(0, /*keepdim=*/false, at::kFloat).to(at::kDouble);
+    of_layer.rows.narrow(0, view.first_unit, columns) += view.activation.size(0);
+    // ω of an expert is not there at every position that is kept.
+    if (kept.rows.empty() || view.rows.defined()) return;
     at::Tensor& sample = samples[{view.site, view.layer}];
     if (!sample.defined()) {
       sample = at::empty({sampled_, view.activation.size(1)}, view.activation.options());
@@ -60,11 +74,12 @@ class CollectHook : public NeuronHook {
     sample.index_copy_(0, index(kept.slots), view.activation.index_select(0, index(kept.rows)));
   }
 
-  Kept kept;                                                    // of this pass
-  std::map<std::pair<Site, std::int64_t>, at::Tensor> sums;     // float64 [width]
+  Kept kept;  // of this pass
+  std::map<std::pair<Site, std::int64_t>, Totals> totals;
   std::map<std::pair<Site, std::int64_t>, at::Tensor> samples;  // [samples, width]
 
  private:
+  const ModelConfig& config_;
   const std::set<Site>& sites_;
   std::int64_t sampled_;
 };
@@ -125,21 +140,22 @@ ReferenceActivations::ReferenceActivations(const Decoder& decoder,
   sampled_ = std::min(options.positions, tokens_);
   const std::vector<std::int64_t> chosen =
       Random(options.seed, "reference positions").sample(tokens_, sampled_);
-  CollectHook hook(options.sites, sampled_);
+  CollectHook hook(decoder.config(), options.sites, sampled_);
   for (const auto& members : group_by_length(lengths, options.limits)) {
     const Batch batch = text_batch(texts, members);
     hook.kept = kept_rows(chosen, first_position, members, batch);
     decoder.features(batch, hook);
     progress(batch.tokens());
   }
-  for (const auto& [place, sum] : hook.sums) {
-    const at::Tensor mean = (sum / static_cast<double>(tokens_)).to(at::kFloat);
+  for (const auto& [place, totals] : hook.totals) {
+    const at::Tensor mean = (totals.sum / totals.rows.clamp_min(1)).to(at::kFloat);
     if (!at::isfinite(mean).all().item<bool>()) {
       throw NonFiniteError(
           fmt::format("activations of layer {} are not finite; try `dtype` float32", place.second));
     }
     means_[place] = mean;
-    samples_[place] = hook.samples.at(place);
+    const auto samples = hook.samples.find(place);
+    if (samples != hook.samples.end()) samples_[place] = samples->second;
   }
 }
 

@@ -12,6 +12,11 @@ at::Tensor zeros(const SiteShape& shape) {
   return at::zeros({shape.layers, shape.width}, at::kDouble);
 }
 
+// The units' part of sums [layers, width].
+at::Tensor columns(const at::Tensor& sums, const UnitBlock& units, std::int64_t count) {
+  return sums[units.layer].narrow(0, units.first, count);
+}
+
 // Sums by example need an example's rows in one span.
 void require_apart(const std::vector<RowSpan>& spans) {
   for (std::size_t s = 1; s < spans.size(); ++s) {
@@ -46,11 +51,12 @@ void Relevance::merge(const Relevance& other) {
   }
 }
 
-void Relevance::add(Site site, std::int64_t layer, const at::Tensor& values,
+void Relevance::add(const UnitBlock& units, const at::Tensor& values,
                     const std::vector<RowSpan>& spans) {
   const at::Tensor wide = values.to(at::kFloat);
   if (kind_ == Sums::kSignedOnly) {
-    sums_.at(site).signed_sum[layer] += wide.sum(at::IntArrayRef{0}, false, at::kDouble).cpu();
+    columns(sums_.at(units.site).signed_sum, units, wide.size(1)) +=
+        wide.sum(at::IntArrayRef{0}, false, at::kDouble).cpu();
     return;
   }
   const auto examples = static_cast<std::int64_t>(spans.size());
@@ -63,14 +69,14 @@ void Relevance::add(Site site, std::int64_t layer, const at::Tensor& values,
     by_example[s] = rows.sum(0);
     absolute[s] = rows.abs().sum(0);
   }
-  add_rows(site, layer, by_example.cpu(), absolute.cpu());
+  add_rows(units, by_example.cpu(), absolute.cpu());
 }
 
-void Relevance::add_products(Site site, std::int64_t layer, const at::Tensor& gradient,
+void Relevance::add_products(const UnitBlock& units, const at::Tensor& gradient,
                              const at::Tensor& activation, const std::vector<RowSpan>& spans) {
   if (!kernels::covers(gradient)) {
     const at::Tensor wide = gradient.to(at::kFloat);
-    return add(site, layer, activation.defined() ? wide * activation : wide, spans);
+    return add(units, activation.defined() ? wide * activation : wide, spans);
   }
   const auto examples = static_cast<std::int64_t>(spans.size());
   const std::int64_t width = gradient.size(1);
@@ -90,32 +96,35 @@ void Relevance::add_products(Site site, std::int64_t layer, const at::Tensor& gr
       }
     });
   });
-  add_sums(site, layer, sums, magnitudes, spans);
+  add_sums(units, sums, magnitudes, spans);
 }
 
-void Relevance::add_sums(Site site, std::int64_t layer, const at::Tensor& products,
+void Relevance::add_sums(const UnitBlock& units, const at::Tensor& products,
                          const at::Tensor& magnitudes, const std::vector<RowSpan>& spans) {
   if (kind_ == Sums::kSignedOnly) {
-    sums_.at(site).signed_sum[layer] += products.sum(at::IntArrayRef{0}, false, at::kDouble);
+    columns(sums_.at(units.site).signed_sum, units, products.size(1)) +=
+        products.sum(at::IntArrayRef{0}, false, at::kDouble);
     return;
   }
   require_apart(spans);
-  add_rows(site, layer, products, magnitudes);
+  add_rows(units, products, magnitudes);
 }
 
-void Relevance::add_example(Site site, std::int64_t layer, const at::Tensor& value) {
+void Relevance::add_example(const UnitBlock& units, const at::Tensor& value) {
   const at::Tensor row = value.to(at::kFloat).cpu().unsqueeze(0);
-  add_rows(site, layer, row, row.abs());
+  add_rows(units, row, row.abs());
 }
 
-void Relevance::add_rows(Site site, std::int64_t layer, const at::Tensor& signed_values,
+void Relevance::add_rows(const UnitBlock& units, const at::Tensor& signed_values,
                          const at::Tensor& absolute_values) {
-  SiteSums& sums = sums_.at(site);
+  SiteSums& sums = sums_.at(units.site);
   const at::Tensor wide = signed_values.to(at::kDouble);
-  sums.signed_sum[layer] += wide.sum(0);
-  sums.example_abs_sum[layer] += wide.abs().sum(0);
-  sums.example_sq_sum[layer] += wide.square().sum(0);
-  sums.token_abs_sum[layer] += absolute_values.sum(at::IntArrayRef{0}, false, at::kDouble);
+  const std::int64_t count = wide.size(1);
+  columns(sums.signed_sum, units, count) += wide.sum(0);
+  columns(sums.example_abs_sum, units, count) += wide.abs().sum(0);
+  columns(sums.example_sq_sum, units, count) += wide.square().sum(0);
+  columns(sums.token_abs_sum, units, count) +=
+      absolute_values.sum(at::IntArrayRef{0}, false, at::kDouble);
 }
 
 }  // namespace taskneuron

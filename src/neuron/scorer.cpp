@@ -24,7 +24,7 @@ void add_random(ScoreRun& run) {
       for (std::int64_t j = 0; j < shape.width; ++j) {
         values[j] = static_cast<float>(random.uniform());
       }
-      run.relevance.add_example(site, l, values);
+      run.relevance.add_example({site, l}, values);
       run.report(1.0 / static_cast<double>(shape.layers * std::ssize(run.options.sites)), 0);
     }
   }

@@ -31,13 +31,20 @@ constexpr SumField kSums[] = {
 struct InfoField {
   const char* name;
   std::string ScoreInfo::*value;
+  bool may_lack = false;  // then an empty one is not written
 };
 constexpr InfoField kInfo[] = {
-    {"model", &ScoreInfo::model_hash},    {"task", &ScoreInfo::task},
-    {"split", &ScoreInfo::split},         {"template", &ScoreInfo::template_hash},
-    {"method", &ScoreInfo::method},       {"positions", &ScoreInfo::positions},
-    {"aggregate", &ScoreInfo::aggregate}, {"dtype", &ScoreInfo::dtype},
-    {"seed", &ScoreInfo::seed},           {"deltas", &ScoreInfo::deltas},
+    {"model", &ScoreInfo::model_hash},
+    {"task", &ScoreInfo::task},
+    {"split", &ScoreInfo::split},
+    {"template", &ScoreInfo::template_hash},
+    {"method", &ScoreInfo::method},
+    {"positions", &ScoreInfo::positions},
+    {"aggregate", &ScoreInfo::aggregate},
+    {"dtype", &ScoreInfo::dtype},
+    {"seed", &ScoreInfo::seed},
+    {"deltas", &ScoreInfo::deltas},
+    {"experts", &ScoreInfo::experts, true},
 };
 
 // Whatever sum is there; all have one shape.
@@ -232,7 +239,10 @@ void save_scores(const Scores& scores, const std::filesystem::path& path) {
       {"tokens", std::to_string(scores.tokens)},
       {"denominator", std::to_string(scores.denominator)},
   };
-  for (const InfoField& field : kInfo) metadata[field.name] = scores.info.*field.value;
+  for (const InfoField& field : kInfo) {
+    const std::string& value = scores.info.*field.value;
+    if (!value.empty() || !field.may_lack) metadata[field.name] = value;
+  }
   write_safetensors(path, std::move(tensors), metadata);
 }
 
@@ -248,6 +258,7 @@ Scores load_scores(const std::filesystem::path& path) {
   for (const InfoField& field : kInfo) {
     const auto found = metadata.find(field.name);
     if (found == metadata.end()) {
+      if (field.may_lack) continue;
       throw Error(fmt::format("{}: metadata '{}' is missing", path.string(), field.name));
     }
     scores.info.*field.value = found->second;

@@ -84,7 +84,7 @@ std::map<std::string, std::string> origin(const CombineSetsOptions& options,
   }
   if (models.size() > 1) from["models"] = joined(models);
   // What all have in common holds for the result too: what it was detected on, and how.
-  for (const char* key : {"task", "split", "template_hash", "method", "aggregate"}) {
+  for (const char* key : {"task", "split", "template_hash", "method", "aggregate", "experts"}) {
     const auto known = sets.front().from.find(key);
     if (known == sets.front().from.end()) continue;
     const bool agree = std::all_of(sets.begin(), sets.end(), [&](const NeuronSet& set) {

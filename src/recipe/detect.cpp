@@ -88,6 +88,8 @@ DetectedTask detect_task(const TaskReader& reader, const EncodedTask& task, Scor
   scores.info.split = reader.options().split;
   scores.info.template_hash = reader.prompt().hash();
   scores.info.deltas = deltas_text(session.deltas());
+  const std::int64_t experts = session.checkpoint().config().mixture.experts;
+  if (experts > 1) scores.info.experts = std::to_string(experts);
   save_scores(scores, path);
   found.task = task.task.name;
   found.split = reader.options().split;

@@ -8,9 +8,12 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/torch_compat.h"
+#include "model/modules.h"
+#include "model/weights.h"
 #include "recipe/gguf_vocabulary.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/progress.h"
+#include "taskneuron/checkpoint/checkpoint.h"
 #include "taskneuron/checkpoint/gguf_model.h"
 #include "taskneuron/checkpoint/model_config.h"
 #include "taskneuron/recipe/locate_model.h"
@@ -64,6 +67,22 @@ ModelFolder converted(const std::string& name) {
   return {folder, ""};
 }
 
+// Throws Error naming the file where what it was converted to lacks a tensor, or has one of another
+// shape or one too many. Weights are mapped, not read.
+void require_model(const fs::path& folder, at::ScalarType dtype, const GgufFile& file) {
+  try {
+    const Checkpoint checkpoint(folder);
+    require_known_tensors(checkpoint, load_weights(checkpoint, {dtype, at::kCPU}));
+  } catch (const Error& error) {
+    std::string message = error.what();
+    for (const std::string& made : {(folder / "model.safetensors").string(), folder.string()}) {
+      const auto at = message.find(made);
+      if (at != std::string::npos) message.replace(at, made.size(), file.path().string());
+    }
+    throw Error(message + " (named as in the folder that the file is converted to)");
+  }
+}
+
 }  // namespace
 
 ModelFolder locate_model(const std::string& name) {
@@ -103,6 +122,7 @@ void save_gguf_model(const GgufFile& file, const fs::path& out, at::ScalarType d
   write_file(folder.temporary() / "tokenizer_config.json", tokenizer.config);
   write_safetensors(folder.temporary() / "model.safetensors", std::move(sources),
                     {{"format", "pt"}});
+  require_model(folder.temporary(), dtype, file);
   folder.commit();
 }
 

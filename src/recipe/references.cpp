@@ -14,10 +14,25 @@ namespace {
 
 constexpr std::int64_t kReferenceRows = 256;  // prompts whose activations stand for a task's
 
+// An expert's units have no ω at a position that goes to others, so there is no position that all
+// units could be sampled at together.
+void require_samples(const ModelConfig& config, const ReferenceRuns::Request& request) {
+  const bool of_experts = std::any_of(request.sites.begin(), request.sites.end(),
+                                      [](Site site) { return site != Site::kOut; });
+  const bool samples =
+      std::any_of(request.modes.begin(), request.modes.end(),
+                  [](const Mode& mode) { return mode.change == Mode::Change::kResample; });
+  if (config.mixture.experts == 1 || !of_experts || !samples) return;
+  throw UsageError(
+      "`mode` resample takes all units' activations from one position, and each position of a "
+      "mixture of experts runs some experts alone; use mean");
+}
+
 }  // namespace
 
 ReferenceRuns::ReferenceRuns(const TaskReader& reader, Request request)
     : reader_(reader), request_(std::move(request)) {
+  require_samples(reader.session().decoder().config(), request_);
   if (needs(Mode::Texts::kUnrelated)) run_text();
 }
 

@@ -70,6 +70,7 @@ NeuronSet select_one(const SelectOptions& options, const std::string& path) {
   set.from["aggregate"] = options.aggregate.empty() ? scores.info.aggregate : options.aggregate;
   set.from["examples"] = std::to_string(scores.examples);
   if (!contrasted.empty()) set.from["contrast"] = contrasted;
+  if (!scores.info.experts.empty()) set.from["experts"] = scores.info.experts;
   return set;
 }
 
@@ -97,6 +98,8 @@ std::vector<SelectedSet> select_random(const SelectOptions& options) {
     const auto draw = static_cast<std::int64_t>(i);
     written.push_back({paths[i], random_set(like, {kind, task, options.seed, draw})});
     written.back().set.from["like"] = options.like;
+    const auto experts = like.from.find("experts");
+    if (experts != like.from.end()) written.back().set.from["experts"] = experts->second;
   }
   return written;
 }

@@ -37,7 +37,12 @@ Vector unit_vector(const Checkpoint& checkpoint, const std::string& family, std:
     append(checkpoint.tensor(mlp + "c_proj.weight").select(0, unit));
     return all;
   }
-  const std::string mlp = "model.layers." + number + ".mlp.";
+  std::string mlp = "model.layers." + number + ".mlp.";
+  if (family == "olmoe") {  // experts side by side
+    const std::int64_t width = checkpoint.tensor(mlp + "experts.0.up_proj.weight").size(0);
+    mlp += "experts." + std::to_string(unit / width) + ".";
+    unit %= width;
+  }
   if (family == "phi3") {  // gate over up in one matrix
     const at::Tensor both = checkpoint.tensor(mlp + "gate_up_proj.weight");
     append(both.select(0, unit));
@@ -169,7 +174,7 @@ TEST_P(Similarity, IsWhatTheDefinitionsSay) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Similarity, testing::Values("gpt2", "llama", "phi3"));
+INSTANTIATE_TEST_SUITE_P(Families, Similarity, testing::Values("gpt2", "llama", "phi3", "olmoe"));
 
 TEST(Similarity, OfASetWithItselfIsOne) {
   const Checkpoint model(model_of("llama"));

@@ -33,10 +33,19 @@ MODELS = {
                                       "sliding_window": 8}),
     "gpt2": ("gpt2", "F16", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 128}),
     "llama": ("llama", "Q8_0", {**KV, "rope_theta": 500.0}),
+    "mixtral": ("mixtral", "F32", {**KV, "num_local_experts": 4, "num_experts_per_tok": 2}),
+    "olmoe": ("olmoe", "F32", {**KV, "num_experts": 6, "num_experts_per_tok": 3}),
     "phi3": ("phi3", "F32", KV),
     "qwen2": ("qwen2", "Q5_1", KV),
     "qwen3": ("qwen3", "Q4_0", {**KV, "head_dim": 128}),
+    "qwen3moe": ("qwen3_moe", "F32", {**KV, "head_dim": 128, "moe_intermediate_size": 32, "num_experts": 5,
+                                       "num_experts_per_tok": 2, "norm_topk_prob": True}),
 }
+# What a file of that name calls its architecture.
+ARCHITECTURES = {"mixtral": "llama"}
+# Files whose architecture or experts Transformers doesn't load (a width of experts other than the default it does not take from
+# a file): the model's own logits, which their types hold as they are, and the encodings of a file with the same vocabulary.
+NOT_LOADED = {"mixtral": "llama", "olmoe": "qwen2", "qwen3moe": "qwen3"}
 IDS = [1, 17, 40, 3, 88, 12, 9, 61, 2, 90, 7, 31]
 
 
@@ -93,9 +102,10 @@ def add_tokenizer(writer, byte_level, split):
     writer.add_pad_token_id(0)
 
 
-def write(architecture, config, model, kind):
+def write(name, config, model, kind):
+    architecture = ARCHITECTURES.get(name, name)
     weights = {key: value.detach().numpy() for key, value in model.named_parameters()}
-    writer = gguf.GGUFWriter(str(OUT / f"{architecture}.gguf"), architecture)
+    writer = gguf.GGUFWriter(str(OUT / f"{name}.gguf"), architecture)
     heads, kv_heads = config["num_attention_heads"], config.get("num_key_value_heads")
     gpt2, gemma = architecture == "gpt2", architecture.startswith("gemma")
     writer.add_context_length(config["max_position_embeddings"])
@@ -115,12 +125,22 @@ def write(architecture, config, model, kind):
             writer.add_rope_dimension_count(config["head_dim"])
         if gemma:
             writer.add_sliding_window(config["sliding_window"])
+        if config["num_experts"]:
+            writer.add_expert_count(config["num_experts"])
+            writer.add_expert_used_count(config["num_experts_per_tok"])
+        if config["moe_intermediate_size"]:
+            writer.add_expert_feed_forward_length(config["moe_intermediate_size"])
         if architecture == "gemma2":
             writer.add_attn_logit_softcapping(50.0)
             writer.add_final_logit_softcapping(30.0)
-    add_tokenizer(writer, gpt2 or architecture.startswith("qwen"), "gpt-2" if gpt2 else "qwen2")
+    add_tokenizer(writer, gpt2 or architecture == "olmoe" or architecture.startswith("qwen"), "gpt-2" if gpt2 else "qwen2")
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], config["num_hidden_layers"])
     matrices = gguf.GGMLQuantizationType[kind]
+    for key in [key for key in weights if key.endswith("experts.gate_up_proj")]:
+        gate, up = np.split(weights.pop(key), 2, 1)
+        weights |= {key.replace("gate_up_proj", "gate_proj.weight"): gate, key.replace("gate_up_proj", "up_proj.weight"): up}
+    for key in [key for key in weights if key.endswith("experts.down_proj")]:
+        weights[key + ".weight"] = weights.pop(key)
     for key, value in weights.items():
         stored = names.get_name(key, try_suffixes=(".weight", ".bias"))
         if architecture == "llama" and ".q_proj." in key:
@@ -132,7 +152,7 @@ def write(architecture, config, model, kind):
         if gpt2 and value.ndim == 2 and ".h." in key:
             value = value.T
         value = np.ascontiguousarray(value)
-        quantised = value.ndim == 2 and value.shape[-1] % gguf.GGML_QUANT_SIZES[matrices][0] == 0
+        quantised = value.ndim > 1 and value.shape[-1] % gguf.GGML_QUANT_SIZES[matrices][0] == 0
         kept = matrices if quantised else gguf.GGMLQuantizationType.F32
         writer.add_tensor(stored, gguf.quantize(value, kept), raw_dtype=kept)
     writer.write_header_to_file()
@@ -186,17 +206,22 @@ def main():
         random_weights(model, zlib.crc32(architecture.encode()))
         known = {key: getattr(config, key, None) for key in (
             "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
-            "n_inner", "max_position_embeddings", "rms_norm_eps", "layer_norm_epsilon", "sliding_window")}
+            "num_experts_per_tok", "moe_intermediate_size", "n_inner", "max_position_embeddings", "rms_norm_eps", "layer_norm_epsilon", "sliding_window")}
+        known["num_experts"] = getattr(config, "num_experts", None) or getattr(config, "num_local_experts", None)
         rope = getattr(config, "rope_parameters", None) or {"rope_theta": 0.0}
         known["rope_theta"] = rope.get("full_attention", rope)["rope_theta"]
         known["head_dim"] = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         write(architecture, known, model, kind)
+        if architecture in NOT_LOADED:
+            golden[architecture] = logits_of(model, IDS).numpy()
+            continue
         loaded = transformers.AutoModelForCausalLM.from_pretrained(
             OUT, gguf_file=f"{architecture}.gguf", dtype=torch.float32, attn_implementation="eager").eval()
         golden[architecture], own = logits_of(loaded, IDS).numpy(), logits_of(model, IDS).numpy()
         print(architecture, kind, "off the model's logits by", np.linalg.norm(golden[architecture] - own) / np.linalg.norm(own))
         tokenizer = transformers.AutoTokenizer.from_pretrained(OUT, gguf_file=f"{architecture}.gguf")
         encodings[architecture] = [tokenizer(line)["input_ids"] for line in LINES]
+    encodings |= {name: encodings[other] for name, other in NOT_LOADED.items()}
     (OUT / "encodings.json").write_text(json.dumps({"lines": LINES, "ids": encodings}, indent=1) + "\n")
     golden["ids"] = np.array(IDS, dtype=np.int32)
     save_file(golden, OUT / "logits.safetensors", {"transformers": transformers.__version__, "gguf": "0.19.0"})

@@ -48,12 +48,16 @@ MADE = {
     "llama_dynamic": ("llama", {**SIZES, **KV, "rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}),
     "llama_yarn": ("llama", {**SIZES, **KV, "rope_parameters": {
         "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "rope_theta": 100.0}}),
+    "mixtral": ("mixtral", {**SIZES, **KV, "intermediate_size": 24, "num_local_experts": 4, "num_experts_per_tok": 2}),
     "olmo2": ("olmo2", {**SIZES, **KV}),
+    "olmoe": ("olmoe", {**SIZES, **KV, "intermediate_size": 16, "num_experts": 6, "num_experts_per_tok": 3}),
     "phi4_mini": ("phi3", {**SIZES, **KV, "tie_word_embeddings": True, "original_max_position_embeddings": 24, "rope_parameters": {
         "rope_type": "longrope", "rope_theta": 100.0, "partial_rotary_factor": 0.5, "original_max_position_embeddings": 24,
         "short_factor": [1.0, 1.2], "long_factor": [1.5, 6.0]}}),
     "qwen2_sliding": ("qwen2", {**SIZES, **KV, "use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1}),
     "qwen3": ("qwen3", {**SIZES, **KV, "head_dim": 16}),
+    "qwen3_moe": ("qwen3_moe", {**SIZES, **KV, "head_dim": 16, "moe_intermediate_size": 16, "num_experts": 5,
+                                "num_experts_per_tok": 2, "norm_topk_prob": True}),
     "smollm3": ("smollm3", {**SIZES, **KV, "num_hidden_layers": 4, "no_rope_layer_interval": 2}),
     "stablelm": ("stablelm", {**SIZES, **KV, "partial_rotary_factor": 0.5, "use_qkv_bias": True}),
     "stablelm_parallel": ("stablelm", {**SIZES, "num_key_value_heads": 4, "partial_rotary_factor": 0.25, "use_parallel_residual": True}),
@@ -126,6 +130,57 @@ class Sites:
         yield down.weight, torch.zeros_like(down.weight).index_fill_(0 if self.transposed(down) else 1, units, 1)
 
 
+class MixtureSites(Sites):
+    """What Sites is, of a mixture of experts: ω of a unit is 0 at tokens that do not go to its expert."""
+
+    def __init__(self, model):
+        self.layers = range(model.config.num_hidden_layers)
+        self.values, self.scale, self.experts = {}, {}, []
+        for l in self.layers:
+            block = model.get_submodule(f"model.layers.{l}.mlp")
+            self.experts.append(block.experts)
+            block.experts.forward = lambda x, index, weight, l=l: self.forward(l, x, index, weight)
+            block.register_forward_hook(lambda _, inputs, output, l=l: self.keep("down", l, output))
+
+    def forward(self, l, x, index, weight):
+        """Transformers' own, expert by expert, with the units of all experts side by side."""
+        experts, width = self.experts[l], self.width() // self.experts[l].num_experts
+        routed = [(e, *torch.where(index == e)) for e in range(experts.num_experts)]
+        columns = [slice(e * width, (e + 1) * width) for e in range(experts.num_experts)]
+
+        def kept(site, parts):
+            whole = torch.zeros(len(x), self.width())
+            for (e, tokens, _), part in zip(routed, parts):
+                whole = whole.index_put((tokens.unsqueeze(1), torch.arange(e * width, (e + 1) * width)), part)
+            whole = self.keep(site, l, whole)
+            return [whole[tokens, columns[e]] for e, tokens, _ in routed]
+
+        pairs = [F.linear(x[tokens], experts.gate_up_proj[e]).chunk(2, -1) for e, tokens, _ in routed]
+        gates, ups = (kept(site, parts) for site, parts in zip(("gate", "up"), zip(*pairs)))
+        acts = kept("act", [experts.act_fn(gate) * up for gate, up in zip(gates, ups)])
+        result = torch.zeros_like(x)
+        for (e, tokens, slot), act in zip(routed, acts):
+            result = result.index_add(0, tokens, F.linear(act, experts.down_proj[e]) * weight[tokens, slot, None])
+        return result
+
+    def width(self):
+        return self.experts[0].num_experts * self.experts[0].down_proj.shape[2]
+
+    def product(self, site):
+        return torch.stack([(self.values[site, l] * self.values[site, l].grad).flatten(0, -2) for l in self.layers])
+
+    def owned(self, l, units):
+        gate_up, down = self.experts[l].gate_up_proj, self.experts[l].down_proj
+        width = down.shape[2]
+        e, j = units // width, units % width
+        mask = torch.zeros_like(gate_up)
+        mask[e, j] = mask[e, width + j] = 1
+        yield gate_up, mask
+        mask = torch.zeros_like(down)
+        mask[e, :, j] = 1
+        yield down, mask
+
+
 def random_weights(model, seed):
     """Large enough that every part of a model shows in its logits."""
     generator = torch.Generator().manual_seed(seed)
@@ -153,10 +208,14 @@ def loss_of(model, ids, answer):
 
 def goldens(folder, number):
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    sites = Sites(model)
     generator = torch.Generator().manual_seed(number)
     examples = [(torch.randint(0, model.config.vocab_size, (tokens,), generator=generator), answer)
                 for tokens, answer in EXAMPLES]
+    own = [loss_of(model, *example)[0].detach() for example in examples]
+    mixture = getattr(model.config, "num_experts", 0) or getattr(model.config, "num_local_experts", 0)
+    sites = MixtureSites(model) if mixture else Sites(model)
+    for example, logits in zip(examples, own):  # what shows the sites changes nothing
+        torch.testing.assert_close(loss_of(model, *example)[0].detach(), logits)
     golden, relevance = {}, []
     for e, (ids, answer) in enumerate(examples):
         model.zero_grad()

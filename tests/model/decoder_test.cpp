@@ -24,7 +24,11 @@ class ProbeHook : public NeuronHook {
   bool wants_tap(Site site, std::int64_t layer) const override {
     return site == site_ && layer == layer_;
   }
-  void tap(const SiteView& view) override { sum = (view.activation * view.gradient).sum(0); }
+  void tap(const SiteView& view) override {
+    const at::Tensor shown = (view.activation * view.gradient).sum(0);
+    if (!sum.defined()) sum = at::zeros(factors_.sizes(), shown.options());
+    sum.narrow(0, view.first_unit, shown.size(0)).copy_(shown);
+  }
   at::Tensor sum;
 
  private:

@@ -30,8 +30,11 @@ class SumHook : public NeuronHook {
     const at::Tensor product = view.activation * view.gradient;
     for (const RowSpan& span : *view.spans) {
       const at::Tensor rows = product.narrow(0, span.begin, span.end - span.begin);
-      signed_[view.site][span.example][view.layer] += rows.sum(0);
-      absolute_[view.site][span.example][view.layer] += rows.abs().sum(0);
+      const auto own = [&](const at::Tensor& sums) {
+        return sums[span.example][view.layer].narrow(0, view.first_unit, rows.size(1));
+      };
+      own(signed_[view.site]) += rows.sum(0);
+      own(absolute_[view.site]) += rows.abs().sum(0);
     }
   }
   at::Tensor signed_sum(Site site) { return signed_[site]; }

@@ -6,7 +6,7 @@
 
 #include "model/attention.h"
 #include "model/batch_plan.h"
-#include "model/feed_forward.h"
+#include "model/expert.h"
 #include "model/loss.h"
 #include "model/matrix_product.h"
 #include "model/operations.h"
@@ -82,14 +82,18 @@ TEST_P(Loops, ActivationsOverTheirRange) {
       const at::Tensor input = x.to(type);
       kernels::enable(type != at::kDouble);
       NeuronHook none;
-      FeedForwardWeights weights;
       // An FFN that is its activation: identities around it.
-      weights.up.weight = at::eye(1, type);
-      weights.down.weight = at::eye(1, type);
+      LayerWeights weights;
+      weights.experts.resize(1);
+      weights.experts[0].up.weight = at::eye(1, type);
+      weights.experts[0].down.weight = at::eye(1, type);
+      ModelConfig config;
+      config.ffn_width = 1;
+      config.activation = f;
       const at::Tensor leaf = input.t().contiguous().requires_grad_();
       Batch batch;
       auto plan = std::make_shared<BatchPlan>();
-      const at::Tensor y = feed_forward(leaf, {weights, f, 0, plan, false, none});
+      const at::Tensor y = feed_forward(leaf, {weights, config, 0, plan, false, none});
       y.sum().backward();
       kernels::enable(true);
       return std::make_pair(y.detach().to(at::kDouble), leaf.grad().to(at::kDouble));

@@ -52,7 +52,7 @@ TEST_P(UnitParameters, TrainingAndAblationAgree) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Families, UnitParameters,
-                         ::testing::Values("gpt2", "llama", "phi3", "bloom"));
+                         ::testing::Values("gpt2", "llama", "phi3", "bloom", "mixtral", "olmoe"));
 
 TEST(UnitParameters, ThePapersReadingOwnsTheFirstMatrixAlone) {
   const UnitsBySite act = {{Site::kAct, {{1, 4}}}};

@@ -48,8 +48,13 @@ enum class BlockKind {
   kParallel,    // x += attention(x) + ffn(x)
 };
 
-enum class FeedForwardKind {
-  kDense,  // every unit at every token
+// A layer's FFN as experts of equal width, some of which a router picks for each token. Expert e
+// holds the layer's units [e * width, (e + 1) * width); the others' ω does not exist at that token.
+struct MixtureConfig {
+  std::int64_t experts = 1;    // 1: a dense FFN, without a router
+  std::int64_t per_token = 1;  // experts that a token takes
+  // Whether the probabilities of the experts taken are scaled to add up to 1.
+  bool normalized = false;
 };
 
 // Which dimensions of a head are turned together as pair i.
@@ -82,8 +87,6 @@ struct LayerConfig {
 
   RotaryConfig rotary;
   std::optional<std::int64_t> sliding_window;  // a query sees this many keys, itself included
-
-  FeedForwardKind ffn = FeedForwardKind::kDense;
 };
 
 // Everything that tells one decoder from another. A family is a way to read this from config.json,
@@ -93,7 +96,7 @@ struct ModelConfig {
   std::int64_t layers = 0;
   std::vector<LayerConfig> each_layer;  // [layers]
   std::int64_t hidden = 0;              // d
-  std::int64_t ffn_width = 0;           // F
+  std::int64_t ffn_width = 0;           // F, of all experts together
   std::int64_t vocabulary = 0;
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
@@ -121,6 +124,7 @@ struct ModelConfig {
   double residual_scale = 1;  // multiplies what a block's parts add to the hidden states (Granite)
 
   Activation activation = Activation::kGelu;
+  MixtureConfig mixture;
   bool gated = false;               // f(x Wg) * (x Wu) instead of f(x W1)
   bool fused_gate_up = false;       // Wg and Wu are one matrix, gate rows first
   bool transposed_linears = false;  // weights stored [in, out] (GPT-2's Conv1D)
@@ -133,6 +137,7 @@ struct ModelConfig {
   std::vector<std::int64_t> end_of_sequence;  // from config.json; may be empty
   std::string dtype;                          // torch_dtype, may be empty
 
+  std::int64_t expert_width() const { return ffn_width / mixture.experts; }
   const LayerConfig& layer(std::int64_t l) const {
     return each_layer.at(static_cast<std::size_t>(l));
   }

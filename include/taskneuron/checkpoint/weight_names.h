@@ -33,6 +33,8 @@ struct WeightNames {
   std::string attention_output;
   std::string ffn_norm;
   std::string ffn_output_norm;
+  std::string router;   // mixtures of experts only
+  std::string experts;  // the same: what the names below stand under, by the expert's number
   std::string gate;     // gated models only
   std::string up;       // W1 of models that are not gated
   std::string gate_up;  // fused; then gate and up are empty

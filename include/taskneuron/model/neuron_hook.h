@@ -10,7 +10,8 @@
 namespace taskneuron {
 
 // What a hook is shown. Rows are those of the layer that ran; in the last layer only those that
-// need logits, unless the hook wants all rows.
+// need logits, unless the hook wants all rows. A mixture of experts shows act, up and gate expert
+// by expert, in their order: of one that no row goes to nothing.
 struct SiteView {
   Site site = Site::kAct;
   std::int64_t layer = 0;
@@ -18,6 +19,8 @@ struct SiteView {
   at::Tensor gradient;          // dloss/dω [rows, width]; undefined in observe()
   at::Tensor activation_input;  // f's input [rows, width]; for `out`, ω itself; observe()
   const std::vector<RowSpan>* spans = nullptr;  // rows by example
+  std::int64_t first_unit = 0;                  // of the layer's units: what column 0 is
+  at::Tensor rows;  // int64, ascending: which of the layer's rows these are; undefined: all
   // tap() where the hook wants sums alone, in place of activation and gradient: sums over the rows
   // of each span of ω · gradient and of its magnitude, float32 [spans, width], in row order.
   at::Tensor product_sums;
@@ -38,10 +41,11 @@ class NeuronHook {
  public:
   virtual ~NeuronHook() = default;
 
-  // Factors [width] in float32 that multiply ω in the forward pass; undefined leaves ω alone.
+  // Factors [width], of all units of the layer, in float32 that multiply ω in the forward pass;
+  // undefined leaves ω alone.
   virtual at::Tensor scale(Site, std::int64_t /*layer*/) const { return {}; }
   // Whether offset() is wanted for ω of this site and layer, and what it then adds to ω after its
-  // scale: [width], or [rows, width] with a row for each of the layer's; undefined adds nothing.
+  // scale: [width], or [rows, width] with a row for each of those given; undefined adds nothing.
   // The tap of `act` is shown ω without it, the other sites' with it.
   virtual bool wants_offset(Site, std::int64_t /*layer*/) const { return false; }
   virtual at::Tensor offset(Site, std::int64_t /*layer*/, const RowTokens&) const { return {}; }

@@ -57,6 +57,11 @@ struct TrainableOptions {
 struct OwnedParameter {
   std::int64_t layer = 0;
   OwnedPart part = OwnedPart::kUpOutputs;
+  // Whose matrix it is part of. Parameters count their units from the first of these, but those of
+  // kDownOutputs, which are hidden dimensions.
+  UnitRange expert;
+  // Where the parameter's units begin among the layer's.
+  std::int64_t first_unit() const { return part == OwnedPart::kDownOutputs ? 0 : expert.first; }
 };
 
 // A model some of whose weights can change: those are private copies, everything else is shared

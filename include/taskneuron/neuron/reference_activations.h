@@ -20,7 +20,9 @@ struct ReferenceOptions {
   BatchLimits limits;
 };
 
-// What units do on reference texts: ω's mean over all positions, and ω itself at some of them.
+// What units do on reference texts: ω's mean over all positions, and ω itself at some of them. Of
+// an expert's units the mean is over the positions that go to it (0 if none does), and there are no
+// samples.
 class ReferenceActivations {
  public:
   // Runs the texts (ids, none empty) through the model. progress: tokens since the last call;

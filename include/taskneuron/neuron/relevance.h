@@ -14,6 +14,13 @@ namespace taskneuron {
 // signed sum is exact then.
 enum class Sums { kAll, kSignedOnly };
 
+// Units of one layer at one site: as many as values have columns, from `first` on.
+struct UnitBlock {
+  Site site = Site::kAct;
+  std::int64_t layer = 0;
+  std::int64_t first = 0;
+};
+
 // Running sums of one task's relevance, float64. Not thread-safe; one per thread, merged at the
 // end. Within an example sums are float32 in row order; over examples float64.
 class Relevance {
@@ -22,19 +29,19 @@ class Relevance {
   Relevance(const std::map<Site, SiteShape>& shapes, Sums sums);
 
   // Adds the rows of one layer: values [rows, width], each row's contribution (∂loss_e/∂ω · ω for
-  // the first-order score). Rows of one example must come in a single call.
-  void add(Site site, std::int64_t layer, const at::Tensor& values,
-           const std::vector<RowSpan>& spans);
+  // the first-order score). Rows of one example must come in a single
+  // call for the same units.
+  void add(const UnitBlock& units, const at::Tensor& values, const std::vector<RowSpan>& spans);
   // The same for values gradient · activation, or gradient alone where activation is undefined,
   // formed and added up in one pass over both. [rows, width], in the model's compute dtype.
-  void add_products(Site site, std::int64_t layer, const at::Tensor& gradient,
+  void add_products(const UnitBlock& units, const at::Tensor& gradient,
                     const at::Tensor& activation, const std::vector<RowSpan>& spans);
   // Adds what add_products would form: sums over each span's rows of the products and of their
   // magnitudes, float32 [spans, width].
-  void add_sums(Site site, std::int64_t layer, const at::Tensor& products,
-                const at::Tensor& magnitudes, const std::vector<RowSpan>& spans);
+  void add_sums(const UnitBlock& units, const at::Tensor& products, const at::Tensor& magnitudes,
+                const std::vector<RowSpan>& spans);
   // Adds one example's value per unit directly: [width].
-  void add_example(Site site, std::int64_t layer, const at::Tensor& value);
+  void add_example(const UnitBlock& units, const at::Tensor& value);
 
   // The same sites and sums, all zero.
   Relevance empty_copy() const;
@@ -45,7 +52,7 @@ class Relevance {
   std::map<Site, SiteSums> take() { return std::move(sums_); }
 
  private:
-  void add_rows(Site site, std::int64_t layer, const at::Tensor& signed_values,
+  void add_rows(const UnitBlock& units, const at::Tensor& signed_values,
                 const at::Tensor& absolute_values);
 
   std::map<Site, SiteShape> shapes_;

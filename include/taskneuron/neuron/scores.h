@@ -40,7 +40,8 @@ struct ScoreInfo {
   std::string aggregate;  // the method's default, which relevance.<site> in the file holds
   std::string dtype;
   std::string seed;
-  std::string deltas;  // that the model was changed by: "HASH*SCALE", separated by spaces
+  std::string deltas;   // that the model was changed by: "HASH*SCALE", separated by spaces
+  std::string experts;  // of each layer, that its units are in equal parts; empty: not a mixture
 };
 
 // The scores of one task: sums and counts, so that adding two files equals one run over both.
