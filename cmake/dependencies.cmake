@@ -48,5 +48,5 @@ endif()
 # One precompiled header for all targets: ATen and autograd are most of a compilation's time.
 add_library(taskneuron_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
 target_link_libraries(taskneuron_pch PRIVATE taskneuron_settings)
-target_precompile_headers(taskneuron_pch PRIVATE <ATen/ATen.h>
-                                                 <torch/csrc/autograd/custom_function.h>)
+set(taskneuron_precompiled <ATen/ATen.h> <torch/csrc/autograd/custom_function.h>)
+target_precompile_headers(taskneuron_pch PRIVATE ${taskneuron_precompiled})

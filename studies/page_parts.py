@@ -28,7 +28,24 @@ def p_text(p):
         return "–"
     if p < 1e-300:  # beyond what is computed
         return "< 1e-300"
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+    return f"{p:.3f}" if p >= 0.0995 else f"{p:.2g}" if p >= 0.001 else f"{p:.1e}"
+
+
+def corrected(ps):
+    """Benjamini-Hochberg over those that are there."""
+    order = sorted((i for i, p in enumerate(ps) if p is not None), key=lambda i: -ps[i])
+    found, least = list(ps), 1.0
+    for rank, i in zip(range(len(order), 0, -1), order):
+        least = found[i] = min(least, ps[i] * len(order) / rank)
+    return found
+
+
+def correct_together(contrasts):
+    """Makes one family of contrasts that several commands have tested: their corrected p, and the verdicts that need it."""
+    for entry, p in zip(contrasts, corrected([entry["p"] for entry in contrasts])):
+        entry["p_adjusted"] = p
+        if entry["verdict"] == "agrees" and p > 0.05:
+            entry["verdict"] = "undetermined"
 
 
 def number(value, digits=3):
@@ -49,7 +66,8 @@ CONTRAST = ["own − random", "95%", "p", "p (BH)", "detectable"]
 
 def contrast(entry):
     """Cells under CONTRAST; the smallest difference that could have been seen stands beside what was not."""
-    seen = entry["p"] is not None and entry["p"] <= 0.05
+    last = entry["p"] if entry["p_adjusted"] is None else entry["p_adjusted"]
+    seen = last is not None and last <= 0.05
     return [f"{entry['difference']:+.3f}", interval(entry), p_text(entry["p"]), p_text(entry["p_adjusted"]),
             "" if seen or entry["detectable"] is None else number(entry["detectable"])]
 

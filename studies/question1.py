@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Question 1 of the method, end to end: do task-specific neurons exist in this model?
 
-  question1.py PROGRAM MODEL TASKS... --work FOLDER [--text FILE] [--docs docs/results/question1.md] [--quick]
+  question1.py PROGRAM MODEL TASKS... --work FOLDER [--text FILE] [--templates NAME...]
+              [--docs docs/results/question1.md] [--quick]
 
-TASKS are task folders, or folders of them. Settings are chosen on validation data, the model is
+TASKS are task folders, or folders of them. Of several prompt templates the one is taken with which the base model does best on
+validation rows, before anything else is looked at. Settings are chosen on validation data, the model is
 fine-tuned on all tasks ("original"), its units are switched off task by task, and from the base model
 the units of each task are trained alone; each beside random units. Every stage writes one file below
 FOLDER and is skipped when that is there: killed and started again, the study goes on where it was.
@@ -21,9 +23,25 @@ from study_tasks import find_tasks, seconds_per_row
 
 class Question1(Study):
     def __init__(self, arguments):
-        self.text = arguments.text
+        self.text, self.templates = arguments.text, arguments.templates or ["default"]
+        self.template = self.templates[0]
         super().__init__(arguments, Protocol(arguments.quick), find_tasks(arguments.tasks),
                          {self.text: "TEXT"} if self.text else {})
+
+    def flags(self, *names):
+        return super().flags(*names) + ([] if self.template == "default" else ["--template", self.template])
+
+    def choose_template(self):
+        """The base model's metric on validation rows with every template: {template: {task: value}}."""
+        if len(self.templates) == 1:
+            return None
+        found = {}
+        for self.template in self.templates:
+            rows = self.run(f"prompts/{self.template}", "evaluate", self.model, *self.flags(), "--split", "validation", "--limit",
+                            self.protocol.tuning["validation"])["results"]
+            found[self.template] = {row["task"]: row["value"] for row in rows}
+        self.template = max(found, key=lambda template: sum(found[template].values()))
+        return found
 
     def test_rows(self, name):
         return self.protocol.test[self.tasks[name]["type"]]
@@ -243,6 +261,7 @@ class Question1(Study):
         return minutes
 
     def go(self):
+        prompts = self.choose_template()
         minutes = self.estimate()
         self.detect("base", self.model)
         settings = self.tune()
@@ -258,10 +277,11 @@ class Question1(Study):
             run = json.load(file)["settings"]
         return self.finished(minutes, {
             "original_settings": run, "tasks": {name: task["type"] for name, task in self.tasks.items()},
-            "protocol": vars(self.protocol), "top": TOP, "settings": settings, "eligible": eligible, "counted": counted, "off": off,
+            "protocol": vars(self.protocol), "top": TOP, "template": self.template, "prompts": prompts, "settings": settings, "eligible": eligible, "counted": counted, "off": off,
             "trained": trained})
 
 
 if __name__ == "__main__":
     main(__doc__, Question1, question1_page.write,
-         ("--text", "unrelated text: its perplexity is the side effect, its activations a replacement"))
+         ("--text", {"help": "unrelated text: its perplexity is the side effect, its activations a replacement"}),
+         ("--templates", {"nargs": "+", "metavar": "NAME", "help": "prompt templates to choose from (default: default)"}))

@@ -1,8 +1,10 @@
 """Writes docs/results/question1.md, and its figures beside it, from a study's result. No number of it is typed."""
+import math
 import os
 
 from figures import heatmap
-from page_parts import CONTRAST, bold, commands, contrast, deviation, interval, kinds_of_metrics, mean, metric_name, number, p_text, table
+from page_parts import (CONTRAST, bold, commands, contrast, correct_together, deviation, interval, kinds_of_metrics, mean, metric_name,
+                        number, p_text, table)
 from question1_protocol import COUNTS_P
 
 # The paper's Llama-2-7b, tables 1 and 2: means of its tasks.
@@ -10,6 +12,19 @@ PAPER = {"classification": {"original": 87.7, "random off": 84.8, "own off": 76.
                             "own trained": 83.2},
          "generation": {"original": 45.6, "random off": 42.3, "own off": 32.0, "zero-shot": 19.8, "random trained": 22.5,
                         "own trained": 37.0}}
+
+
+# ---- families of tests ----
+
+
+def correct(result):
+    """Makes of the tests of each condition one family over all tasks and one over the means, whatever their type: the types are
+    separate commands where units are off, one where they are trained."""
+    for by_kind in [result["off"]["main"], *result["off"]["controls"].values()]:
+        for measure in ("value", "loss"):
+            for entries in ("results", "averages"):
+                correct_together([entry["own_minus_random"][control_kind(entry)][measure]
+                                  for found in by_kind.values() for entry in found[entries]])
 
 
 # ---- units off ----
@@ -65,6 +80,8 @@ def label_lines(found):
                      number(mean([row["balanced_accuracy"] for row in random])), number(own["balanced_accuracy"]),
                      number(original["label_loss"]), number(mean([row["label_loss"] for row in random])),
                      number(own["label_loss"])] + contrast(entry["own_minus_random"]["matched"]["label_loss"]))
+    for entry in found["averages"]:
+        rows.append(bold([f"mean of {entry['tasks']}"] + [""] * 6 + contrast(entry["own_minus_random"]["matched"]["label_loss"])))
     return ["Balanced accuracy, and the loss over the labels alone (which does not see whether an answer still has its form):", ""] \
         + table(["task", "balanced: original", "random off", "own off", "label loss: original", "random off", "own off"]
                 + CONTRAST, rows)
@@ -107,21 +124,27 @@ def in_common(result):
                 kind = row["kind"] + (", within layers" if entry["scope"] == "layer" else "")
                 shares.setdefault(kind, []).append(row["units_in_common"] / entry["units_off"])
     rows = [[kind, f"{min(found):.0%} to {max(found):.0%}"] for kind, found in shares.items()]
-    return table(["random sets", "own units that they hold"], rows)
+    return ["What random sets hold of the own one is off on both sides: contrasts with them are smaller by that.", ""] \
+        + table(["random sets", "own units that they hold"], rows)
 
 
 def side_effect(result):
-    rows, original, tokens = [], None, None
+    rows, ratios, original, tokens = [], [], None, None
     for found in result["off"]["main"].values():
         for entry in found.get("perplexity", []):
             original, tokens = entry["original"], entry["tokens"]
             for row in entry["off"]:
                 random = row["random"]["matched"]
-                rows.append([row["task"], f"{row['own']:.1f}", f"{mean(random):.1f} ± {deviation(random):.1f}"])
+                ratios.append(math.log(row["own"]) - mean([math.log(one) for one in random]))
+                rows.append([row["task"], f"{row['own']:.1f}", f"{mean(random):.1f} ± {deviation(random):.1f}",
+                             f"{math.exp(ratios[-1]):.2f}"])
     if not rows:
         return []
-    return ["### Side effect", "", f"Perplexity of {tokens} tokens of unrelated text; with nothing off it is {original:.1f}.", ""] \
-        + table(["units off of", "own", "random"], rows)
+    rows.append(bold([f"mean of {len(rows)}", "", "", f"{math.exp(mean(ratios)):.2f}"]))
+    return ["### Side effect", "", f"Perplexity of {tokens} tokens of unrelated text; with nothing off it is {original:.1f}. The ratio is of "
+            "geometric means over random sets and tasks, and is not tested. What lies above 1 is a cost of own units that has nothing to do "
+            "with their task: the matrix below is what tells tasks apart.", ""] \
+        + table(["units off of", "own", "random", "own / random"], rows)
 
 
 def matrix_lines(name, matrix, folder, titles, gain):
@@ -144,7 +167,7 @@ def off_matrix(result, folder):
     found = result["off"]["matrix"]["cross_matrices"]
     if not found:
         return []
-    return ["### Every task's units against every task", "", f"{result['protocol']['matrix']} test rows of each.", ""] \
+    return ["### Every task's units against every task", "", f"{result['protocol']['matrix']} test rows of each task.", ""] \
         + matrix_lines("off", found[0], folder, ("units off of", "when a task's units are off"), ("value",))
 
 
@@ -176,11 +199,14 @@ ARM_NAMES = {"matched": "matched random sets", "uniform": "random sets drawn uni
              "outside": "random sets outside the own one", "matched-layer": "both chosen within each layer"}
 
 
-def trained_rows(rows, measure):
+def trained_rows(rows, measure, commonest):
+    """commonest: what saying the commonest label scores, by task; empty where nothing is said of it."""
     lines = []
     for row in rows:
         random = row["random"][measure]
-        cells = [row.get("task", f"mean of {row['tasks']}"), number(row["original"][measure]),
+        of_label = commonest.get(row.get("task"), mean(list(commonest.values())) if commonest else None)
+        cells = [row.get("task", f"mean of {row['tasks']}")] + ([number(of_label)] if commonest else []) + [
+                 number(row["original"][measure]),
                  f"{mean(random):.3f} ± {deviation(random):.3f}", number(row["own"][measure]),
                  f"{row['own_minus_original'][measure]['difference']:+.3f}"] + contrast(row["own_minus_random"][measure])
         lines.append(cells if "task" in row else bold(cells))
@@ -196,8 +222,11 @@ def trained(result):
             continue
         for metric in sorted({row["metric"] for row in found["results"]}):
             rows = [row for row in found["results"] + found["averages"] if row["metric"] == metric]
-            lines += [f"### {title}: {metric_name(metric)}", ""] + table(header, trained_rows(rows, "value"))
-            lines += ["In answer loss (nats per token):", ""] + table(header, trained_rows(rows, "loss"))
+            commonest = {row["task"]: result["eligible"][row["task"]]["baseline"] for row in rows
+                         if result["tasks"].get(row.get("task")) == "classification"}
+            lines += [f"### {title}: {metric_name(metric)}", ""] + table(
+                header[:1] + (["commonest label"] if commonest else []) + header[1:], trained_rows(rows, "value", commonest))
+            lines += ["In answer loss (nats per token):", ""] + table(header, trained_rows(rows, "loss", {}))
     lines += ["### Other random sets, and choosing within layers", ""]
     rows = []
     for arm, by_group in result["trained"]["arms"].items():
@@ -226,28 +255,63 @@ def worst_p(entry):
 NO_ROWS = {"results": [], "averages": []}
 
 
+def without_one(entries):
+    """The lowest and the highest mean difference of the tasks with one of them left out."""
+    differences = [entry["difference"] for entry in entries]
+    if len(differences) < 2:
+        return "–"
+    means = [(sum(differences) - one) / (len(differences) - 1) for one in differences]
+    return f"{min(means):+.3f} … {max(means):+.3f}"
+
+
+OFF_CLAIM, TRAINED_CLAIM = "own units off cost more than {} random ones", "training own units is better than training {} random ones"
+ZERO_SHOT_CLAIM = "training own units is better than zero-shot"
+
+
 def verdict_rows(result):
-    """One row per claim of the paper and kind of task; the verdict is the program's (docs/method.md)."""
+    """One row per claim, kind of task and measure: (claim, row). The verdict is the program's (docs/method.md)."""
     rows = []
 
-    def add(claim, kind, measure, entry):
-        rows.append([claim, kind, measure, f"{entry['difference']:+.3f}", interval(entry), p_text(worst_p(entry)),
-                     entry["verdict"]])
+    def add(claim, kind, measure, entry, entries):
+        rows.append((claim, [claim, kind, measure, f"{entry['difference']:+.3f}", interval(entry), p_text(worst_p(entry)),
+                             without_one(entries), entry["verdict"]]))
 
-    for kind, found in result["off"]["main"].items():
-        for entry in averages_of(found):
+    def name_of(measure, entry):
+        return {"value": metric_name(entry["metric"]), "label_loss": "loss over labels"}.get(measure, measure)
+
+    for control, by_kind in (("matched", result["off"]["main"]), ("uniform", result["off"]["controls"].get("uniform", {}))):
+        for kind, found in by_kind.items():
+            for entry in averages_of(found):
+                for measure, against in entry["own_minus_random"][control].items():
+                    if control == "matched" or measure != "label_loss":
+                        add(OFF_CLAIM.format(control), kind, name_of(measure, entry), against,
+                            [row["own_minus_random"][control][measure] for row in found["results"]])
+    for control in ("matched", "uniform"):
+        trained = result["trained"]["arms"].get(control, {}).get("counted", NO_ROWS)
+        kinds = kinds_of_metrics(result, trained)
+        for row in trained["averages"]:
+            own = [one for one in trained["results"] if one["metric"] == row["metric"]]
             for measure in ("value", "loss"):
-                name = metric_name(entry["metric"]) if measure == "value" else "loss"
-                add("own units off cost more than matched random ones", kind, name,
-                    entry["own_minus_random"]["matched"][measure])
-    trained = result["trained"]["arms"]["matched"].get("counted", NO_ROWS)
-    for row in trained["averages"]:
-        kind = kinds_of_metrics(result, trained)[row["metric"]]
-        for measure in ("value", "loss"):
-            name = metric_name(row["metric"]) if measure == "value" else "loss"
-            add("training own units is better than training matched random ones", kind, name, row["own_minus_random"][measure])
-            add("training own units is better than zero-shot", kind, name, row["own_minus_original"][measure])
+                add(TRAINED_CLAIM.format(control), kinds[row["metric"]], name_of(measure, row), row["own_minus_random"][measure],
+                    [one["own_minus_random"][measure] for one in own])
+                if control == "matched":
+                    add(ZERO_SHOT_CLAIM, kinds[row["metric"]], name_of(measure, row), row["own_minus_original"][measure],
+                        [one["own_minus_original"][measure] for one in own])
     return rows
+
+
+def answer(rows):
+    """What the verdicts say together, claim by claim."""
+    lines = []
+    for claim in dict.fromkeys(claim for claim, _ in rows):
+        by_verdict = {}
+        for of, row in rows:
+            if of == claim:
+                by_verdict.setdefault(row[-1], []).append(f"{row[1]} in {row[2]}")
+        said = "; ".join(f"*{verdict}*: {', '.join(by_verdict[verdict])}" for verdict in ("agrees", "does not", "undetermined")
+                         if verdict in by_verdict)
+        lines.append(f"- {claim[0].upper()}{claim[1:]} – {said}.")
+    return lines + [""]
 
 
 def value_of(rows, name):
@@ -276,14 +340,16 @@ def beside_paper(result, kind):
 
 
 def verdicts(result):
-    lines = table(["the paper's claim", "tasks", "measure", "difference", "95%", "p", "verdict"], verdict_rows(result))
+    found = verdict_rows(result)
+    lines = answer(found) + table(["claim", "tasks", "measure", "difference", "95%", "p", "without one task", "verdict"],
+                                  [row for _, row in found])
     rows = []
     for kind, paper in PAPER.items():
         ours = beside_paper(result, kind)
         rows.append([kind, "paper, Llama-2-7b"] + [f"{value:.1f}" for value in paper.values()])
         rows.append(["", "here"] + [f"{100 * ours[name]:.1f}" if name in ours else "–" for name in paper])
     names = list(next(iter(PAPER.values())))
-    return lines + ["Means over tasks, in percent:", ""] + table(["tasks", "", *names], rows)
+    return lines + ["Means over tasks, in percent; the paper's random units are drawn uniformly, ours with the own set's layers:", ""] + table(["tasks", "", *names], rows)
 
 
 def eligible(result):
@@ -300,10 +366,27 @@ def losses(tried):
     return ", ".join(f"{rate}: {loss:.3f}" for rate, loss in tried["losses"].items())
 
 
+def prompt_line(result):
+    chosen = f"- Prompts: the template `{result['template']}`"
+    if not result["prompts"]:
+        return chosen + "."
+    return (f"{chosen}, with which the base model has the highest mean metric over tasks on {result['protocol']['tuning']['validation']} "
+            "validation rows of each; chosen before anything else.")
+
+
+def prompts_table(result):
+    """What the base model scores with each template."""
+    if not result["prompts"]:
+        return []
+    rows = [[template] + [number(found[name]) for name in result["tasks"]] + [number(mean(list(found.values())))]
+            for template, found in result["prompts"].items()]
+    return table(["template"] + list(result["tasks"]) + ["mean"], rows)
+
+
 def settings(result):
     protocol, chosen, run = result["protocol"], result["settings"], result["original_settings"]
     test, train, epochs = protocol["test"], protocol["train"], protocol["epochs"]
-    lines = [
+    lines = [prompt_line(result),
         f"- \"Original\": the model fine-tuned on all {len(result['tasks'])} tasks, all parameters, all their training rows, "
         f"{protocol['original_epochs']} epochs, {run['schedule']} schedule, {run['warmup_steps']} steps of warm-up, AdamW, "
         f"batches of {run['batch']}, learning rate "
@@ -322,32 +405,39 @@ def settings(result):
         f"{result['seconds'] / 60:.0f} minutes, of which many ran side by side on {result['cores']} cores.", ""]
     rows = [[name, f"{arms['own']['rate']:g}", losses(arms["own"]), f"{arms['random']['rate']:g}", losses(arms["random"])]
             for name, arms in chosen["units"].items()]
-    return lines + table(["task", "rate, own", "validation losses", "rate, random", "validation losses"], rows)
+    return lines + prompts_table(result) + table(["task", "rate, own", "validation losses", "rate, random", "validation losses"], rows)
 
 
 def measured(result, folder):
     return "\n".join(
         ["## What agrees with the paper", "", "The verdict is that of `taskneuron` (docs/method.md): *agrees* needs a corrected p "
          "of at most .05 and the whole interval on the claimed side; *does not*: the interval leaves out every difference on "
-         "the claimed side; everything else is *undetermined*. p: corrected where several were asked.", ""] + verdicts(result)
-        + ["## Which tasks count", "", "Decided before any unit was switched off or trained: a classification task counts if the "
+         "the claimed side; everything else is *undetermined*. p: corrected over the kinds of task. Intervals and p are of these tasks "
+         "and sets; without one task: the lowest and highest mean when any one of the tasks is left out. The paper's random units are "
+         "the uniform ones; matched ones have as many units in every layer as the own set. The loss over labels cannot see whether an "
+         "answer still has its form, the others can.", ""] + verdicts(result)
+        + ["## Which tasks count", "", "Decided by a rule that looks at neither own nor random units: a classification task counts if the "
            "fine-tuned model beats always saying the commonest label (binomial test, one-sided), a generation task if its ROUGE-L "
            f"beats the base model's (paired t test, upwards), each with p < {COUNTS_P}.", ""] + eligible(result)
         + ["## Settings", ""] + settings(result)
         + ["## Units off, in the fine-tuned model", "", "± is the standard deviation over random sets; p asks whether the own set "
-           "is one more random one, detectable is the smallest difference that would have been seen with a power of 80%.", ""]
+           "is one more random one: by the t over sets for a task, by exchanging sets within tasks for a mean. p (BH): corrected over "
+           "all tasks that count, and means over the two types, in one measure. Where that is above .05, detectable says which "
+           "difference the t test would have found in 80% of cases; for means, whose p is not the t test's, it is a guide.", ""]
         + off(result)
         + ["### Does the answer depend on how units are switched off, or on the control?", ""] + controls(result) + in_common(result)
         + side_effect(result) + off_matrix(result, folder)
-        + ["### Dose", "", f"{result['protocol']['doses']} test rows, {result['protocol']['control_sets']} random sets.", ""] + doses(result)
+        + ["### Dose", "", f"{result['protocol']['doses']} test rows of each task, {result['protocol']['control_sets']} random sets.", ""] + doses(result)
         + ["### What the paper leaves open: aggregate, scope, site", "",
            f"Top {result['top']}, `act` alone or `act` and `out` ranked together (`paper`), {result['protocol']['table']} test "
-           "rows.", ""] + settings_table(result)
-        + ["## Units trained, from the base model", ""] + trained(result) + trained_matrix(result, folder)
-        + ["## Commands", "", "One of each kind; TEXT is the unrelated text.", ""] + commands(result))
+           "rows of each task.", ""] + settings_table(result)
+        + ["## Units trained, from the base model", "", "Own sets are of the base model's relevance here, and of the fine-tuned "
+           "model's above: they are not the same sets.", ""] + trained(result) + trained_matrix(result, folder)
+        + ["## Commands", "", "The first of each kind of stage; WORK/result.json has all. TEXT is the unrelated text.", ""] + commands(result))
 
 
 def write(result, path):
+    correct(result)
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "question1_introduction.md")) as file:
         introduction = file.read().format(
             parameters=result["model"]["parameters"] / 1e6, tasks=len(result["tasks"]), cores=result["cores"],

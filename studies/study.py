@@ -76,14 +76,14 @@ class Study:
 
 
 def main(documentation, make, write, *more):
-    """The command line of a study. make: a study of the arguments; write: its page. more: (flag, help)."""
+    """The command line of a study. make: a study of the arguments; write: its page. more: (flag, what argparse is told of it)."""
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("model")
     parser.add_argument("tasks", nargs="+")
     parser.add_argument("--work", required=True)
-    for flag, text in more:
-        parser.add_argument(flag, help=text)
+    for flag, settings in more:
+        parser.add_argument(flag, **settings)
     parser.add_argument("--records", help="what other machines have measured of it (records.py): read first, added to at the end")
     parser.add_argument("--docs", help="page to write")
     parser.add_argument("--quick", action="store_true", help="a few rows of everything, to see that it runs")

@@ -82,7 +82,6 @@ class LayerComparison {
 
   void add(OwnedPart part, const at::Tensor& first, const at::Tensor& second) {
     SidePart a = side(part, first, request_.a), b = side(part, second, request_.b);
-    if (!is_used(a) && !is_used(b)) return;
     read(a, b);
     for_every_pair([&](std::size_t i, std::size_t j, PairProducts& pair) {
       pair.masked.across += sum_at(products_, common_units(a.sets[i], b.sets[j]));
@@ -94,6 +93,10 @@ class LayerComparison {
     });
   }
 
+  // Whether any set or order owns something of a part.
+  bool uses(OwnedPart part) const {
+    return is_used(side(part, {}, request_.a)) || is_used(side(part, {}, request_.b));
+  }
   const std::vector<PairProducts>& pairs() const { return pairs_; }
   bool is_finite() const {
     return std::all_of(pairs_.begin(), pairs_.end(), [](const PairProducts& pair) {
@@ -325,8 +328,10 @@ std::vector<UnitSimilarity> unit_similarity(const SimilarityRequest& request) {
   for (std::size_t layer = 0; layer < first.size(); ++layer) {
     LayerComparison comparison(request, layer);
     for (const OwnedPart part : kOwnedParts) {
+      if (!comparison.uses(part)) continue;
       const at::Tensor weights = part_weights(first[layer], part);
-      if (weights.defined()) comparison.add(part, weights, part_weights(second[layer], part));
+      if (!weights.defined()) continue;
+      comparison.add(part, weights, one_model ? weights : part_weights(second[layer], part));
     }
     if (!comparison.is_finite()) fail_not_finite(request);
     append_layer(request, layer, comparison.pairs(), result);

@@ -108,6 +108,13 @@ void set_layers(ModelConfig& config, const JsonView& json, const LayerConfig& la
   if (config.layers > kMost) {
     json.fail(fmt::format("expected at most {} layers, found {}", kMost, config.layers));
   }
+  // A model of a thousand layers turns fewer than a thousand pairs in each.
+  constexpr std::int64_t kMaxFrequencies = std::int64_t{1} << 20;
+  const auto pairs =
+      static_cast<std::int64_t>(layer.rotary.frequency.size() + layer.rotary.long_frequency.size());
+  if (pairs > kMaxFrequencies / config.layers) {
+    unsupported(json, fmt::format("{} layers that each turn {} pairs", config.layers, pairs));
+  }
   config.each_layer.assign(static_cast<std::size_t>(config.layers), layer);
 }
 

@@ -129,6 +129,10 @@ OutputJson llama_config(const GgufFields& fields, const GgufArchitecture& archit
   if (heads <= 0)
     fields.metadata().fail(fields.key("attention.head_count"), "expected a number above 0");
   const std::int64_t head_dim = fields.integer_or("attention.key_length", hidden / heads);
+  if (fields.integer_or("attention.value_length", head_dim) != head_dim) {
+    fields.metadata().fail(fields.key("attention.value_length"),
+                           fmt::format("is not the {} of a head's keys", head_dim));
+  }
   const std::int64_t context = fields.integer("context_length");
   const bool gemma = architecture.name.starts_with("gemma");
   OutputJson config = {{"hidden_size", hidden},

@@ -9,7 +9,6 @@
 #include <limits>
 
 #include "checkpoint/gguf_types.h"
-#include "checkpoint/overlaps.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -183,6 +182,25 @@ GgufTensor read_tensor(Reader& reader, const std::string& name, const std::strin
   return tensor;
 }
 
+// Tensors follow each other, each at the next multiple of the alignment: whatever lies otherwise
+// has another type or shape than the file says.
+void require_no_gaps(const std::map<std::string, GgufTensor>& tensors, std::uint64_t start,
+                     std::uint64_t alignment, const std::string& where) {
+  std::vector<const std::pair<const std::string, GgufTensor>*> order;
+  for (const auto& item : tensors) order.push_back(&item);
+  std::sort(order.begin(), order.end(),
+            [](const auto* a, const auto* b) { return a->second.begin < b->second.begin; });
+  std::uint64_t expected = start;
+  for (const auto* item : order) {
+    if (item->second.begin != expected) {
+      throw Error(
+          fmt::format("{}: tensor '{}' begins at byte {}, and what comes before it ends at {}",
+                      where, item->first, item->second.begin, expected));
+    }
+    expected = (item->second.end + alignment - 1) / alignment * alignment;
+  }
+}
+
 }  // namespace
 
 GgufHeader parse_gguf_header(std::string_view file, const std::string& where) {
@@ -231,7 +249,7 @@ GgufHeader parse_gguf_header(std::string_view file, const std::string& where) {
     tensor.begin += start;
     tensor.end += start;
   }
-  refuse_overlaps(header.tensors, where);
+  require_no_gaps(header.tensors, start, step, where);
   return header;
 }
 

@@ -58,6 +58,7 @@ void read_qwen3(ModelConfig& config, const JsonView& json) {
 void set_mixture(ModelConfig& config, const JsonView& json, const char* width_key,
                  const MixtureConfig& defaults) {
   constexpr std::int64_t kMaxExperts = 4096, kMaxUnits = std::int64_t{1} << 24;
+  constexpr std::int64_t kMaxOfAllLayers = std::int64_t{1} << 18;
   MixtureConfig& mixture = config.mixture;
   const char* experts_key = json.find("num_experts") ? "num_experts" : "num_local_experts";
   mixture.experts = positive_or(json, experts_key, defaults.experts);
@@ -69,8 +70,9 @@ void set_mixture(ModelConfig& config, const JsonView& json, const char* width_ke
                                   mixture.experts));
   }
   const std::int64_t width = positive(json, width_key);
-  if (width > kMaxUnits / mixture.experts) {
-    unsupported(json, fmt::format("a layer of {} experts of {} units", mixture.experts, width));
+  if (width > kMaxUnits / mixture.experts || mixture.experts > kMaxOfAllLayers / config.layers) {
+    unsupported(json, fmt::format("a model of {} layers of {} experts of {} units", config.layers,
+                                  mixture.experts, width));
   }
   config.ffn_width = mixture.experts * width;
 }

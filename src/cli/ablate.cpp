@@ -50,12 +50,14 @@ void run(Options& options) {
 
 void add_ablate(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "ablate", "Switch off the units of tasks, and random ones, and see what each task loses");
+  CLI::App* command =
+      add_command(app, "ablate",
+                  "Switch off the units of tasks, and random ones, and see what each task loses");
   add_options(*command, options->model, options->ablate);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  command->footer(
+  set_run(
+      *command,
       std::string(
           "Examples:\n  taskneuron ablate examples/models/mini --task examples/tasks/scitail \\\n"
           "    --scores scitail.safetensors --top 10%\n"
@@ -63,8 +65,8 @@ void add_ablate(CLI::App& app) {
           "examples/tasks/babi \\\n"
           "    --scores scores/scitail.safetensors scores/babi.safetensors --top 1% 3% 10% \\\n"
           "    --random-kind matched uniform --text README.md") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+          kTermsFooter,
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -91,12 +91,13 @@ void run(const Options& options) {
 
 void add_affinity(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "affinity", "What the base model says of every pair of tasks, before any training");
+  CLI::App* command = add_command(
+      app, "affinity", "What the base model says of every pair of tasks, before any training");
   add_options(*command, options->model, options->affinity);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  command->footer(
+  set_run(
+      *command,
       std::string(
           "Overlap of the tasks' own units, whether they push both losses the same way, and the\n"
           "cosine of the tasks' mean gradients over the FFNs and over the source's own units.\n"
@@ -105,8 +106,8 @@ void add_affinity(CLI::App& app) {
           "Example:\n"
           "  taskneuron affinity MODEL --task qqp sst2 mnli --scores scores/*.safetensors \\\n"
           "    --limit 200 --out affinity.json") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+          kTermsFooter,
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

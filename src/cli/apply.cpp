@@ -37,13 +37,14 @@ void run(const Options& options) {
 void add_apply(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("apply", "A model folder with deltas merged, scaled or subtracted");
+      add_command(app, "apply", "A model folder with deltas merged, scaled or subtracted");
   add_options(*command, options->apply, options->common);
-  command->footer(std::string("Example:\n  taskneuron apply examples/models/mini --delta "
-                              "tuned/delta.safetensors:0.5 \\\n"
-                              "    --out half-tuned") +
-                  kTermsFooter);
-  command->callback([options] { run(*options); });
+  set_run(*command,
+          std::string("Example:\n  taskneuron apply examples/models/mini --delta "
+                      "tuned/delta.safetensors:0.5 \\\n"
+                      "    --out half-tuned") +
+              kTermsFooter,
+          [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -8,6 +8,11 @@
 #include "taskneuron/base/options.h"
 #include "taskneuron/recipe/outputs.h"
 #include "taskneuron/recipe/session.h"
+
+// Only what looks into it includes CLI11, whose header takes most of a compilation.
+namespace CLI {
+class App;
+}
 
 namespace taskneuron::cli {
 
@@ -40,6 +45,10 @@ void add_completion(CLI::App& app);
 // Where the terms of all options are explained.
 inline constexpr const char* kTermsFooter =
     "\n\nTerms (unit, site, relevance, ...): docs/concepts.md";
+
+// A subcommand, what stands under its help, and what it runs.
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& does);
+void set_run(CLI::App& command, const std::string& footer, std::function<void()> run);
 
 // Makes flags and positions of declared options.
 void add_options(CLI::App& command, OptionList& list);

@@ -53,13 +53,12 @@ std::string footer() {
 
 void add_continual(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "continual",
+  CLI::App* command = add_command(
+      app, "continual",
       "Train tasks one after another by methods that keep what was learnt, and measure it");
   add_options(*command, options->model, options->continual);
   options->common.add_to(*command);
-  command->footer(footer());
-  command->callback([options] { run(*options); });
+  set_run(*command, footer(), [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -31,9 +31,10 @@ void run(const Options& options) {
 void add_convert(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("convert", "A model folder in another dtype, or of a GGUF file");
+      add_command(app, "convert", "A model folder in another dtype, or of a GGUF file");
   add_options(*command, options->convert, options->common);
-  command->footer(
+  set_run(
+      *command,
       "MODEL may be a GGUF file (llama.cpp's): config.json, tokenizer and weights become a Hugging "
       "Face "
       "folder. Other commands take one too, and keep what they make of it in "
@@ -41,8 +42,8 @@ void add_convert(CLI::App& app) {
       "the "
       "largest.\n\n"
       "Examples:\n  taskneuron convert Llama-2-7b --dtype bfloat16 --out Llama-2-7b-bf16\n"
-      "  taskneuron convert gemma-3-270m-q4_k_m.gguf --out gemma-3-270m");
-  command->callback([options] { run(*options); });
+      "  taskneuron convert gemma-3-270m-q4_k_m.gguf --out gemma-3-270m",
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

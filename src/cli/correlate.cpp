@@ -104,23 +104,23 @@ void run(const Options& options) {
 
 void add_correlate(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "correlate", "Whether similarity or overlap goes with performance, from a table");
+  CLI::App* command = add_command(
+      app, "correlate", "Whether similarity or overlap goes with performance, from a table");
   add_options(*command, options->correlate);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  command->footer(
-      std::string(
-          "Pearson and Spearman with intervals and permutation p values, corrected over the "
-          "groups.\n"
-          "With --bands, late - early is how much more the last band goes with it than the "
-          "first.\n\n"
-          "Examples:\n"
-          "  taskneuron correlate models.csv --x similarity overlap --y accuracy --by task\n"
-          "  taskneuron correlate models.jsonl --y accuracy --by task --bands 0-3 4-7 \\\n"
-          "    --where trained=classification") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+  set_run(*command,
+          std::string(
+              "Pearson and Spearman with intervals and permutation p values, corrected over the "
+              "groups.\n"
+              "With --bands, late - early is how much more the last band goes with it than the "
+              "first.\n\n"
+              "Examples:\n"
+              "  taskneuron correlate models.csv --x similarity overlap --y accuracy --by task\n"
+              "  taskneuron correlate models.jsonl --y accuracy --by task --bands 0-3 4-7 \\\n"
+              "    --where trained=classification") +
+              kTermsFooter,
+          [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

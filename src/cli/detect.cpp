@@ -62,15 +62,16 @@ void run(const Options& options) {
 void add_detect(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("detect", "Relevance of every FFN unit for a task, as a score file");
+      add_command(app, "detect", "Relevance of every FFN unit for a task, as a score file");
   add_options(*command, options->model, options->detect);
   options->common.add_to(*command);
-  command->footer(
+  set_run(
+      *command,
       std::string(
           "Example:\n  taskneuron detect examples/models/mini --task examples/tasks/scitail \\\n"
           "    --out scitail.safetensors") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+          kTermsFooter,
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

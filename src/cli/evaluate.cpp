@@ -104,18 +104,19 @@ void run(Options& options) {
 
 void add_evaluate(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "evaluate", "Metrics of a model on tasks, as it is or with units switched off");
+  CLI::App* command = add_command(
+      app, "evaluate", "Metrics of a model on tasks, as it is or with units switched off");
   add_options(*command, options->model, options->evaluate);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  command->footer(
+  set_run(
+      *command,
       std::string(
           "Examples:\n  taskneuron evaluate examples/models/mini --task examples/tasks/scitail\n"
           "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail --set "
           "scitail.json") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+          kTermsFooter,
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

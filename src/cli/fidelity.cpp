@@ -154,16 +154,17 @@ void run(const Options& options) {
 
 void add_fidelity(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "fidelity", "Does relevance say what a unit is worth, and would other examples agree?");
+  CLI::App* command = add_command(
+      app, "fidelity", "Does relevance say what a unit is worth, and would other examples agree?");
   add_options(*command, options->model, options->audit);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  command->footer(
+  set_run(
+      *command,
       std::string(
           "Example:\n  taskneuron fidelity examples/models/mini --task examples/tasks/scitail") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+          kTermsFooter,
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -94,12 +94,13 @@ void run(const Options& options) {
 
 void add_forecast(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "forecast", "How well affinity foresees which tasks help or hurt each other");
+  CLI::App* command = add_command(app, "forecast",
+                                  "How well affinity foresees which tasks help or hurt each other");
   add_options(*command, options->forecast);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  command->footer(
+  set_run(
+      *command,
       std::string(
           "Rank correlation with the measured changes, both standardised within each target; its\n"
           "interval leaves out a task at a time, its p relabels the tasks. average needs no "
@@ -109,8 +110,8 @@ void add_forecast(CLI::App& app) {
           "Examples:\n"
           "  taskneuron forecast affinity.json matrix.json\n"
           "  taskneuron forecast affinity.json losses.json --lower-is-better --json") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+          kTermsFooter,
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

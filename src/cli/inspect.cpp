@@ -98,11 +98,10 @@ void run(const Options& options) {
 
 void add_inspect(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("inspect", "Architecture, neurons per site, memory needed");
+  CLI::App* command = add_command(app, "inspect", "Architecture, neurons per site, memory needed");
   add_options(*command, options->inspect, options->common);
-  command->footer("Example:\n  taskneuron inspect examples/models/mini");
-  command->callback([options] { run(*options); });
+  set_run(*command, "Example:\n  taskneuron inspect examples/models/mini",
+          [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

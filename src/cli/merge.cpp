@@ -34,11 +34,11 @@ void run(const Options& options) {
 void add_merge(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("merge", "Add score files of the same task, as if detected in one run");
+      add_command(app, "merge", "Add score files of the same task, as if detected in one run");
   add_options(*command, options->merge, options->common);
-  command->footer(
-      "Example:\n  taskneuron merge part1.safetensors part2.safetensors --out all.safetensors");
-  command->callback([options] { run(*options); });
+  set_run(*command,
+          "Example:\n  taskneuron merge part1.safetensors part2.safetensors --out all.safetensors",
+          [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -2,6 +2,7 @@
 #include "taskneuron/base/options.h"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -53,6 +54,15 @@ std::string with_flags(const std::string& text) {
   return with_options_shown(text, [](const std::string& name) {
     return is_option_name(name) ? flag_of(name) : std::string();
   });
+}
+
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& does) {
+  return app.add_subcommand(name, does);
+}
+
+void set_run(CLI::App& command, const std::string& footer, std::function<void()> run) {
+  command.footer(footer);
+  command.callback(std::move(run));
 }
 
 void add_options(CLI::App& command, OptionList& list) {

@@ -1,5 +1,7 @@
 #include "taskneuron/recipe/overlap.h"
 
+#include <CLI/CLI.hpp>
+
 #include "cli/command.h"
 #include "cli/overlap_output.h"
 
@@ -24,7 +26,7 @@ void run(const Options& options) {
   print_overlap(found);
 }
 
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& help) {
+CLI::App* add_comparison(CLI::App& app, const std::string& name, const std::string& help) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(name, help);
   add_options(*command, options->overlap);
@@ -37,7 +39,7 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
 }  // namespace
 
 void add_overlap(CLI::App& app) {
-  CLI::App* command = add_command(app, "overlap", "How much sets or scores of tasks share");
+  CLI::App* command = add_comparison(app, "overlap", "How much sets or scores of tasks share");
   command->footer(
       std::string(
           "Prints the Jaccard overlap of every two next to the one expected by chance with the "
@@ -55,7 +57,7 @@ void add_overlap(CLI::App& app) {
           "  taskneuron overlap qqp.json+mnli.json paws.json+gptnli.json") +
       kTermsFooter);
   // Its name in scripts of before, which gave one size in front of the files.
-  CLI::App* former = add_command(app, "compare", "overlap");
+  CLI::App* former = add_comparison(app, "compare", "overlap");
   former->group("");
   former->get_option("--top")->expected(1)->allow_extra_args(false);
 }

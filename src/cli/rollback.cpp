@@ -36,14 +36,15 @@ void run(const Options& options) {
 
 void add_rollback(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "rollback", "The model as any stage of continual left it, rebuilt exactly");
+  CLI::App* command =
+      add_command(app, "rollback", "The model as any stage of continual left it, rebuilt exactly");
   add_options(*command, options->rollback, options->common);
-  command->footer(std::string("Example:\n  taskneuron rollback examples/models/mini --stage "
-                              "streams/stages/scitail-0123456789abcdef \\\n"
-                              "    --out after-scitail") +
-                  kTermsFooter);
-  command->callback([options] { run(*options); });
+  set_run(*command,
+          std::string("Example:\n  taskneuron rollback examples/models/mini --stage "
+                      "streams/stages/scitail-0123456789abcdef \\\n"
+                      "    --out after-scitail") +
+              kTermsFooter,
+          [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

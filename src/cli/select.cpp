@@ -22,14 +22,14 @@ void run(const Options& options) {
 void add_select(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("select", "The most relevant units, or random ones, as a set");
+      add_command(app, "select", "The most relevant units, or random ones, as a set");
   add_options(*command, options->select, options->common);
-  command->footer(
-      std::string(
-          "Examples:\n  taskneuron select scitail.safetensors --top 10% --out scitail.json\n"
-          "  taskneuron select --random 5 --like scitail.json --out random") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+  set_run(*command,
+          std::string(
+              "Examples:\n  taskneuron select scitail.safetensors --top 10% --out scitail.json\n"
+              "  taskneuron select --random 5 --like scitail.json --out random") +
+              kTermsFooter,
+          [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -26,7 +26,9 @@ std::int64_t experts_of(const NeuronSet& set, Site site) {
   const char* end = known->second.data() + known->second.size();
   const auto parsed = std::from_chars(known->second.data(), end, experts);
   const std::int64_t width = set.sites.at(site).width;
-  const bool fits = parsed.ec == std::errc() && parsed.ptr == end && experts > 0;
+  constexpr std::int64_t kMost = 4096;  // that any model has
+  const bool fits =
+      parsed.ec == std::errc() && parsed.ptr == end && experts > 0 && experts <= kMost;
   return fits && width % experts == 0 ? experts : 1;
 }
 
@@ -57,8 +59,9 @@ void print_sets(const std::vector<SelectedSet>& sets, bool as_json) {
       mixture = true;
       OutputJson& layers = entry["units_per_expert"][site_name(site)];
       for (std::size_t l = 0; l < units.units.size(); ++l) {
+        if (units.units[l].empty()) continue;
         const std::vector<std::int64_t> counts = by_expert(units.units[l], units.width, experts);
-        layers.push_back(counts);
+        layers[std::to_string(l)] = counts;
         experts_table.add({one.path, site_name(site), std::to_string(l),
                            fmt::format("{}", fmt::join(counts, " "))});
       }

@@ -1,3 +1,5 @@
+#include <CLI/CLI.hpp>
+
 #include "cli/command.h"
 #include "cli/set_output.h"
 #include "taskneuron/recipe/combine_sets.h"

@@ -93,11 +93,12 @@ void run(const Options& options) {
 void add_similarity(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("similarity", "Cosine of the parameters that two tasks' units own");
+      add_command(app, "similarity", "Cosine of the parameters that two tasks' units own");
   add_options(*command, options->similarity);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  command->footer(
+  set_run(
+      *command,
       std::string(
           "Per layer, and the mean over layers where both sets have units. Beside masked stands\n"
           "overlap only: what it would be if all units' parameters were equally large.\n\n"
@@ -105,8 +106,8 @@ void add_similarity(CLI::App& app) {
           "  taskneuron similarity trained-on-qqp --set qqp.json --with paws.json sst2.json\n"
           "  taskneuron similarity trained-on-qqp --scores qqp.safetensors \\\n"
           "    --with-scores paws.safetensors --top 10% --definition masked mean ranked --json") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+          kTermsFooter,
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

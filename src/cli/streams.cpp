@@ -28,17 +28,18 @@ void run(const Options& options) {
 
 void add_streams(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "streams", "Put results of continual from several folders together, and compare methods");
+  CLI::App* command =
+      add_command(app, "streams",
+                  "Put results of continual from several folders together, and compare methods");
   add_options(*command, options->streams);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  command->footer(
-      std::string("The first file's first method is compared with all others. Streams must be "
-                  "measured alike:\nresults whose settings differ are refused.\n\n"
-                  "Example: taskneuron streams ours/result.json baselines/result.json") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+  set_run(*command,
+          std::string("The first file's first method is compared with all others. Streams must be "
+                      "measured alike:\nresults whose settings differ are refused.\n\n"
+                      "Example: taskneuron streams ours/result.json baselines/result.json") +
+              kTermsFooter,
+          [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -289,17 +289,18 @@ void run(const Options& options) {
 
 void add_sweep(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "sweep", "Train more and more of tasks' units; test on these tasks and on others");
+  CLI::App* command = add_command(
+      app, "sweep", "Train more and more of tasks' units; test on these tasks and on others");
   add_options(*command, options->model, options->sweep);
   options->common.add_to(*command);
-  command->footer(
+  set_run(
+      *command,
       std::string(
           "Example:\n  taskneuron sweep examples/models/mini --task examples/tasks/scitail \\\n"
           "    --other-task examples/tasks/babi --limit 200 --seeds 2 --out sweep\n\nWhat is "
           "computed: docs/method.md, \"The share of units\"; the folder: docs/formats/sweep.md") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+          kTermsFooter,
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

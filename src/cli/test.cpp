@@ -106,18 +106,19 @@ void run(const Options& options) {
 
 void add_test(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "test", "Test own against random sets from predictions that evaluate wrote");
+  CLI::App* command =
+      add_command(app, "test", "Test own against random sets from predictions that evaluate wrote");
   add_options(*command, options->test);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  command->footer(
+  set_run(
+      *command,
       std::string("Example:\n  taskneuron test --own own-0.jsonl,own-1.jsonl \\\n"
                   "    --random a-0.jsonl,a-1.jsonl --random b-0.jsonl,b-1.jsonl "
                   "--original zero-shot.jsonl\n\nWhat is tested and how: docs/method.md, \"Is it "
                   "more than chance?\"") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+          kTermsFooter,
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -42,12 +42,13 @@ void run(const Options& options) {
 void add_tokenize(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("tokenize", "Encode and decode text with a model's tokenizer");
+      add_command(app, "tokenize", "Encode and decode text with a model's tokenizer");
   add_options(*command, *options);
-  command->footer(
+  set_run(
+      *command,
       "Reads JSON lines {\"text\"} and writes {\"ids\", \"ids_special\", \"decoded\"}.\n\n"
-      "Example:\n  echo '{\"text\": \"Hello world\"}' | taskneuron tokenize examples/models/mini");
-  command->callback([options] { run(*options); });
+      "Example:\n  echo '{\"text\": \"Hello world\"}' | taskneuron tokenize examples/models/mini",
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -87,18 +87,20 @@ void run(const Options& options) {
 
 void add_train(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "train", "Fine-tune the units of a set alone, or the FFNs, everything, or LoRA adapters");
+  CLI::App* command =
+      add_command(app, "train",
+                  "Fine-tune the units of a set alone, or the FFNs, everything, or LoRA adapters");
   add_options(*command, options->model, options->train);
   options->common.add_to(*command);
-  command->footer(
+  set_run(
+      *command,
       std::string(
           "Examples:\n  taskneuron train examples/models/mini --task examples/tasks/scitail \\\n"
           "    --set scitail.json --lr 1e-3 --out tuned\n"
           "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail \\\n"
           "    --delta tuned/delta.safetensors") +
-      kTermsFooter);
-  command->callback([options] { run(*options); });
+          kTermsFooter,
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

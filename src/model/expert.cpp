@@ -36,7 +36,8 @@ at::Tensor activate_backward(const at::Tensor& gradient, const at::Tensor& x,
 
 namespace {
 
-// What a backward function needs to call a tap. The graph shares plan and rows, so spans stay valid.
+// What a backward function needs to call a tap. The graph shares plan and rows, so spans stay
+// valid.
 void remember(AutogradContext& context, const Expert& expert) {
   remember_layer(context, expert.layer);
   context.saved_data["first_unit"] = expert.units.first;
@@ -273,9 +274,9 @@ at::Tensor expert_output(const at::Tensor& x, const Expert& expert) {
     if (gate.defined()) gate = start_graph(gate);
   }
   const at::Tensor scale = scale_for(expert, Site::kAct, up);
-  const at::Tensor neurons =
-      with_offset(expert, Site::kAct,
-                  NeuronActivation::apply(up, optional_tensor(gate), optional_tensor(scale), &expert));
+  const at::Tensor neurons = with_offset(
+      expert, Site::kAct,
+      NeuronActivation::apply(up, optional_tensor(gate), optional_tensor(scale), &expert));
   const at::Tensor& input = gate.defined() ? gate : up;
   observe(expert, Site::kAct, neurons, input);
   observe(expert, Site::kUp, up, input);

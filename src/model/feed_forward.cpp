@@ -77,15 +77,26 @@ at::Tensor mixture(const at::Tensor& x, const FeedForwardContext& context) {
   const MixtureConfig& mixture = context.config.mixture;
   const Routing routing = route(x, weights.router, mixture);
   const auto places = places_of_experts(routing.expert, mixture.experts);
-  std::vector<at::Tensor> outputs;
-  std::vector<std::int64_t> order;  // the place that each row of `outputs` is of
+  std::vector<std::size_t> experts;  // that rows go to
+  std::vector<std::shared_ptr<const ExpertRows>> rows;
+  std::vector<at::Tensor> indices;
+  std::vector<std::int64_t> counts, order;  // order: the place that each row of `outputs` is of
   for (std::size_t e = 0; e < places.size(); ++e) {
     if (places[e].empty()) continue;
-    const auto rows = rows_of(places[e], mixture.per_token, context.spans(), x.device());
-    outputs.push_back(
-        expert_output(x.index_select(0, rows->index),
-                      {context, weights.experts[e], expert_units(context.config, e), rows}));
+    experts.push_back(e);
+    rows.push_back(rows_of(places[e], mixture.per_token, context.spans(), x.device()));
+    indices.push_back(rows.back()->index);
+    counts.push_back(indices.back().size(0));
     order.insert(order.end(), places[e].begin(), places[e].end());
+  }
+  // Gathered and split once: their gradients come back in one piece, too.
+  const std::vector<at::Tensor> inputs =
+      x.index_select(0, at::cat(indices)).split_with_sizes(counts);
+  std::vector<at::Tensor> outputs;
+  for (std::size_t i = 0; i < experts.size(); ++i) {
+    outputs.push_back(expert_output(
+        inputs[i],
+        {context, weights.experts[experts[i]], expert_units(context.config, experts[i]), rows[i]}));
   }
   // One row per place, in the order of places: a row's experts are added up in float32, in an order
   // that no other row changes.

@@ -13,15 +13,23 @@ namespace taskneuron {
 
 namespace {
 
-Linear& matrix_of(DecoderWeights& weights, const Adapter& adapter) {
-  Linear* found = nullptr;
+// By the tensor that a matrix is of, and its first output there.
+using Matrices = std::map<std::pair<std::string, std::int64_t>, Linear*>;
+
+Matrices matrices_of(DecoderWeights& weights) {
+  Matrices matrices;
   for_each_module(weights, [&](ModuleId, auto& module) {
     if constexpr (std::is_same_v<std::decay_t<decltype(module)>, Linear>) {
-      const bool same = module.weight.defined() && module.name + ".weight" == adapter.tensor;
-      if (same && module.first_output == adapter.first_output) found = &module;
+      if (!module.weight.defined()) return;
+      matrices[{module.name + ".weight", module.first_output}] = &module;
     }
   });
-  if (found != nullptr) return *found;
+  return matrices;
+}
+
+Linear& matrix_of(const Matrices& matrices, const Adapter& adapter) {
+  const auto found = matrices.find({adapter.tensor, adapter.first_output});
+  if (found != matrices.end()) return *found->second;
   throw Error(
       fmt::format("an earlier adapter is of '{}', from output {} on; the model has no such matrix",
                   adapter.tensor, adapter.first_output));
@@ -64,9 +72,11 @@ std::vector<AdapterPtr> add_frozen_adapters(DecoderWeights& weights,
                                             const std::vector<AdapterPtr>& adapters,
                                             at::ScalarType dtype) {
   std::vector<AdapterPtr> copies;
+  if (adapters.empty()) return copies;
+  const Matrices matrices = matrices_of(weights);
   std::map<Linear*, std::vector<AdapterPtr>> of_matrix;
   for (const AdapterPtr& adapter : adapters) {
-    Linear& linear = matrix_of(weights, *adapter);
+    Linear& linear = matrix_of(matrices, *adapter);
     require_fit(*adapter, linear);
     copies.push_back(frozen_copy(*adapter, linear.weight.options().dtype(dtype)));
     of_matrix[&linear].push_back(copies.back());

@@ -11,7 +11,8 @@ namespace taskneuron {
 // Which experts a mixture's router sends each row to, and with what weight.
 struct Routing {
   at::Tensor expert;  // int64 [rows, per token], on the device
-  at::Tensor weight;  // float32 (float64 in a float64 model) [rows, per token]; gradients flow through it to x and the router
+  at::Tensor weight;  // float32 (float64 in a float64 model) [rows, per token]; gradients flow
+                      // through it to x and the router
 };
 
 // The most probable experts of a softmax over all of them. x: [rows, d].

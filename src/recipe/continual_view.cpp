@@ -42,7 +42,8 @@ at::Tensor summed_by_unit(const TrainableModel& model, const std::vector<at::Ten
   at::Tensor sums = at::zeros({shape.layers, shape.width}, at::kDouble);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const at::Tensor flat = rows[i].to(at::kDouble).reshape({rows[i].size(0), -1}).sum(1).cpu();
-    sums[model.owned[i].layer] += flat;
+    const OwnedParameter& owned = model.owned[i];
+    sums[owned.layer].narrow(0, owned.first_unit(), flat.size(0)) += flat;
   }
   return sums;
 }

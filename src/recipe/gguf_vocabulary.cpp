@@ -13,6 +13,9 @@ GgufVocabulary gguf_vocabulary(const GgufFile& file) {
   v.tokens = data.strings(key("tokens"));
   if (data.contains(key("scores"))) v.scores = data.numbers(key("scores"));
   if (data.contains(key("token_type"))) v.types = data.numbers(key("token_type"));
+  if (v.types.empty() && data.contains(key("token_type"))) {
+    data.fail(key("token_type"), "is empty");
+  }
   if (data.contains(key("merges"))) v.merges = data.strings(key("merges"));
   const auto id = [&](const char* name, std::optional<std::int64_t>& to) {
     if (data.contains(key(name))) to = data.integer(key(name));

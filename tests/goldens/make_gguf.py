@@ -166,8 +166,9 @@ def seeds():
     folder = pathlib.Path(__file__).resolve().parents[1] / "fuzz" / "seeds" / "gguf"
     folder.mkdir(parents=True, exist_ok=True)
     sizes = {"context_length": 16, "embedding_length": 8, "block_count": 1, "feed_forward_length": 8, "attention.head_count": 2}
-    for architecture, byte_level in (("llama", False), ("gemma3", False), ("qwen2", True), ("gpt2", True)):
-        writer = gguf.GGUFWriter(str(folder / f"{architecture}.gguf"), architecture)
+    for name, byte_level in (("llama", False), ("gemma3", False), ("qwen2", True), ("gpt2", True), ("mixtral", False)):
+        architecture, mixture = ARCHITECTURES.get(name, name), name == "mixtral"
+        writer = gguf.GGUFWriter(str(folder / f"{name}.gguf"), architecture)
         for key, value in sizes.items():
             writer.add_uint32(f"{architecture}.{key}", value)
         writer.add_float32(f"{architecture}.attention.layer_norm{'' if architecture == 'gpt2' else '_rms'}_epsilon", 1e-6)
@@ -182,8 +183,12 @@ def seeds():
         else:
             writer.add_token_scores([-float(i) for i in range(len(tokens))])
         writer.add_bos_token_id(1)
-        for name, shape in (("token_embd", (len(tokens), 8)), ("blk.0.attn_q", (8, 8)), ("blk.0.ffn_up", (8, 8)), ("output_norm", (8,))):
-            writer.add_tensor(name + ".weight", np.ones(shape, dtype=np.float16 if len(shape) > 1 else np.float32))
+        if mixture:
+            writer.add_expert_count(2)
+            writer.add_expert_used_count(1)
+        ffn = (("blk.0.ffn_gate_inp", (2, 8)), ("blk.0.ffn_up_exps", (2, 8, 8))) if mixture else (("blk.0.ffn_up", (8, 8)),)
+        for tensor, shape in (("token_embd", (len(tokens), 8)), ("blk.0.attn_q", (8, 8)), *ffn, ("output_norm", (8,))):
+            writer.add_tensor(tensor + ".weight", np.ones(shape, dtype=np.float16 if len(shape) > 1 else np.float32))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

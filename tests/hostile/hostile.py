@@ -42,15 +42,21 @@ def meaning(kind, folder, printed):
     """What a command printed or made, as far as equal files give equal bytes."""
     if kind.made is None:
         return json.dumps(without_unequal(json.loads(printed)))
-    data = (folder / kind.made).read_bytes()
-    if kind.made.endswith(".json"):
+    if (folder / kind.made).is_dir():
+        return [meaning_of(file) for file in sorted((folder / kind.made).iterdir())]
+    return meaning_of(folder / kind.made)
+
+
+def meaning_of(file):
+    data = file.read_bytes()
+    if file.suffix == ".json":
         return json.dumps(without_unequal(json.loads(data)))
     return data[8 + int.from_bytes(data[:8], "little"):]  # of tensors the values alone
 
 
 class Run:
     def __init__(self, program, kind, folder):
-        flags = [] if kind.command[0] in ("continual", "train", "streams", "rollback", "test") else ["--force"] if "--out" in kind.command else []
+        flags = [] if kind.command[0] in ("continual", "convert", "train", "streams", "rollback", "test") else ["--force"] if "--out" in kind.command else []
         command = [program, *kind.command, *flags, "--json", "--quiet", "--threads", "1"]
         begun = time.time()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:

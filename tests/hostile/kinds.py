@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import gguf_mutations
 import json_mutations
 import tensor_mutations
 
@@ -30,7 +31,7 @@ def json_lines(most):
 
 
 class Kind:
-    """file: below the working folder; command: what is run there; made: a file of its result, else what it prints."""
+    """file: below the working folder; command: what is run there; made: a file or folder of its result, else what it prints."""
 
     def __init__(self, file, mutations, command, made=None):
         self.file, self.mutations, self.command, self.made = file, mutations, command, made
@@ -59,6 +60,7 @@ KINDS = {
     "order": Kind("order.json", json_file(8), ["continual", "model", "--order", "order.json", "--method", "seqft", "--epochs", "1", "--limit", "2",
                                                   "--test-limit", "2", "--no-single", "--unseen", "none", "--out", "streams"]),
     "streams": Kind("result.json", json_file(8), ["streams", "result.json"]),
+    "gguf": Kind("named.gguf", gguf_mutations.all_of, ["convert", "named.gguf", "--dtype", "float32", "--out", "made"], "made"),
     # Its folder's name holds a hash: prepare() puts it in.
     "stage": Kind("", json_file(8), ["rollback", "model", "--out", "made"], "made/model.safetensors"),
 }
@@ -88,6 +90,7 @@ def prepare(program, folder):
 
     shutil.copytree(FIXTURE / "model", folder / "model")
     shutil.copytree(FIXTURE / "task", folder / "task")
+    shutil.copy(ROOT / "tests/fixtures/gguf/llama.gguf", folder / "named.gguf")
     shard(folder / "model", folder / "sharded")
     run("detect", "model", "--task", "task", "--out", "scores.safetensors")
     run("detect", "model", "--task", "task", "--limit", "3", "--out", "other.safetensors")

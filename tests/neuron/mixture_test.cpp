@@ -122,7 +122,7 @@ TEST_P(Mixture, MeansAreOfTheTokensThatGoToAnExpert) {
   }
 }
 
-// Low-rank adapters of every expert start without an effect and train.
+// Low-rank adapters are of every expert, each with its own.
 TEST_P(Mixture, AdaptersAreOfEveryExpert) {
   TrainableOptions options;
   options.part = TrainedPart::kAdapters;
