@@ -27,6 +27,18 @@ class Question1(Study):
         self.template = self.templates[0]
         super().__init__(arguments, Protocol(arguments.quick), find_tasks(arguments.tasks),
                          {self.text: "TEXT"} if self.text else {})
+        self.makers = {}  # path: makes it if it is not there
+
+    def run(self, stage, *command, **options):
+        """A stage; what it is given is made first where it has to run."""
+        makers = [self.makers[part] for part in command if part in self.makers]
+        return self.stages.run(stage, *command, needs=lambda: [make() for make in makers], **options)
+
+    def made_when_needed(self, paths, stage, *command, output):
+        """A stage that has run before is not run again for files that are gone until another has to read them."""
+        self.run(stage, *command, output=output, defer=True)
+        for path in paths:
+            self.makers[path] = functools.partial(self.run, stage, *command, output=output)
 
     def flags(self, *names):
         return super().flags(*names) + ([] if self.template == "default" else ["--template", self.template])
@@ -66,9 +78,10 @@ class Question1(Study):
     def detect(self, where, model):
         """Scores of every task at act and out, on the train split."""
         folder = self.path("scores", where)
-        self.run(f"scores/{where}.run", "detect", model, *self.flags(), "--site", "paper", "--limit",
-                 self.protocol.detect, "--out", folder, output=os.path.join(folder, list(self.tasks)[-1] + ".safetensors"))
-        return {name: os.path.join(folder, name + ".safetensors") for name in self.tasks}
+        paths = {name: os.path.join(folder, name + ".safetensors") for name in self.tasks}
+        self.made_when_needed(paths.values(), f"scores/{where}.run", "detect", model, *self.flags(), "--site", "paper", "--limit",
+                              self.protocol.detect, "--out", folder, output=list(paths.values())[-1])
+        return paths
 
     def own_set(self, name, scope):
         path = self.path("sets", f"{name}-{scope}.json")
@@ -95,12 +108,21 @@ class Question1(Study):
     # ---- the model that is fine-tuned on all tasks, and which tasks count ----
 
     def original(self, rate):
-        folder = self.path("original")
+        """The model's folder, and the settings of its training."""
+        folder, kept = self.path("original"), self.path("original.settings.json")
         limit = ["--limit", self.protocol.tuning["rows"]] if self.quick else []
-        self.run("original.run", "train", self.model, *self.flags(), "--full", "--lr", f"{rate:g}", "--warmup-steps", 50,
-                 "--epochs", self.protocol.original_epochs, "--validation-limit", 60, *limit, "--out", folder, "--resume",
-                 output=os.path.join(folder, "model.safetensors"))
-        return folder
+        self.made_when_needed(
+            [folder], "original.run", "train", self.model, *self.flags(), "--full", "--lr", f"{rate:g}", "--warmup-steps", 50,
+            "--epochs", self.protocol.original_epochs, "--validation-limit", 60, *limit, "--out", folder, "--resume",
+            output=os.path.join(folder, "model.safetensors"))
+        if not os.path.exists(kept):
+            with open(os.path.join(folder, "run.json")) as file:
+                settings = json.load(file)["settings"]
+            with open(kept + ".part", "w") as file:
+                json.dump(settings, file, indent=1)
+            os.rename(kept + ".part", kept)
+        with open(kept) as file:
+            return folder, json.load(file)
 
     def predict(self, stage, model, names, *flags, rows=None, threads=0):
         """Files with scores and losses of every test example, a file per task; by task."""
@@ -267,16 +289,14 @@ class Question1(Study):
         settings = self.tune()
         # What starts from the base model comes first: it can be measured in parts, on several machines.
         zero, paths = self.predict("zero", self.model, self.tasks), self.train_all(settings["units"])
-        model = self.original(settings["full"]["rate"])
+        model, original_settings = self.original(settings["full"]["rate"])
         original = self.predict("original", model, self.tasks)
         eligible = self.eligible(zero, original)
         counted = [name for name in self.tasks if eligible[name]["counts"]]
         off = self.off(model, self.detect("original", model), counted)
         trained = self.trained(paths, zero, counted)
-        with open(os.path.join(model, "run.json")) as file:
-            run = json.load(file)["settings"]
         return self.finished(minutes, {
-            "original_settings": run, "tasks": {name: task["type"] for name, task in self.tasks.items()},
+            "original_settings": original_settings, "tasks": {name: task["type"] for name, task in self.tasks.items()},
             "protocol": vars(self.protocol), "top": TOP, "template": self.template, "prompts": prompts, "settings": settings, "eligible": eligible, "counted": counted, "off": off,
             "trained": trained})
 

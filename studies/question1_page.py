@@ -1,6 +1,7 @@
 """Writes docs/results/question1.md, and its figures beside it, from a study's result. No number of it is typed."""
 import math
 import os
+import re
 
 from figures import heatmap
 from page_parts import (CONTRAST, bold, commands, contrast, correct_together, deviation, interval, kinds_of_metrics, mean, metric_name,
@@ -147,28 +148,28 @@ def side_effect(result):
         + table(["units off of", "own", "random", "own / random"], rows)
 
 
-def matrix_lines(name, matrix, folder, titles, gain):
-    """titles: of rows and of what is shown; gain: which of the two measures' tests are of a fall."""
+def matrix_lines(name, matrix, page, titles, gain):
+    """page: its path without ending, which names of figures begin with; titles: of rows and of what is shown; gain: which of the two measures' tests are of a fall."""
     lines = []
     for measure, what in (("value", "metric"), ("loss", "loss")):
-        path = f"question1-{name}-{measure}.svg"
-        heatmap(os.path.join(folder, path), matrix["tasks"], matrix[f"{measure}_change"], f"Change of {what} {titles[1]}",
+        path = f"{page}-{name}-{measure}.svg"
+        heatmap(path, matrix["tasks"], matrix[f"{measure}_change"], f"Change of {what} {titles[1]}",
                 titles[0], "evaluated on")
         test = matrix[f"{measure}_test"]
         verdict = f"p = {p_text(test['p'])}" if test["p"] is not None else "no p, which could not be below one half"
         fall = " (as a fall)" if measure in gain else ""
-        lines += [f"![Change of {what} {titles[1]}]({path})", "",
+        lines += [f"![Change of {what} {titles[1]}]({os.path.basename(path)})", "",
                   f"Change of {what}{fall}: the diagonal lies {test['statistic']:.2f} column standard deviations above the rest, "
                   f"{verdict} ({'all' if test['exact'] else 'random'} {test['orders']:,} row orders within task types).", ""]
     return lines
 
 
-def off_matrix(result, folder):
+def off_matrix(result, page):
     found = result["off"]["matrix"]["cross_matrices"]
     if not found:
         return []
     return ["### Every task's units against every task", "", f"{result['protocol']['matrix']} test rows of each task.", ""] \
-        + matrix_lines("off", found[0], folder, ("units off of", "when a task's units are off"), ("value",))
+        + matrix_lines("off", found[0], page, ("units off of", "when a task's units are off"), ("value",))
 
 
 def doses(result):
@@ -238,12 +239,12 @@ def trained(result):
     return lines + table(["what changes", "tasks", "measure", "random trained", "own trained"] + CONTRAST, rows)
 
 
-def trained_matrix(result, folder):
+def trained_matrix(result, page):
     found = result["trained"]["matrix"]
     if not found:
         return []
     return ["### Every training against every task", ""] + matrix_lines(
-        "trained", found, folder, ("trained on", "when a task's own units are trained on it"), ("loss",))
+        "trained", found, page, ("trained on", "when a task's own units are trained on it"), ("loss",))
 
 
 # ---- what it comes to ----
@@ -408,7 +409,7 @@ def settings(result):
     return lines + prompts_table(result) + table(["task", "rate, own", "validation losses", "rate, random", "validation losses"], rows)
 
 
-def measured(result, folder):
+def measured(result, page):
     return "\n".join(
         ["## What agrees with the paper", "", "The verdict is that of `taskneuron` (docs/method.md): *agrees* needs a corrected p "
          "of at most .05 and the whole interval on the claimed side; *does not*: the interval leaves out every difference on "
@@ -426,22 +427,38 @@ def measured(result, folder):
            "difference the t test would have found in 80% of cases; for means, whose p is not the t test's, it is a guide.", ""]
         + off(result)
         + ["### Does the answer depend on how units are switched off, or on the control?", ""] + controls(result) + in_common(result)
-        + side_effect(result) + off_matrix(result, folder)
+        + side_effect(result) + off_matrix(result, page)
         + ["### Dose", "", f"{result['protocol']['doses']} test rows of each task, {result['protocol']['control_sets']} random sets.", ""] + doses(result)
         + ["### What the paper leaves open: aggregate, scope, site", "",
            f"Top {result['top']}, `act` alone or `act` and `out` ranked together (`paper`), {result['protocol']['table']} test "
            "rows of each task.", ""] + settings_table(result)
         + ["## Units trained, from the base model", "", "Own sets are of the base model's relevance here, and of the fine-tuned "
-           "model's above: they are not the same sets.", ""] + trained(result) + trained_matrix(result, folder)
+           "model's above: they are not the same sets.", ""] + trained(result) + trained_matrix(result, page)
         + ["## Commands", "", "The first of each kind of stage; WORK/result.json has all. TEXT is the unrelated text.", ""] + commands(result))
+
+
+def other_pages(path):
+    """Links to pages of the same study with other tasks or another model, which lie beside this one."""
+    here = os.path.basename(path)
+    found = sorted(name for name in os.listdir(os.path.dirname(path) or ".")
+                   if name.startswith("question1") and name.endswith(".md") and name != here)
+    if not found:
+        return ""
+    links = []
+    for name in found:
+        with open(os.path.join(os.path.dirname(path), name)) as file:
+            tasks = re.search(r"TASKS are .*?\(here \d+: (.*?)\)", file.read())
+        links.append(f"[{name}]({name})" + (f" ({tasks.group(1)})" if tasks else ""))
+    return f"\nThe same study elsewhere: {'; '.join(links)}.\n"
 
 
 def write(result, path):
     correct(result)
+    path = os.path.abspath(path)
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "question1_introduction.md")) as file:
         introduction = file.read().format(
             parameters=result["model"]["parameters"] / 1e6, tasks=len(result["tasks"]), cores=result["cores"],
-            names=", ".join(result["tasks"]))
+            names=", ".join(result["tasks"]), page=os.path.basename(path), others=other_pages(path))
     with open(path + ".part", "w") as file:
-        file.write(introduction + "\n" + measured(result, os.path.dirname(os.path.abspath(path))))
+        file.write(introduction + "\n" + measured(result, os.path.splitext(path)[0]))
     os.rename(path + ".part", path)

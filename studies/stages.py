@@ -43,12 +43,13 @@ class Stages:
             text = text.replace(long, short)
         return text
 
-    def run(self, stage, *command, output=None, serves=(), threads=0, again=False):
+    def run(self, stage, *command, output=None, serves=(), threads=0, again=False, needs=None, defer=False):
         """Runs a command unless its output is there, or always with `again`; JSON on standard output goes to
         WORK/stage.json.
 
         serves: files that are made from the output; once they are all there, nobody needs it. Returns what the
-        command printed. threads: 0 for all; a result does not depend on it."""
+        command printed. threads: 0 for all; a result does not depend on it. needs: called first where the command has to run. defer:
+        what it has printed will do, whether or not its output is still there."""
         command = [self.program, *map(str, command)]
         if command[1] in COMPUTES:
             command += ["--dtype", DTYPE]
@@ -57,11 +58,14 @@ class Stages:
             self.commands[stage] = self.shown(command)
             running = self.running.setdefault(stage, threading.Lock())
         with running:
-            return self._run(stage, command, result, [output] if output else [], serves, threads, again)
+            return self._run(stage, command, result, [output] if output else [], serves, threads, again, needs, defer)
 
-    def _run(self, stage, command, result, outputs, serves, threads, again):
-        if not again and os.path.exists(result) and any(all(map(os.path.exists, files)) for files in (outputs, serves or outputs)):
+    def _run(self, stage, command, result, outputs, serves, threads, again, needs, defer):
+        there = defer or any(all(map(os.path.exists, files)) for files in (outputs, serves or outputs))
+        if not again and os.path.exists(result) and there:
             return self.read(stage)["result"]
+        if needs:
+            needs()
         os.makedirs(os.path.dirname(result), exist_ok=True)
         if not again:
             print(f"[{time.strftime('%H:%M:%S')}] {stage}", flush=True)

@@ -20,7 +20,10 @@ class Study:
         for task in tasks.values():
             shown[os.path.dirname(task["folder"])] = "TASKS"
         self.stages = Stages(arguments.program, arguments.work, shown)
-        self.run, self.path = self.stages.run, self.stages.path
+        self.path = self.stages.path
+
+    def run(self, stage, *command, **options):
+        return self.stages.run(stage, *command, **options)
 
     def flags(self, *names):
         return flags(self.tasks, *names)

@@ -30,16 +30,18 @@ def flags(tasks, *names):
 
 
 def seconds_per_row(stages, model, tasks, rows):
-    """Of evaluating and of training FFNs on one thread, by task: {name: (evaluate, train)}, measured once."""
+    """Of evaluating and of training FFNs on one thread, by task: {name: (evaluate, train)}, measured once. What a command takes to
+    start, which a few rows would multiply, is left out."""
     def measure(name):
         start = time.time()
         stages.run(f"estimate/{name}-evaluate", "evaluate", model, *flags(tasks, name), "--limit", rows, threads=1)
         middle = time.time()
         out = stages.path("estimate", name)
-        stages.run(f"estimate/{name}-train.run", "train", model, *flags(tasks, name), "--ffn", "--limit", rows, "--epochs", 1,
-                   "--evaluate", "none", "--save", "delta", "--out", out, "--resume", output=os.path.join(out, "run.json"),
-                   threads=1)
-        return (middle - start) / rows, (time.time() - middle) / rows
+        trained = stages.run(f"estimate/{name}-train.run", "train", model, *flags(tasks, name), "--ffn", "--limit", rows, "--epochs", 1,
+                             "--evaluate", "none", "--save", "delta", "--out", out, "--resume",
+                             output=os.path.join(out, "run.json"), threads=1)
+        starting = max(0.0, time.time() - middle - trained["seconds"])
+        return max(0.0, middle - start - starting) / rows, trained["seconds"] / rows
 
     saved = stages.path("estimate.json")
     if not os.path.exists(saved):
