@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "support/support.h"
+#include "taskneuron/checkpoint/model_config.h"
 #include "taskneuron/checkpoint/safetensors.h"
 #include "taskneuron/model/trainable.h"
 #include "taskneuron/neuron/reference_activations.h"
@@ -156,6 +157,26 @@ TEST(MixtureConfig, ExpertsThatTheTensorsAreNotAreRefused) {
             std::string::npos);
   EXPECT_NE(error_with("\"intermediate_size\": 24", "\"intermediate_size\": 25")
                 .find("block_sparse_moe.experts.0.w1.weight"),
+            std::string::npos);
+}
+
+// What a file claims takes memory before any tensor of it is looked for.
+TEST(MixtureConfig, SizesAreBoundedTogether) {
+  const auto error_of = [](const std::string& type, const std::string& more) {
+    return test::error_of([&] {
+      parse_model_config(R"({"model_type": ")" + type +
+                             R"(", "num_hidden_layers": 16384, "hidden_size": 8,
+             "intermediate_size": 1, "num_attention_heads": 1, "vocab_size": 8,
+             "max_position_embeddings": 8, )" +
+                             more + "}",
+                         "config.json");
+    });
+  };
+  EXPECT_NE(error_of("mixtral", R"("num_local_experts": 4096)")
+                .find("a model of 16384 layers of 4096 experts of 1 units is not supported"),
+            std::string::npos);
+  EXPECT_NE(error_of("llama", R"("head_dim": 16777216)")
+                .find("16384 layers that each turn 8388608 pairs is not supported"),
             std::string::npos);
 }
 
