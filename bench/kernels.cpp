@@ -57,15 +57,19 @@ class Tap : public NeuronHook {
 // A feed-forward layer of few inputs and outputs: its activation is what takes the time.
 void activation(benchmark::State& state) {
   constexpr std::int64_t kFew = 8;
-  FeedForwardWeights weights;
-  weights.up.weight = random(state, kWidth, kFew);
-  weights.down.weight = random(state, kFew, kWidth);
+  LayerWeights weights;
+  FeedForwardWeights& ffn = weights.experts.emplace_back();
+  ffn.up.weight = random(state, kWidth, kFew);
+  ffn.down.weight = random(state, kFew, kWidth);
+  ModelConfig config;
+  config.ffn_width = kWidth;
+  config.activation = Activation::kGeluTanh;
   const at::Tensor x = random(state, kRows, kFew), g = random(state, kRows, kFew);
   const auto plan = std::make_shared<BatchPlan>();
   Tap hook;
   run(state, [&] {
     const at::Tensor leaf = x.detach().requires_grad_();
-    feed_forward(leaf, {weights, Activation::kGeluTanh, 0, plan, false, hook}).backward(g);
+    feed_forward(leaf, {weights, config, 0, plan, false, hook}).backward(g);
     return leaf.grad();
   });
 }
