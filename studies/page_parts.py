@@ -41,7 +41,8 @@ def corrected(ps):
 
 
 def correct_together(contrasts):
-    """Makes one family of contrasts that several commands have tested: their corrected p, and the verdicts that need it."""
+    """Makes one family of contrasts that several commands have tested: their corrected p, and the verdicts that a larger family
+    no longer supports."""
     for entry, p in zip(contrasts, corrected([entry["p"] for entry in contrasts])):
         entry["p_adjusted"] = p
         if entry["verdict"] == "agrees" and p > 0.05:
@@ -77,13 +78,11 @@ def bold(cells):
 
 
 def commands(result):
-    """One command of each kind, as it was run."""
-    seen, lines = set(), []
+    """One command of each kind, as it was run: the first by the name of its stage, for those that run side by side have no order."""
+    first = {}
     for stage, command in result["commands"]:
         parts = command.split()
         kind = (stage.split("/")[0], parts[1], "--random" in parts)
-        if kind in seen or stage.startswith("estimate"):
-            continue
-        seen.add(kind)
-        lines += [f"# {stage}", command]
-    return ["```sh", *lines, "```", ""]
+        if not stage.startswith("estimate"):
+            first[kind] = min(first.get(kind, (stage, command)), (stage, command))
+    return ["```sh", *(line for stage, command in first.values() for line in (f"# {stage}", command)), "```", ""]

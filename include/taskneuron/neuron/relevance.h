@@ -29,8 +29,8 @@ class Relevance {
   Relevance(const std::map<Site, SiteShape>& shapes, Sums sums);
 
   // Adds the rows of one layer: values [rows, width], each row's contribution (∂loss_e/∂ω · ω for
-  // the first-order score). Rows of one example must come in a single
-  // call for the same units.
+  // the first-order score). Rows of one example must come in a single call for
+  // the same units.
   void add(const UnitBlock& units, const at::Tensor& values, const std::vector<RowSpan>& spans);
   // The same for values gradient · activation, or gradient alone where activation is undefined,
   // formed and added up in one pass over both. [rows, width], in the model's compute dtype.
