@@ -62,6 +62,36 @@ def table(header, rows):
     return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
+def worst_p(entry):
+    return entry["p_adjusted"] if entry["p_adjusted"] is not None else entry["p"]
+
+
+def without_one(entries):
+    """The lowest and the highest mean difference of the tasks with one of them left out."""
+    differences = [entry["difference"] for entry in entries]
+    if len(differences) < 2:
+        return "–"
+    means = [(sum(differences) - one) / (len(differences) - 1) for one in differences]
+    return f"{min(means):+.3f} … {max(means):+.3f}"
+
+
+def answer(rows):
+    """What verdicts say together, claim by claim. rows: (claim, cells), the second of which are kinds of tasks, the third measures,
+    and the last verdicts."""
+    lines = []
+    for claim in dict.fromkeys(claim for claim, _ in rows):
+        by_verdict = {}
+        for of, row in rows:
+            if of == claim:
+                what, _, at = row[1].partition(" at ")
+                by_verdict.setdefault(row[-1], {}).setdefault((what, row[2]), []).append(at)
+        said = "; ".join(f"*{verdict}*: " + ", ".join(what + (f" at {' and '.join(at)}" if at[0] else "") + f" in {measure}"
+                                                      for (what, measure), at in by_verdict[verdict].items())
+                         for verdict in ("agrees", "does not", "undetermined") if verdict in by_verdict)
+        lines.append(f"- {claim[0].upper()}{claim[1:]} – {said}.")
+    return lines + [""]
+
+
 CONTRAST = ["own − random", "95%", "p", "p (BH)", "detectable"]
 
 

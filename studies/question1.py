@@ -27,18 +27,6 @@ class Question1(Study):
         self.template = self.templates[0]
         super().__init__(arguments, Protocol(arguments.quick), find_tasks(arguments.tasks),
                          {self.text: "TEXT"} if self.text else {})
-        self.makers = {}  # path: makes it if it is not there
-
-    def run(self, stage, *command, **options):
-        """A stage; what it is given is made first where it has to run."""
-        makers = [self.makers[part] for part in command if part in self.makers]
-        return self.stages.run(stage, *command, needs=lambda: [make() for make in makers], **options)
-
-    def made_when_needed(self, paths, stage, *command, output):
-        """A stage that has run before is not run again for files that are gone until another has to read them."""
-        self.run(stage, *command, output=output, defer=True)
-        for path in paths:
-            self.makers[path] = functools.partial(self.run, stage, *command, output=output)
 
     def flags(self, *names):
         return super().flags(*names) + ([] if self.template == "default" else ["--template", self.template])

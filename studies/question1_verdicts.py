@@ -1,5 +1,5 @@
 """What question 1's tests come to: families of tests, and the verdict on each claim beside the paper's own numbers."""
-from page_parts import correct_together, interval, kinds_of_metrics, mean, metric_name, number, p_text, table
+from page_parts import answer, correct_together, interval, kinds_of_metrics, mean, metric_name, p_text, table, without_one, worst_p
 
 # The paper's Llama-2-7b, tables 1 and 2: means of its tasks.
 PAPER = {"classification": {"original": 87.7, "random off": 84.8, "own off": 76.0, "zero-shot": 53.3, "random trained": 54.8,
@@ -27,20 +27,7 @@ def correct(result):
                                   for found in by_kind.values() for entry in found[entries]])
 
 
-def worst_p(entry):
-    return entry["p_adjusted"] if entry["p_adjusted"] is not None else entry["p"]
-
-
 NO_ROWS = {"results": [], "averages": []}
-
-
-def without_one(entries):
-    """The lowest and the highest mean difference of the tasks with one of them left out."""
-    differences = [entry["difference"] for entry in entries]
-    if len(differences) < 2:
-        return "–"
-    means = [(sum(differences) - one) / (len(differences) - 1) for one in differences]
-    return f"{min(means):+.3f} … {max(means):+.3f}"
 
 
 OFF_CLAIM, TRAINED_CLAIM = "own units off cost more than {} random ones", "training own units is better than training {} random ones"
@@ -77,20 +64,6 @@ def verdict_rows(result):
                     add(ZERO_SHOT_CLAIM, kinds[row["metric"]], name_of(measure, row), row["own_minus_original"][measure],
                         [one["own_minus_original"][measure] for one in own])
     return rows
-
-
-def answer(rows):
-    """What the verdicts say together, claim by claim."""
-    lines = []
-    for claim in dict.fromkeys(claim for claim, _ in rows):
-        by_verdict = {}
-        for of, row in rows:
-            if of == claim:
-                by_verdict.setdefault(row[-1], []).append(f"{row[1]} in {row[2]}")
-        said = "; ".join(f"*{verdict}*: {', '.join(by_verdict[verdict])}" for verdict in ("agrees", "does not", "undetermined")
-                         if verdict in by_verdict)
-        lines.append(f"- {claim[0].upper()}{claim[1:]} – {said}.")
-    return lines + [""]
 
 
 def value_of(rows, name):

@@ -22,6 +22,11 @@ from study import main
 from study_tasks import find_tasks, seconds_per_row
 
 
+def share_of(top):
+    """"10%": 0.1."""
+    return float(top.strip("%")) / 100
+
+
 class Question2(KindsOfUnits):
     def __init__(self, arguments):
         protocol, known = Protocol(arguments.quick), find_tasks(arguments.tasks)
@@ -36,9 +41,10 @@ class Question2(KindsOfUnits):
     def detect(self, where, model, limit, threads=0):
         """Scores of every task on a model's train split; files by task."""
         folder = self.path("scores", where)
-        self.run(f"scores/{where}.run", "detect", model, *self.flags(), "--limit", limit, "--out", folder,
-                 output=os.path.join(folder, list(self.tasks)[-1] + ".safetensors"), threads=threads)
-        return {name: os.path.join(folder, name + ".safetensors") for name in self.tasks}
+        paths = {name: os.path.join(folder, name + ".safetensors") for name in self.tasks}
+        self.made_when_needed(paths.values(), f"scores/{where}.run", "detect", model, *self.flags(), "--limit", limit, "--out", folder,
+                              output=list(paths.values())[-1], threads=threads)
+        return paths
 
     # ---- the share of units ----
 
@@ -53,7 +59,16 @@ class Question2(KindsOfUnits):
                         protocol.epochs[kind], "--lr", *protocol.rates, "--tune-limit", protocol.tuning["rows"],
                         "--tune-validation", protocol.tuning["validation"], "--test-limit", self.test_rows("classification"),
                         "--generate-limit", self.test_rows("generation"), "--overlap-control", "--overlap-task", *group["train"], *group["other"],
-                        "--overlap-top", *protocol.overlap_tops, "--share", *protocol.shares, "--out", out)
+                        "--overlap-top", *protocol.overlap_tops, "--share", *protocol.shares, "--out", out, threads=1)
+
+    def majority(self):
+        """The share of the commonest label among the test rows of every classification task."""
+        found = {}
+        for kind in self.protocol.groups:
+            with open(self.path("sweeps", kind, "cells", "base", "classification.jsonl")) as file:
+                for row in map(json.loads, file):
+                    found.setdefault(row["task"], []).append(row["label"])
+        return {name: max(map(labels.count, labels)) / len(labels) for name, labels in found.items()}
 
     def test_rows(self, kind):
         return self.protocol.generate if kind == "generation" or self.quick else 0
@@ -65,10 +80,7 @@ class Question2(KindsOfUnits):
         for top in OVERLAP_TOPS:
             sets = {}
             for name in self.tasks:
-                path = self.set_file(f"base-{name}-{top.strip('%')}")
-                self.run(f"sets/base-{name}-{top.strip('%')}.run", "select", base[name], "--top", top, "--out", path,
-                         output=path, threads=1)
-                sets[name] = path
+                sets[name] = self.set_of(f"base-{name}-{top.strip('%')}", "select", base[name], "--top", top)
             unions = ["+".join(sets[name] for name in group[part]) for group in self.protocol.groups.values()
                       for part in ("train", "other")]
             found.setdefault("unions", {})[top] = self.run(f"overlap/unions-{top.strip('%')}", "overlap", *dict.fromkeys(unions))
@@ -81,35 +93,26 @@ class Question2(KindsOfUnits):
             name, rate, *self.flags(name), "--full", threads=1))["rate"]
 
     def model_of(self, name):
-        kind, folder = self.tasks[name]["type"], self.path("models", name)
-        self.run(f"models/{name}.run", "train", self.model, *self.flags(name), "--full", "--lr", f"{self.model_rate(name):g}",
-                 "--warmup-steps", 10, "--limit", self.protocol.train[kind], "--epochs", self.protocol.model_epochs,
-                 "--evaluate", "none", "--save", "model", "--out", folder, "--resume",
-                 output=os.path.join(folder, "model.safetensors"), threads=1)
-        return folder
+        return self.model_in(name, self.model_rate(name), 10, self.protocol.train[self.tasks[name]["type"]], *self.flags(name), threads=1)
 
     def evaluated(self, stage, model):
         """Every task's metric and loss in a model, by task."""
         answer = self.run(f"matrix/{stage}", "evaluate", model, *self.flags(), "--limit", self.protocol.matrix, threads=1)
         return {row["task"]: row for row in answer["results"]}
 
-    def models(self):
-        """The model of each task, what it does on every task, and how alike units are in it."""
-        def one(name):
-            model = self.model_of(name)
-            rows = self.evaluated(name, model)
-            scores = self.detect(f"model-{name}", model, self.protocol.model_detect, threads=1)
-            others = [other for other in self.tasks if other != name]
-            alike = {}
-            # The literal reading needs sets of one length in every layer.
-            for scope, definitions in (("global", ("masked", "mean")), ("layer", ("ranked",))):
-                alike[scope] = self.run(f"similarity/{name}-{scope}", "similarity", model, "--scores", scores[name],
-                                        "--with-scores", *(scores[other] for other in others), "--top", TOP, "--scope", scope,
-                                        "--definition", *definitions, threads=1)["pairs"]
-            return {"rows": rows, "others": others, "similarity": alike}
-
-        found = dict(zip(self.tasks, self.stages.side_by_side([functools.partial(one, name) for name in self.tasks])))
-        return self.evaluated("base", self.model), found
+    def trained_on(self, name):
+        """The model of a task, what it does on every task, and how alike units are in it."""
+        model = self.model_of(name)
+        rows = self.evaluated(name, model)
+        scores = self.detect(f"model-{name}", model, self.protocol.model_detect, threads=1)
+        others = [other for other in self.tasks if other != name]
+        alike = {}
+        # The literal reading needs sets of one length in every layer.
+        for scope, definitions in (("global", ("masked", "mean")), ("layer", ("ranked",))):
+            alike[scope] = self.run(f"similarity/{name}-{scope}", "similarity", model, "--scores", scores[name],
+                                    "--with-scores", *(scores[other] for other in others), "--top", TOP, "--scope", scope,
+                                    "--definition", *definitions, threads=1)["pairs"]
+        return {"rows": rows, "others": others, "similarity": alike}
 
     # ---- what goes with performance ----
 
@@ -164,28 +167,47 @@ class Question2(KindsOfUnits):
 
     # ---- the whole ----
 
+    def unit_cost(self):
+        """What training this share of all units takes, of what training all FFNs takes: measured at the least share."""
+        name, rows = next(iter(self.tasks)), 8 if self.quick else 96
+        scores = self.path("estimate", name + ".safetensors")
+        self.run("estimate/scores.run", "detect", self.model, *self.flags(name), "--limit", 8, "--out", scores, output=scores, threads=1)
+        chosen = self.set_file("estimate")
+        self.run("estimate/set.run", "select", scores, "--top", self.protocol.tops[0], "--out", chosen, output=chosen, threads=1)
+        seconds = []
+        for label, trained in (("units", ("--set", chosen)), ("ffn", ("--ffn",))):
+            out = self.path("estimate", label)
+            seconds.append(self.run(f"estimate/{label}.run", "train", self.model, *self.flags(name), *trained, "--limit", rows, "--epochs", 2,
+                                    "--evaluate", "none", "--save", "delta", "--out", out, "--resume",
+                                    output=os.path.join(out, "run.json"), threads=1)["seconds"])
+        least = share_of(self.protocol.tops[0])
+        ratio = min(1.0, seconds[0] / seconds[1])
+        return lambda top: ratio + (1 - ratio) * (share_of(top) - least) / (1 - least)
+
     def estimate(self):
         """Says how long the study takes, from short stages on this machine."""
         protocol, seconds, tasks = self.protocol, 0.0, len(self.tasks)
-        per_row = seconds_per_row(self.stages, self.model, self.tasks, 8 if self.quick else 48)
+        per_row, cost = seconds_per_row(self.stages, self.model, self.tasks, 8 if self.quick else 48), self.unit_cost()
+        # Own and random units of every share, and all.
+        arms = sum(cost(top) * (2 if share_of(top) < 1 else 1) for top in protocol.tops)
+        models = 2 * len(protocol.tops) - 1
         for kind, group in protocol.groups.items():
             tested = {name: protocol.generate if self.tasks[name]["type"] == "generation" else 500
                       for part in group.values() for name in part}
             train = sum(per_row[name][1] * protocol.train[kind] * protocol.epochs[kind] for name in group["train"])
             test = sum(per_row[name][0] * rows for name, rows in tested.items())
-            arms = 2 * len(protocol.tops) - 1
-            seconds += arms * protocol.seeds * (train + test)
-            seconds += arms * protocol.alone_seeds * (train + len(group["train"]) * test)
-            seconds += len(protocol.overlap_tops) * len(protocol.shares) * (
-                len(group["train"] + group["other"]) * train + test)
+            seconds += protocol.seeds * (arms * train + models * test)
+            seconds += protocol.alone_seeds * (arms * train + models * len(group["train"]) * test)
+            seconds += len(protocol.shares) * sum(len(group["train"] + group["other"]) * train * cost(top) + test
+                                                  for top in protocol.overlap_tops)
             tuned = sum(per_row[name][1] for name in group["train"]) * (protocol.tuning["rows"] + protocol.tuning["validation"])
             seconds += 2 * arms * 1.4 * len(protocol.rates) * tuned
         kinds = len(KINDS) * (1 + protocol.kind_sets)
         for name, (evaluate, train) in per_row.items():
             kind = self.tasks[name]["type"]
-            rows = protocol.train[kind]
-            seconds += train * (protocol.detect + rows * protocol.model_epochs * 2 + tasks * protocol.model_detect
-                                + protocol.tuning["rows"] * 12 + protocol.affinity + rows * protocol.kind_epochs * kinds)
+            seconds += train * (protocol.detect + protocol.train[kind] * protocol.model_epochs * 2 + tasks * protocol.model_detect
+                                + protocol.affinity + cost(TOP) * (protocol.tuning["rows"] * 12
+                                                                   + protocol.kind_train[kind] * protocol.kind_epochs * kinds))
             seconds += evaluate * (protocol.matrix * (tasks + 1) + protocol.off * kinds
                                    + protocol.off * len(KINDS) * (1 + protocol.off_sets + tasks / 2))
         minutes = seconds / self.stages.cores / 60
@@ -195,9 +217,13 @@ class Question2(KindsOfUnits):
     def go(self):
         minutes, protocol = self.estimate(), self.protocol
         base = self.detect("base", self.model, protocol.detect)
-        sweeps = {kind: self.sweep(kind, group, base) for kind, group in protocol.groups.items()}
-        overlap = self.overlap(base)
-        base_rows, models = self.models()
+        # Sweeps first: they take the longest, and nothing waits for them.
+        jobs = {kind: functools.partial(self.sweep, kind, group, base) for kind, group in protocol.groups.items()}
+        jobs.update({name: functools.partial(self.trained_on, name) for name in self.tasks})
+        jobs["base"] = functools.partial(self.evaluated, "base", self.model)
+        done = dict(zip(jobs, self.stages.side_by_side(jobs.values())))
+        sweeps, models = {kind: done[kind] for kind in protocol.groups}, {name: done[name] for name in self.tasks}
+        overlap, base_rows = self.overlap(base), done["base"]
         table, rows = self.table(base_rows, models, overlap)
         correlations = self.correlations(table)
         forecast = self.forecast(base, base_rows, models)
@@ -206,7 +232,8 @@ class Question2(KindsOfUnits):
         sets = self.kinds("base", base)
         return self.finished(minutes, {
             "protocol": vars(protocol),
-            "tasks": {name: task["type"] for name, task in self.tasks.items()}, "sweeps": sweeps, "overlap": overlap,
+            "tasks": {name: task["type"] for name, task in self.tasks.items()}, "sweeps": sweeps, "majority": self.majority(),
+            "overlap": overlap,
             "base": base_rows, "models": {name: found["rows"] for name, found in models.items()}, "pairs": rows,
             "correlations": correlations, "forecast": forecast,
             "kinds": {"off": self.kinds_off(mixed, off_sets), "off_units": self.units_of(off_sets),

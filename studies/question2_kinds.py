@@ -1,6 +1,5 @@
 """Units of a task by what other tasks need too: are they needed, specific, and worth training?"""
 import functools
-import json
 import math
 import os
 import shutil
@@ -10,6 +9,10 @@ from study import Study
 
 
 class KindsOfUnits(Study):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.units = {}  # path of a set: what the command that made it printed
+
     # ---- sets ----
 
     def set_file(self, name):
@@ -17,47 +20,57 @@ class KindsOfUnits(Study):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return path
 
-    def select(self, name, scores, *more):
+    def set_of(self, name, *command):
+        """The file of a set that a command makes."""
         path = self.set_file(name)
-        self.run(f"sets/{name}.run", "select", scores, "--top", TOP, *more, "--out", path, output=path, threads=1)
+        self.units[path] = self.made_when_needed([path], f"sets/{name}.run", *command, "--out", path, output=path, threads=1)
         return path
+
+    def select(self, name, scores, *more):
+        return self.set_of(name, "select", scores, "--top", TOP, *more)
+
+    def model_in(self, name, rate, warmup, rows, *flags, threads=0):
+        """The folder of a model whose every parameter was trained."""
+        folder = self.path("models", name)
+        self.made_when_needed(
+            [folder], f"models/{name}.run", "train", self.model, *flags, "--full", "--lr", f"{rate:g}", "--warmup-steps", warmup,
+            "--limit", rows, "--epochs", self.protocol.model_epochs, "--evaluate", "none", "--save", "model", "--out", folder,
+            "--resume", output=os.path.join(folder, "model.safetensors"), threads=threads)
+        return folder
 
     def mixed_model(self):
         """A model that does all tasks: what is switched off must be there."""
-        folder, protocol = self.path("models", "all"), self.protocol
         rate = sorted(self.model_rate(name) for name in self.tasks)[len(self.tasks) // 2]
-        self.run("models/all.run", "train", self.model, *self.flags(), "--full", "--lr", f"{rate:g}", "--warmup-steps", 50,
-                 "--limit", max(protocol.train.values()), "--epochs", protocol.model_epochs, "--evaluate", "none", "--save", "model",
-                 "--out", folder, "--resume", output=os.path.join(folder, "model.safetensors"))
-        return folder
+        return self.model_in("all", rate, 50, max(self.protocol.train.values()), *self.flags())
+
+    def copy_of(self, source, name):
+        """A set under another name: a command calls it by the task that its file is named after."""
+        path = self.set_file(name)
+
+        def make():
+            if not os.path.exists(path):
+                self.makers[source][1]()
+                shutil.copyfile(source, path)
+
+        self.makers[path], self.units[path] = (f"copy of {source}", make), self.units[source]
+        return path
 
     def kinds(self, where, scores):
         """Sets of every kind and task, in one model's scores: {kind: {task: file}}."""
         own = {name: self.select(f"{where}-own/{name}", scores[name]) for name in self.tasks}
-        least = math.ceil(self.protocol.core * len(self.tasks))
-        core = self.set_file(f"{where}-core")
-        self.run(f"sets/{where}-core.run", "sets", "at-least", least, *own.values(), "--out", core, output=core, threads=1)
+        core = self.set_of(f"{where}-core", "sets", "at-least", math.ceil(self.protocol.core * len(self.tasks)), *own.values())
         found = {"own": own, "core": {}, "private": {}, "contrastive": {}}
         for name in self.tasks:
-            # The core is one set; each task has a copy by its name.
-            found["core"][name] = self.set_file(f"{where}-core/{name}")
-            shutil.copyfile(core, found["core"][name])
-            found["private"][name] = self.set_file(f"{where}-private/{name}")
-            others = [own[other] for other in self.tasks if other != name]
-            self.run(f"sets/{where}-private/{name}.run", "sets", "difference", own[name], *others, "--out", found["private"][name],
-                     output=found["private"][name], threads=1)
+            found["core"][name] = self.copy_of(core, f"{where}-core/{name}")
+            others = [other for other in self.tasks if other != name]
+            found["private"][name] = self.set_of(f"{where}-private/{name}", "sets", "difference", own[name],
+                                                 *(own[other] for other in others))
             found["contrastive"][name] = self.select(f"{where}-contrastive/{name}", scores[name], "--contrast",
-                                                     *(scores[other] for other in self.tasks if other != name))
+                                                     *(scores[other] for other in others))
         return found
 
     def units_of(self, sets):
-        units = {}
-        for kind, by_task in sets.items():
-            units[kind] = {}
-            for name, path in by_task.items():
-                with open(path) as file:
-                    units[kind][name] = [len(layer) for layer in json.load(file)["sites"]["act"]]
-        return units
+        return {kind: {name: self.units[path]["units"] for name, path in by_task.items()} for kind, by_task in sets.items()}
 
     def kinds_off(self, model, sets):
         found = {}
@@ -72,24 +85,23 @@ class KindsOfUnits(Study):
         return found
 
     def holds_units(self, path):
-        with open(path) as file:
-            return any(json.load(file)["sites"]["act"])
+        return self.units[path]["units"] > 0
 
     def kind_trained(self, kind, name, path, rates):
         """Predictions of the base model with a task's set of this kind trained, and with random ones."""
         folder = self.path("sets", f"base-{kind}-random", name)
-        self.run(f"sets/base-{kind}-random/{name}.run", "select", "--random", self.protocol.kind_sets, "--like", path, "--out",
-                 folder, threads=1)
         draws = [os.path.join(folder, f"random-{draw}.json") for draw in range(self.protocol.kind_sets)]
+        self.made_when_needed(draws, f"sets/base-{kind}-random/{name}.run", "select", "--random", self.protocol.kind_sets, "--like",
+                              path, "--out", folder, output=draws[-1], threads=1)
         files, which = [], self.tasks[name]["type"]
         for label, chosen, arm in [("own", path, "own")] + [(f"random{d}", one, "random") for d, one in enumerate(draws)]:
             stage = f"kinds/trained-{kind}-{name}-{label}"
             out = self.path(stage)
             delta = os.path.join(out, "delta.safetensors")
-            self.run(stage + ".run", "train", self.model, *self.flags(name), "--set", chosen, "--lr", f"{rates[name][arm]:g}",
-                     "--epochs", self.protocol.kind_epochs, "--limit", self.protocol.train[which], "--evaluate", "none", "--out",
-                     out, "--resume", output=delta, threads=1)
             files.append(self.path(stage + ".jsonl"))
+            self.run(stage + ".run", "train", self.model, *self.flags(name), "--set", chosen, "--lr", f"{rates[name][arm]:g}",
+                     "--epochs", self.protocol.kind_epochs, "--limit", self.protocol.kind_train[which], "--evaluate", "none", "--out",
+                     out, "--resume", output=delta, serves=[files[-1]], threads=1)
             self.run(stage + ".evaluate", "evaluate", self.model, *self.flags(name), "--delta", delta, "--limit",
                      self.protocol.off, "--predictions", files[-1], output=files[-1], threads=1)
         return files
@@ -98,9 +110,8 @@ class KindsOfUnits(Study):
         """For each task the rates of its own units and of random ones, chosen apart on one grid."""
         jobs = {}
         for name in self.tasks:
-            own, random = self.select(f"base-own/{name}", base[name]), self.set_file(f"base-tuning/{name}")
-            self.run(f"sets/base-tuning/{name}.run", "select", "--random", 1, "--seed", 1, "--like", own, "--out", random,
-                     output=random, threads=1)
+            own = self.select(f"base-own/{name}", base[name])
+            random = self.set_of(f"base-tuning/{name}", "select", "--random", 1, "--seed", 1, "--like", own)
             for arm, path in (("own", own), ("random", random)):
                 def loss(rate, name=name, arm=arm, path=path):
                     return self.tuned_loss(f"units-{name}-{arm}", rate, *self.flags(name), "--set", path, threads=1)

@@ -2,20 +2,11 @@
 import os
 
 from figures import curves, heatmap
-from page_parts import commands, interval, metric_name, number, p_text, table
+from page_parts import CONTRAST, commands, contrast, metric_name, number, p_text, table
 from question2_protocol import DEFINITIONS, KINDS, TOP
+from question2_verdicts import averages_of, carries, correct, find, own_metric, peak_words, verdicts
 
-# Where the paper's Llama-2-7b has its highest specialization, tasks trained together; alone it rises all the way.
-PAPER_PEAKS = {"classification": "70%", "generation": "50%"}
 QUANTITIES = ("specialization", "generalization", "mean")
-
-
-def own_metric(kind):
-    return "accuracy" if kind == "classification" else "rougeL"
-
-
-def find(rows, **wanted):
-    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
 
 
 def measure_name(row):
@@ -26,51 +17,6 @@ def with_interval(point, key="mean"):
     if point["low"] is None:
         return number(point[key])
     return f"{point[key]:.3f} ({point['low']:.3f} … {point['high']:.3f})"
-
-
-# ---- what agrees ----
-
-def peak_verdict(curve, claimed):
-    """Whether a curve's best share is the claimed one: only what can be told apart counts."""
-    best = curve["best"]
-    if best["top"] == claimed:
-        told = all(other["told_apart"] for other in best["others"])
-        return "agrees" if told else "undetermined"
-    other = next((o for o in best["others"] if o["top"] == claimed), None)
-    return "undetermined" if other is None or not other["told_apart"] else "does not"
-
-
-def peak_words(curve):
-    alike = [other["top"] for other in curve["best"]["others"] if not other["told_apart"]]
-    return f"best at {curve['best']['top']}" + (f", not told from {', '.join(alike)}" if alike else ", told from all others")
-
-
-def verdicts(result):
-    rows = []
-    for kind, sweep in result["sweeps"].items():
-        wanted = {"metric": own_metric(kind), "measure": "value", "quantity": "specialization", "arm": "own"}
-        for curve in find(sweep["curves"], trained="together", **wanted):
-            claimed = PAPER_PEAKS[kind]
-            rows.append([f"{kind}, together: specialization is highest at {claimed}", peak_words(curve), peak_verdict(curve, claimed)])
-        for curve in find(sweep["curves"], trained="alone", **wanted):
-            # One training of each: points can't be told apart, whatever they are.
-            rows.append([f"{kind}, alone: specialization rises up to 100%", peak_words(curve), peak_verdict(curve, "100%")])
-        for difference in find(sweep["differences"], trained="together", metric=own_metric(kind), measure="value",
-                               quantity="specialization"):
-            for point in difference["points"]:
-                rows.append([f"{kind}, together: own units do better than random ones at {point['top']} (not asked by the paper)",
-                             f"{point['difference']:+.3f} ({interval(point)}), p {p_text(point['p_adjusted'])}", point["verdict"]])
-        for curve in find(sweep["overlap_control"]["curves"], metric=own_metric(kind), measure="value"):
-            slope = curve["slope"]
-            rows.append([f"{kind}: of {curve['top']} units, the more are the test task's the better",
-                         f"{slope['difference']:+.3f} per share of 1 ({interval(slope)}), p {p_text(slope['p_adjusted'])}",
-                         slope["verdict"]])
-    for entry in find(result["correlations"]["all value"]["over_groups"], column="masked", kind="spearman"):
-        low = entry.get("low")
-        verdict = "undetermined" if low is None or low <= 0 <= entry["high"] else "agrees" if low > 0 else "does not"
-        rows.append(["models whose units are more similar to a task's do that task better (mean rank correlation over tasks)",
-                     f"{number(entry['mean'])} ({number(low)} … {number(entry.get('high'))})", verdict])
-    return table(["claim", "found", "verdict"], rows)
 
 
 # ---- the share of units ----
@@ -110,12 +56,10 @@ def share_tables(result):
             rows = []
             for difference in find(sweep["differences"], trained=trained):
                 for point in difference["points"]:
-                    rows.append([difference["quantity"], measure_name(difference), point["top"], f"{point['difference']:+.3f}",
-                                 interval(point), p_text(point["p"]), p_text(point["p_adjusted"]), number(point["detectable"]),
-                                 point["verdict"]])
+                    rows.append([difference["quantity"], measure_name(difference), point["top"]] + contrast(point) + [point["verdict"]])
             if rows:
                 lines += ["Own minus random" + (" (over the models of the tasks)" if seeds == 1 else "") + ":", ""]
-                lines += table(["mean of", "measure", "share", "own − random", "95%", "p", "p (BH)", "detectable", "own is better"], rows)
+                lines += table(["mean of", "measure", "share"] + CONTRAST + ["own is better"], rows)
     return lines
 
 
@@ -135,13 +79,12 @@ def overlap_control(result):
     for kind, sweep in result["sweeps"].items():
         rows = []
         for curve in sweep["overlap_control"]["curves"]:
-            rows.append([curve["top"], measure_name(curve),
-                         "; ".join(f"{point['share']:.2f}: {point['mean']:.3f}" for point in curve["points"]),
-                         f"{curve['slope']['difference']:+.3f}", interval(curve["slope"]), p_text(curve["slope"]["p"]),
-                         p_text(curve["slope"]["p_adjusted"]), number(curve["slope"]["detectable"]), curve["slope"]["verdict"]])
+            if curve["slope"]:
+                rows.append([curve["top"], measure_name(curve),
+                             "; ".join(f"{point['share']:.2f}: {point['mean']:.3f}" for point in curve["points"])]
+                            + contrast(curve["slope"]) + [curve["slope"]["verdict"]])
         lines += [f"{kind.capitalize()} tasks trained:", ""] + table(
-            ["units", "measure", "share of the test task's own: mean", "per share of 1", "95%", "p", "p (BH)", "detectable",
-             "own is better"], rows)
+            ["units", "measure", "share of the test task's own: mean", "per share of 1"] + CONTRAST[1:] + ["own is better"], rows)
     return lines
 
 
@@ -264,21 +207,19 @@ def kinds(result):
     lines, rows = [], []
     for where, title in (("off_units", "in the model that does all tasks"), ("trained_units", "in the base model")):
         for kind in KINDS:
-            sizes = [sum(layers) for layers in result["kinds"][where][kind].values()]
+            sizes = list(result["kinds"][where][kind].values())
             rows.append([title, kind, f"{min(sizes)} to {max(sizes)}"])
     lines += table(["sets", "kind", "units of a task"], rows)
     rows = []
     for kind, by_type in result["kinds"]["off"].items():
         for which, found in by_type.items():
-            for entry in found["averages"] or found["results"]:
+            for entry in averages_of(found):
                 for measure in ("value", "loss"):
-                    contrast = entry["own_minus_random"]["matched"][measure]
+                    against = entry["own_minus_random"]["matched"][measure]
                     rows.append([kind, which, metric_name(entry["metric"]) if measure == "value" else "loss",
-                                 f"{entry['own_minus_original'][measure]['difference']:+.3f}", f"{contrast['difference']:+.3f}",
-                                 interval(contrast), p_text(contrast["p"]), p_text(contrast["p_adjusted"]), number(contrast["detectable"]),
-                                 contrast["verdict"]])
+                                 f"{entry['own_minus_original'][measure]['difference']:+.3f}"] + contrast(against) + [against["verdict"]])
     lines += ["### Switched off: are they needed?", "", "Own is the set of this kind, random its matched sets.", ""]
-    lines += table(["kind", "tasks", "measure", "off − original", "own − random", "95%", "p", "p (BH)", "detectable", "own is worse"], rows)
+    lines += table(["kind", "tasks", "measure", "off − original"] + CONTRAST + ["own is worse"], rows)
     rows = []
     for kind, by_type in result["kinds"]["off"].items():
         for which, found in by_type.items():
@@ -292,16 +233,14 @@ def kinds(result):
     lines += table(["kind", "tasks", "measure", "diagonal − rest", "p", "smallest p"], rows)
     rows = []
     for kind, found in result["kinds"]["trained"]["tests"].items():
-        for entry in found["averages"] or found["results"]:
+        for entry in averages_of(found):
             for measure in ("value", "loss"):
-                contrast = entry["own_minus_random"][measure]
-                random = entry["random"][measure]
+                against, random = entry["own_minus_random"][measure], entry["random"][measure]
                 rows.append([kind, metric_name(entry["metric"]) if measure == "value" else f"loss ({metric_name(entry['metric'])} tasks)",
-                             str(entry["tasks"]), number(entry["own"][measure]), number(sum(random) / len(random)),
-                             f"{contrast['difference']:+.3f}", interval(contrast), p_text(contrast["p"]), p_text(contrast["p_adjusted"]),
-                             number(contrast["detectable"]), contrast["verdict"]])
+                             str(entry["tasks"]), number(entry["own"][measure]), number(sum(random) / len(random))]
+                            + contrast(against) + [against["verdict"]])
     lines += ["### Trained: do they learn more?", ""]
-    return lines + table(["kind", "measure", "tasks", "own", "random", "own − random", "95%", "p", "p (BH)", "detectable", "own is better"], rows)
+    return lines + table(["kind", "measure", "tasks", "own", "random"] + CONTRAST + ["own is better"], rows)
 
 
 # ---- settings ----
@@ -321,7 +260,8 @@ def settings(result):
         f"- The model of each task: all parameters, {protocol['model_epochs']} epochs, rate by validation; relevance in it from "
         f"{protocol['model_detect']} rows; {protocol['matrix']} test rows of every task.",
         f"- Core: units in the sets of at least {protocol['core']:.0%} of the tasks; private: in one set alone; contrastive: relevance minus the mean of the "
-        f"other tasks'. Off: {protocol['off_sets']} matched random sets, {protocol['off']} test rows; trained: {protocol['kind_sets']}, one training each.",
+        f"other tasks'. Off: {protocol['off_sets']} matched random sets, {protocol['off']} test rows; trained: {protocol['kind_sets']}, one training each, on up to {protocol['kind_train']['classification']} rows "
+        f"(classification) or {protocol['kind_train']['generation']} (generation), {protocol['kind_epochs']} epochs, {protocol['off']} test rows.",
         f"- Estimated before: {result['estimated_minutes']:.0f} minutes. Measured: the times of all stages add up to {result['seconds'] / 60:.0f} "
         f"minutes, of which many ran side by side on {result['cores']} cores.", ""]
     rows = []
@@ -335,8 +275,11 @@ def settings(result):
 def measured(result, folder):
     return "\n".join(
         ["## What agrees with the paper", "", "A peak *agrees* if the share that the paper names is best and told from all others; *does not*: "
-         "another is best, and told from it; everything else is *undetermined*. Other verdicts are `taskneuron`'s (docs/method.md).", ""]
+         "another is best, and told from it. Where there is no test, *agrees* is an interval above 0. Everything else that is not seen is "
+         "*undetermined*; other verdicts are `taskneuron`'s (docs/method.md). p: corrected over both types of task. Without one task: the lowest "
+         "and the highest mean when any one of them is left out.", ""]
         + verdicts(result)
+        + ["## What this size can carry", ""] + carries(result)
         + ["## The share of units that are trained", "", "Specialization: mean over the trained tasks; generalization: over others; bars are 95% "
            "intervals.", ""] + share_figures(result, folder) + share_tables(result)
         + ["### Across types", "", "Own units, trained together, tested on tasks of the other type:", ""] + transfer(result)
@@ -353,6 +296,7 @@ def measured(result, folder):
 
 
 def write(result, path):
+    correct(result)
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "question2_introduction.md")) as file:
         introduction = file.read().format(parameters=result["model"]["parameters"] / 1e6, cores=result["cores"])
     with open(path + ".part", "w") as file:

@@ -27,12 +27,12 @@ class Protocol:
         self.tops = TOPS
         self.seeds, self.alone_seeds = 3, 1
         self.train = {"classification": 1000, "generation": 300}
-        self.epochs = {"classification": 3, "generation": 2}
+        self.epochs = {"classification": 2, "generation": 2}
         self.generate = 150       # test rows of a generation task; of classification all
         self.rates = ("1e-3", "3e-3", "1e-2")
         self.tuning = {"rows": 200, "validation": 60}
         self.detect = 300         # training rows that relevance is taken from
-        self.overlap_tops, self.shares = ("10%", "30%", "50%"), ("0", "0.5", "1")
+        self.overlap_tops, self.shares = ("10%", "30%"), ("0", "0.5", "1")
         self.model_epochs = 3     # of the model of each task, all parameters
         self.model_rates = (1e-4, 3e-4, 1e-3)
         self.model_detect = 100
@@ -40,9 +40,10 @@ class Protocol:
         self.bands = 4            # of layers
         self.affinity = 100
         self.core = 0.5           # share of the tasks that a unit of the core serves
-        self.off = 200            # test rows under units off
+        self.off = 120            # test rows under units off, or with units of a kind trained
         self.off_sets = 19
         self.kind_sets = 3        # random sets that are trained beside every kind
+        self.kind_train = {"classification": 500, "generation": 100}
         self.kind_epochs = 2
         if quick:
             self.tops = ("10%", "100%")
@@ -53,4 +54,4 @@ class Protocol:
             self.detect, self.model_detect, self.matrix, self.affinity, self.off = 8, 4, 4, 4, 4
             self.overlap_tops, self.shares = ("10%",), ("0", "1")
             self.model_epochs, self.model_rates, self.bands = 1, (3e-4,), 2
-            self.off_sets, self.kind_sets, self.kind_epochs = 3, 2, 1
+            self.off_sets, self.kind_sets, self.kind_epochs, self.kind_train = 3, 2, 1, self.train

@@ -5,9 +5,11 @@
                                   FOLDER does not hold it yet, into FOLDER/part-N.tar.xz
   records.py unpack FOLDER WORK   back into WORK; files that are there stay
 
-Models, deltas and score files are left out: a stage that still needs one makes it again. So are the tasks' texts,
-which belong to others: of an example its number, scores and losses stay.
+Models, deltas and score files are left out: a stage that still needs one makes it again. (A sweep goes on elsewhere only with
+the very scores that it began with; those of the base model stay.) So are the tasks' texts, which belong to others: of an example
+its number, scores and losses stay.
 """
+import hashlib
 import io
 import json
 import os
@@ -16,8 +18,11 @@ import sys
 import tarfile
 
 # Below WORK: what commands printed, what was predicted for each example, the settings of trainings.
-KEPT = re.compile(r"(prompts|tuned|scores|predicted|ablated|trained|tested|cells|runs|streams)/[^/]+\.jsonl?"
-                  r"|(scores|ablated)/[^/]+/[^/]+\.jsonl?|tuned/[^/]+/run\.json|[^/]+\.run\.json|[^/]+\.settings\.json|inspect\.json")
+KEPT = re.compile(r"(prompts|tuned|scores|predicted|ablated|trained|tested|cells|runs|streams|sweeps|models|matrix|similarity|overlap|kinds"
+                  r"|correlated)/[^/]+\.jsonl?"
+                  r"|(scores|ablated)/[^/]+/[^/]+\.jsonl?|tuned/[^/]+/run\.json|[^/]+\.run\.json|[^/]+\.settings\.json|inspect\.json"
+                  r"|sets/([^/]+/)?[^/]+\.run\.json|scores/base/[^/]+\.safetensors|(affinity|measured|forecast|table)\.jsonl?"
+                  r"|sweeps/[^/]+/(sweep\.json|tuning/[^/]+\.json|cells/[^/]+/[^/]+\.jsonl?)")
 
 
 def parts(folder):
@@ -46,9 +51,16 @@ def without_places(value):
 
 def kept(path):
     """What is kept of a file, as bytes."""
+    if path.endswith(".safetensors"):
+        with open(path, "rb") as file:
+            return file.read()
     with open(path) as file:
         if path.endswith(".json"):
-            return (json.dumps(without_places(json.load(file)), indent=1) + "\n").encode()
+            value = without_places(json.load(file))
+            # A cell of a sweep is known by the bytes of its files.
+            for name in value["files"] if os.path.basename(path) == "cell.json" else ():
+                value["files"][name] = "sha256:" + hashlib.sha256(kept(os.path.join(os.path.dirname(path), name))).hexdigest()
+            return (json.dumps(value, indent=1) + "\n").encode()
         rows = [json.loads(line) for line in file]
     for row in rows:
         row.pop("prediction", None)

@@ -87,6 +87,8 @@ class Stages:
         with concurrent.futures.ThreadPoolExecutor(self.cores) as pool:
             futures = [pool.submit(job) for job in jobs]
             try:
+                for future in concurrent.futures.as_completed(futures):  # the first that fails ends it, wherever it stands
+                    future.result()
                 return [future.result() for future in futures]
             except BaseException:
                 for future in futures:

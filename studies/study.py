@@ -1,5 +1,6 @@
 """What every study is: tasks, a protocol, and stages of the program that run once."""
 import argparse
+import functools
 import json
 import math
 import os
@@ -21,9 +22,21 @@ class Study:
             shown[os.path.dirname(task["folder"])] = "TASKS"
         self.stages = Stages(arguments.program, arguments.work, shown)
         self.path = self.stages.path
+        self.makers = {}  # path: the stage that makes it, and what does so if it is not there
 
     def run(self, stage, *command, **options):
-        return self.stages.run(stage, *command, **options)
+        """A stage; what it is given is made first where it has to run."""
+        # Commands write unions of files as a+b.
+        parts = dict.fromkeys(one for part in map(str, command) for one in (part, *part.split("+")))
+        makers = [self.makers[part] for part in parts if part in self.makers]
+        return self.stages.run(stage, *command, needs=lambda: [make() for maker, make in makers if maker != stage], **options)
+
+    def made_when_needed(self, paths, stage, *command, output, **options):
+        """A stage that has run before is not run again for files that are gone until another has to read them. Returns what
+        it printed."""
+        for path in paths:
+            self.makers[path] = stage, functools.partial(self.run, stage, *command, output=output, **options)
+        return self.run(stage, *command, output=output, defer=True, **options)
 
     def flags(self, *names):
         return flags(self.tasks, *names)

@@ -8,4 +8,4 @@ check("question2", ("babi", "scitail", "e2e", "commongen"), (), ("sweeps/generat
        "## Overlap of tasks", "## Similarity of parameters", "## Does it go with performance?", "## Forecast",
        "### Switched off: are they needed?", "### Are they specific?", "### Trained: do they learn more?", "## Settings",
        "## Commands"),
-      ("classification-together-specialization", "generation-alone-generalization", "overlap", "matrix"))
+      ("classification-together-specialization", "generation-alone-generalization", "overlap", "matrix"), ("matrix/babi.json",))

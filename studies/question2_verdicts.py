@@ -1,0 +1,224 @@
+"""What question 2's tests come to: families of tests, the verdict on each claim, and what models of this size can carry."""
+import math
+
+from page_parts import answer, correct_together, interval, kinds_of_metrics, metric_name, number, p_text, table, without_one, worst_p
+from question2_protocol import KINDS
+
+# Where the paper's Llama-2-7b has its highest specialization, tasks trained together; alone it rises all the way.
+PAPER_PEAKS = {"classification": "70%", "generation": "50%"}
+LEARNT_P = 0.05
+
+
+def own_metric(kind):
+    return "accuracy" if kind == "classification" else "rougeL"
+
+
+def find(rows, **wanted):
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def averages_of(found):
+    """The mean over tasks, or the one task there is."""
+    return found["averages"] or found["results"]
+
+
+def correct(result):
+    """Makes of the tests of each kind one family over all tasks, whatever their type: the types are separate commands."""
+    families = {}
+    for sweep in result["sweeps"].values():
+        for difference in sweep["differences"]:
+            family = families.setdefault((difference["trained"], difference["quantity"], difference["measure"]), [])
+            family += difference["points"]
+        for curve in sweep["overlap_control"]["curves"]:
+            if curve["slope"]:
+                families.setdefault(("slope", curve["measure"]), []).append(curve["slope"])
+    for kind, by_type in result["kinds"]["off"].items():
+        for found in by_type.values():
+            for measure in ("value", "loss"):
+                for entries in ("results", "averages"):
+                    family = families.setdefault(("off", kind, measure, entries), [])
+                    family += [entry["own_minus_random"]["matched"][measure] for entry in found[entries]]
+    for family in families.values():
+        correct_together(family)
+
+
+# ---- the claims ----
+
+def peak_verdict(curve, claimed):
+    """Whether a curve's best share is the claimed one: only what can be told apart counts."""
+    best = curve["best"]
+    if best["top"] == claimed:
+        told = all(other["told_apart"] for other in best["others"])
+        return "agrees" if told else "undetermined"
+    other = next((o for o in best["others"] if o["top"] == claimed), None)
+    return "undetermined" if other is None or not other["told_apart"] else "does not"
+
+
+def peak_words(curve):
+    alike = [other["top"] for other in curve["best"]["others"] if not other["told_apart"]]
+    return f"best at {curve['best']['top']}" + (f", not told from {', '.join(alike)}" if alike else ", told from all others")
+
+
+def from_interval(low, high):
+    """The verdict on a claim that something is above 0, where nothing but its interval is known."""
+    return "undetermined" if low is None or low <= 0 <= high else "agrees" if low > 0 else "does not"
+
+
+def measures(kind):
+    return (("value", metric_name(own_metric(kind))), ("loss", "loss"))
+
+
+def share_rows(result):
+    rows = []
+    for kind, sweep in result["sweeps"].items():
+        for measure, shown in measures(kind):
+            wanted = {"metric": own_metric(kind), "measure": measure, "quantity": "specialization"}
+            for trained, claimed in (("together", PAPER_PEAKS[kind]), ("alone", "100%")):
+                claim = (f"trained {trained}, " + ("specialization peaks at the paper's share" if trained == "together" else
+                                                   "specialization rises up to all units"))
+                for curve in find(sweep["curves"], trained=trained, arm="own", **wanted):
+                    rows.append((claim, [claim, f"{kind} ({claimed})", shown, peak_words(curve), "", "", peak_verdict(curve, claimed)]))
+    return rows
+
+
+def own_rows(result):
+    rows = []
+    for quantity in ("specialization", "generalization"):
+        claim = f"trained together, own units give more {quantity} than as many random ones (not asked by the paper)"
+        for kind, sweep in result["sweeps"].items():
+            for measure, shown in measures(kind):
+                for difference in find(sweep["differences"], trained="together", metric=own_metric(kind), measure=measure, quantity=quantity):
+                    for point in difference["points"]:
+                        rows.append((claim, [claim, f"{kind} at {point['top']}", shown, f"{point['difference']:+.3f} ({interval(point)})",
+                                             p_text(worst_p(point)), "", point["verdict"]]))
+    return rows
+
+
+def overlap_rows(result):
+    rows = []
+    claim = "of equally many units, the more are the test task's own the better (per share of 1)"
+    for kind, sweep in result["sweeps"].items():
+        for measure, shown in measures(kind):
+            for curve in find(sweep["overlap_control"]["curves"], metric=own_metric(kind), measure=measure):
+                slope = curve["slope"]
+                if slope:
+                    rows.append((claim, [claim, f"{kind} at {curve['top']}", shown, f"{slope['difference']:+.3f} ({interval(slope)})",
+                                         p_text(worst_p(slope)), "", slope["verdict"]]))
+    return rows
+
+
+def correlation_rows(result):
+    rows = []
+    claims = {"masked": "models whose units are more similar to a task's do that task better (mean rank correlation over tasks)",
+              "overlap": "so do models of tasks that have more units in common with it",
+              "late - early": "similarity in the last layers goes with performance more than in the first"}
+    for trained in ("all", "classification", "generation"):
+        for measure in ("value", "loss"):
+            for entry in find(result["correlations"][f"{trained} {measure}"]["over_groups"], kind="spearman"):
+                if entry["column"] in claims and entry["groups"] > 1:
+                    low, high = entry.get("low"), entry.get("high")
+                    rows.append((claims[entry["column"]], [
+                        claims[entry["column"]], "all models" if trained == "all" else f"{trained} models",
+                        "metric" if measure == "value" else "loss", f"{number(entry['mean'])} ({number(low)} … {number(high)})", "", "",
+                        from_interval(low, high)]))
+    return rows
+
+
+def forecast_rows(result):
+    rows = []
+    claim = "the average of our forecasts is right more often than"
+    for one in result["forecast"]["found"]["comparisons"]:
+        rows.append((claim, [claim, one["against"], "rank correlation",
+                             f"{number(one['difference'])} ({number(one.get('low'))} … {number(one.get('high'))})", "", "",
+                             from_interval(one.get("low"), one.get("high"))]))
+    return rows
+
+
+def kind_rows(result):
+    rows = []
+    for kind in KINDS:
+        claim = f"{kind} units off cost more than random ones"
+        for which, found in result["kinds"]["off"].get(kind, {}).items():
+            for entry in averages_of(found):
+                for measure, shown in measures(which):
+                    contrast = entry["own_minus_random"]["matched"][measure]
+                    rows.append((claim, [claim, which, shown, f"{contrast['difference']:+.3f} ({interval(contrast)})", p_text(worst_p(contrast)),
+                                         without_one([one["own_minus_random"]["matched"][measure] for one in found["results"]]),
+                                         contrast["verdict"]]))
+    for kind in KINDS:
+        claim = f"a task's {kind} units cost it more than other tasks' do"
+        for which, found in result["kinds"]["off"].get(kind, {}).items():
+            for matrix in found.get("cross_matrices", []) if kind != "core" else []:
+                for measure, shown in measures(which):
+                    test = matrix[measure + "_test"]
+                    # Of a fall of the metric, or a rise of the loss: one-sided.
+                    seen = test["p"] is not None and test["p"] <= 0.05
+                    rows.append((claim, [claim, which, shown, f"{test['statistic']:+.2f} standard deviations", p_text(test["p"]), "",
+                                         "agrees" if seen else "undetermined"]))
+    for kind in KINDS:
+        claim = f"trained on one task, its {kind} units learn more than random ones"
+        found = result["kinds"]["trained"]["tests"].get(kind)
+        if not found:
+            continue
+        kinds = kinds_of_metrics(result, found)
+        for entry in averages_of(found):
+            for measure, shown in measures(kinds[entry["metric"]]):
+                contrast = entry["own_minus_random"][measure]
+                of_metric = [one["own_minus_random"][measure] for one in found["results"] if one["metric"] == entry["metric"]]
+                rows.append((claim, [claim, kinds[entry["metric"]], shown, f"{contrast['difference']:+.3f} ({interval(contrast)})",
+                                     p_text(worst_p(contrast)), without_one(of_metric), contrast["verdict"]]))
+    return rows
+
+
+def verdicts(result):
+    rows = (share_rows(result) + own_rows(result) + overlap_rows(result) + correlation_rows(result) + forecast_rows(result)
+            + kind_rows(result))
+    return answer(rows) + ["Every verdict with its numbers:", ""] + table(
+        ["claim", "of", "measure", "found", "p", "without one task", "verdict"], [row for _, row in rows])
+
+
+# ---- what it can carry ----
+
+def at_least_as_many(right, of, chance):
+    """The probability of so many or more right answers at this chance."""
+    return math.fsum(math.comb(of, k) * chance ** k * (1 - chance) ** (of - k) for k in range(right, of + 1))
+
+
+def learnt_rows(result):
+    """Of every trained task: what training all units makes of it, alone and first of its seeds."""
+    rows = []
+    for kind, sweep in result["sweeps"].items():
+        base = {row["task"]: row for row in sweep["base"]}
+        for model in find(sweep["models"], trained="alone", top=sweep["tops"][-1], arm="own", seed=0):
+            row = next(task for task in model["tasks"] if task["task"] == model["on"])
+            majority, p = result["majority"].get(row["task"]), None
+            if majority is not None:
+                p = at_least_as_many(round(row["value"] * row["n"]), row["n"], majority)
+            rows.append((row["task"], kind, p, [row["task"], kind, str(row["n"]), number(majority), number(base[row["task"]]["value"]),
+                                               number(row["value"]), p_text(p), number(base[row["task"]]["loss"]), number(row["loss"])]))
+    return rows
+
+
+def carries(result):
+    """Which conclusions the size of model and data can carry, from what was measured."""
+    rows = learnt_rows(result)
+    labelled = [name for name, _, p, _ in rows if p is not None]
+    learnt = [name for name, _, p, _ in rows if p is not None and p < LEARNT_P]
+    lines = [f"Of the {len(labelled)} classification tasks that are trained, training all units on the task alone does better than always saying the commonest "
+             f"label in {len(learnt)}" + (f" ({', '.join(learnt)})" if learnt else "")
+             + f" (binomial test, one-sided, p < {LEARNT_P}). Where it does not, no share of units can show that it learns the task: its "
+             "accuracy then says how often the commonest label is said, and its loss that answers take the right form.", ""]
+    lines += table(["task", "type", "n", "commonest label", "before", "trained", "p", "loss before", "loss trained"], [row for *_, row in rows])
+    sizes = []
+    for kind, sweep in result["sweeps"].items():
+        for measure, shown in measures(kind):
+            found = [point["detectable"] for difference in find(sweep["differences"], trained="together", quantity="specialization",
+                                                                metric=own_metric(kind), measure=measure)
+                     for point in difference["points"] if point["detectable"] is not None]
+            if found:
+                sizes.append(f"{number(min(found))} to {number(max(found))} in the {shown} of {kind} tasks")
+    if sizes:
+        lines += [f"Differences between own and random units that {result['protocol']['seeds']} trainings of each would have shown in 80% of cases: "
+                  f"{', '.join(sizes)}. Smaller ones may be there unseen. Trainings alone and under overlap control ran once each: their shares "
+                  "cannot be told apart, and their slopes have test tasks for observations.", ""]
+    return lines
