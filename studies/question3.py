@@ -133,7 +133,7 @@ class Question3(Study):
         names = list(protocol.all())
         trials = dict(zip(names, self.stages.side_by_side([functools.partial(self.tuned, name) for name in names])))
         texts = {name: self.chosen(trials[name])["text"] for name in names}
-        cl = {name: self.chosen(trials[name])["cl"] or 0 for name in protocol.variants if protocol.variants[name].eligible}
+        cl = {name: self.chosen(trials[name])["cl"] or 0 for name in protocol.variants}
         best = max(cl, key=cl.get)
         best_units = max((name for name in cl if protocol.variants[name].method == "ncft"), key=cl.get)
         roles = {BEST: best, BEST_UNITS: best_units}
@@ -143,7 +143,7 @@ class Question3(Study):
         return self.finished(minutes, {
             "protocol": protocol.numbers(),
             "streams": self.streams, "arms": list(protocol.arms), "variants": list(protocol.variants), "best": best,
-            "best_units": best_units, "eligible": list(cl), "main": main_arms, "trials": trials, "texts": texts,
+            "best_units": best_units, "main": main_arms, "trials": trials, "texts": texts,
             "edges": [name for name in names if protocol.all()[name].at_edge(texts[name])],
             "claims": [[roles.get(side, side) for side in pair] + [words] for *pair, words in CLAIMS],
             "paper": {name: arm.paper for name, arm in protocol.arms.items() if arm.paper},

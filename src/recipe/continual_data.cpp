@@ -12,6 +12,12 @@ namespace taskneuron {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+constexpr const char* kTrialSplit = "validation";
+
+}  // namespace
+
 StreamData::StreamData(const Session& session, const ContinualOptions& options, fs::path folder)
     : session_(session),
       options_(options),
@@ -40,11 +46,41 @@ const std::string& StreamData::rows_hash(const std::string& task, const std::str
   return hash;
 }
 
+std::int64_t StreamData::test_limit(const Task& task) const {
+  return task.type == TaskType::kGeneration ? options_.generate_limit : options_.test_limit;
+}
+
 std::vector<TaskRow> StreamData::test_rows(const std::string& folder) {
   const Task task = load_task(folder);
-  const bool generates = task.type == TaskType::kGeneration;
-  return load_split(task, options_.test_split,
-                    generates ? options_.generate_limit : options_.test_limit);
+  return load_split(task, options_.test_split, test_limit(task));
+}
+
+std::vector<TaskRow> StreamData::trial_rows(const std::string& folder) {
+  const Task task = load_task(folder);
+  const fs::path path = split_path(task, kTrialSplit);
+  if (!fs::exists(path)) {
+    throw Error(
+        fmt::format("{}: no such file; several shares of units are chosen by it", path.string()));
+  }
+  std::vector<TaskRow> rows = load_split(task, kTrialSplit);
+  if (options_.test_split != kTrialSplit) return rows;
+  const std::int64_t limit = test_limit(task), all = static_cast<std::int64_t>(rows.size());
+  if (limit == 0 || limit >= all) {
+    throw Error(fmt::format(
+        "{}: all {} rows are tested; several shares of units are chosen by others: give `{}` "
+        "below that",
+        path.string(), all, task.type == TaskType::kGeneration ? "generate_limit" : "test_limit"));
+  }
+  rows.erase(rows.begin(), rows.begin() + limit);
+  return rows;
+}
+
+std::string StreamData::trial_rows_key(const std::string& folder) {
+  const Task task = load_task(folder);
+  if (!fs::exists(split_path(task, kTrialSplit))) return "none";
+  const std::string& rows = rows_hash(folder, kTrialSplit);
+  if (options_.test_split != kTrialSplit) return rows;
+  return fmt::format("{} after {}", rows, test_limit(task));
 }
 
 TaskEvaluation StreamData::evaluation(const std::string& folder,

@@ -45,6 +45,10 @@ class StreamData {
   std::string train_hash(const std::string& task);
   std::string test_hash(const std::string& task);
   std::vector<TaskRow> test_rows(const std::string& task);
+  // Validation rows that choices within a stage are made by: those that are not tested. Throws
+  // Error when there are none. trial_rows_key: what they depend on.
+  std::vector<TaskRow> trial_rows(const std::string& task);
+  std::string trial_rows_key(const std::string& task);
   // Evaluation of some rows of the test split, ascending.
   TaskEvaluation evaluation(const std::string& task, const std::vector<std::int64_t>& rows);
   // Of the whole test split, encoded once.
@@ -56,6 +60,8 @@ class StreamData {
  private:
   // Once for each: streams ask for them at every stage and test.
   const std::string& rows_hash(const std::string& task, const std::string& split);
+  // Rows of the split that are tested; 0: all.
+  std::int64_t test_limit(const Task& task) const;
   const at::Tensor& features(const std::string& task, const std::string& split,
                              const std::vector<TaskRow>& rows);
 

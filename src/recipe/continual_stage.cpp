@@ -215,10 +215,8 @@ std::string rows_of(const Method& method, StreamData& data, const std::vector<St
                     std::size_t position) {
   if (!method.together()) {
     const std::string& task = tasks[position].folder;
-    if (!method.validates()) return data.train_hash(task);
-    const fs::path rows = split_path(load_task(task), "validation");
-    return data.train_hash(task) + " " +
-           (fs::exists(rows) ? sha256_of_file(rows).substr(7, 16) : "none");
+    const std::string trained = data.train_hash(task);
+    return method.validates() ? trained + " " + data.trial_rows_key(task) : trained;
   }
   std::string hashes;
   for (const StreamTask& task : tasks) hashes += data.train_hash(task.folder) + " ";

@@ -16,17 +16,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Of a model after training; what is wrong with the split is said as train says it.
+// Of a model after training.
 double loss_on_validation(const TrainableModel& model, StreamData& data,
                           const std::string& folder) {
   const Task task = load_task(folder);
-  if (!fs::exists(split_path(task, "validation"))) {
-    throw Error(fmt::format("{}: no such file; several shares of units are chosen by it",
-                            split_path(task, "validation").string()));
-  }
   EvaluationOptions how;
   how.scoring = Scoring::kLoss;
-  const TaskEvaluation evaluation(task, "validation", load_split(task, "validation"),
+  const TaskEvaluation evaluation(task, "validation", data.trial_rows(folder),
                                   data.reader().encoder(), how);
   NeuronHook none;
   return evaluation
@@ -64,6 +60,7 @@ double ChainView::validation_loss(const NeuronSet& set, const MethodSettings& se
     const Json known = read_json(path);
     return JsonView(known, path.string()).at("loss").number();
   }
+  data_.trial_rows(task().folder);  // refused before anything trains
   const auto begun = std::chrono::steady_clock::now();
   const Session& session = last_session();
   TrainableOptions what;
