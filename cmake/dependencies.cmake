@@ -1,9 +1,19 @@
-# Everything comes from the system's packages; nothing is downloaded.
-find_package(Torch REQUIRED)
+# Everything comes from the system's packages, LibTorch from a Python environment if one is named; nothing is downloaded.
+if(EXISTS "${Torch_DIR}/../../../__init__.py")
+  include(${CMAKE_CURRENT_LIST_DIR}/torch_of_python.cmake)
+else()
+  find_package(Torch REQUIRED)
+endif()
 find_package(fmt REQUIRED)
-# Not by oneDNN's own package file: Debian 12's demands OpenCL, which nothing here uses.
-find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.hpp REQUIRED)
-find_library(DNNL_LIBRARY dnnl REQUIRED)
+if(TASKNEURON_ONEDNN)
+  # Not by oneDNN's own package file: Debian 12's demands OpenCL, which nothing here uses.
+  find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.hpp)
+  find_library(DNNL_LIBRARY dnnl)
+  if(NOT DNNL_INCLUDE OR NOT DNNL_LIBRARY)
+    message(FATAL_ERROR "oneDNN is not there (Debian: libdnnl-dev). -DTASKNEURON_ONEDNN=OFF builds without it: "
+                        "products are LibTorch's then, slower on CPUs with AVX-512.")
+  endif()
+endif()
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(PkgConfig REQUIRED)

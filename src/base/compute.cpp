@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "base/torch_compat.h"
+#include "base/world.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/progress.h"
 
@@ -48,9 +49,13 @@ int available_processors() {
 void set_threads(int threads) {
   const int processors = available_processors();
   if (threads == 0) {
+    const auto neighbours = static_cast<int>(world().place().local_size);
     const char* environment = std::getenv("OMP_NUM_THREADS");
-    threads = environment != nullptr ? std::atoi(environment) : processors;
-    if (threads <= 0) threads = processors;
+    // torchrun sets 1 by itself where there are several.
+    const bool given =
+        environment != nullptr && (neighbours == 1 || environment != std::string("1"));
+    if (given) threads = std::atoi(environment);
+    if (threads <= 0) threads = std::max(1, processors / neighbours);
   } else if (threads > processors) {
     warn(fmt::format("threads: {} is more than the {} processors available; expect it to be slower",
                      threads, processors));
@@ -80,6 +85,10 @@ at::Device parse_device(const std::string& name) {
         "build taskneuron against a CUDA build of LibTorch",
         name));
   }
+  // Each rank of a machine has a GPU of its own.
+  const WorldPlace& place = world().place();
+  if (!numbered && place.local_size > 1)
+    return at::Device(fmt::format("cuda:{}", place.local_rank));
   return at::Device(name);
 }
 

@@ -111,7 +111,7 @@ DeferredSignals::DeferredSignals() {
   if (deferring++ == 0) requested_signal = 0;
 }
 DeferredSignals::~DeferredSignals() { --deferring; }
-bool DeferredSignals::requested() const { return requested_signal != 0; }
+bool DeferredSignals::requested() { return requested_signal != 0; }
 
 LineWhenInterrupted::LineWhenInterrupted(const std::string& line) {
   const auto lock = hold_temporaries();
@@ -122,6 +122,13 @@ LineWhenInterrupted::LineWhenInterrupted(const std::string& line) {
 LineWhenInterrupted::~LineWhenInterrupted() {
   const auto lock = hold_temporaries();
   if (counts_) told_line().clear();
+}
+
+void end_at_once(const std::string& line) {
+  const auto lock = hold_temporaries();
+  remove_temporaries();
+  if (!line.empty()) write_line(shown_line == nullptr ? line : shown_line(line));
+  ::_exit(1);
 }
 
 void end_by_deferred_signal(const std::string& line) {

@@ -56,7 +56,7 @@ void add_ablate(CLI::App& app) {
   add_options(*command, options->model, options->ablate);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  set_run(
+  set_shared_run(
       *command,
       std::string(
           "Examples:\n  taskneuron ablate examples/models/mini --task examples/tasks/scitail \\\n"
@@ -66,7 +66,7 @@ void add_ablate(CLI::App& app) {
           "    --scores scores/scitail.safetensors scores/babi.safetensors --top 1% 3% 10% \\\n"
           "    --random-kind matched uniform --text README.md") +
           kTermsFooter,
-      [options] { run(*options); });
+      {&options->ablate.predictions, &options->result.output.out}, [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

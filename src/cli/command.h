@@ -49,6 +49,10 @@ inline constexpr const char* kTermsFooter =
 // A subcommand, what stands under its help, and what it runs.
 CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& does);
 void set_run(CLI::App& command, const std::string& footer, std::function<void()> run);
+// The same of a command that several processes share (base/world.h). outputs: names of files and
+// folders that it makes, which only rank 0 makes where they say.
+void set_shared_run(CLI::App& command, const std::string& footer, std::vector<std::string*> outputs,
+                    std::function<void()> run);
 
 // Makes flags and positions of declared options.
 void add_options(CLI::App& command, OptionList& list);

@@ -65,13 +65,13 @@ void add_detect(CLI::App& app) {
       add_command(app, "detect", "Relevance of every FFN unit for a task, as a score file");
   add_options(*command, options->model, options->detect);
   options->common.add_to(*command);
-  set_run(
+  set_shared_run(
       *command,
       std::string(
           "Example:\n  taskneuron detect examples/models/mini --task examples/tasks/scitail \\\n"
           "    --out scitail.safetensors") +
           kTermsFooter,
-      [options] { run(*options); });
+      {&options->detect.output.out}, [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

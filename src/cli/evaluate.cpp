@@ -109,14 +109,14 @@ void add_evaluate(CLI::App& app) {
   add_options(*command, options->model, options->evaluate);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  set_run(
+  set_shared_run(
       *command,
       std::string(
           "Examples:\n  taskneuron evaluate examples/models/mini --task examples/tasks/scitail\n"
           "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail --set "
           "scitail.json") +
           kTermsFooter,
-      [options] { run(*options); });
+      {&options->evaluate.predictions, &options->result.output.out}, [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -159,12 +159,12 @@ void add_fidelity(CLI::App& app) {
   add_options(*command, options->model, options->audit);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  set_run(
+  set_shared_run(
       *command,
       std::string(
           "Example:\n  taskneuron fidelity examples/models/mini --task examples/tasks/scitail") +
           kTermsFooter,
-      [options] { run(*options); });
+      {&options->result.output.out}, [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -15,6 +15,7 @@
 
 #include "base/plain_name.h"
 #include "base/text_distance.h"
+#include "base/world.h"
 #include "cli/command.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/interruption.h"
@@ -206,26 +207,31 @@ int run(int argc, char** argv) {
   return kDone;
 }
 
+// Of several ranks one tells why they end.
+void tell(const std::string& message) {
+  if (world().tells(message)) print_error(message);
+}
+
 int run_and_report(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const UsageError& error) {
-    print_error(error.what());
+    tell(error.what());
     return kWrongUsage;
   } catch (const Interrupted& error) {
     end_by_deferred_signal(error.what());
   } catch (const std::bad_alloc&) {
-    print_error("not enough memory; lower --batch-tokens or --max-length");
+    tell("not enough memory; lower --batch-tokens or --max-length");
   } catch (const c10::Error& error) {
-    print_error(std::string("LibTorch: ") + error.what_without_backtrace());
+    tell(std::string("LibTorch: ") + error.what_without_backtrace());
   } catch (const std::filesystem::filesystem_error& error) {
-    print_error(fmt::format("{}: {}", error.path1().string(), error.code().message()));
+    tell(fmt::format("{}: {}", error.path1().string(), error.code().message()));
   } catch (const std::system_error& error) {
     // What fmt throws when its text cannot be written.
     if (std::ferror(stdout) != 0) return report_lost_output(error.code().value());
-    print_error(error.what());
+    tell(error.what());
   } catch (const std::exception& error) {
-    print_error(error.what());
+    tell(error.what());
   }
   return kFailed;
 }

@@ -9,7 +9,9 @@
 #include <cstdlib>
 #include <type_traits>
 
+#include "base/world.h"
 #include "cli/command.h"
+#include "taskneuron/base/progress.h"
 
 namespace taskneuron::cli {
 
@@ -62,7 +64,23 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
 
 void set_run(CLI::App& command, const std::string& footer, std::function<void()> run) {
   command.footer(footer);
-  command.callback(std::move(run));
+  command.callback([&command, run = std::move(run)] {
+    const WorldPlace place = world_place();
+    if (place.rank > 0) return;
+    if (place.size > 1) note(fmt::format("{} runs in one process, rank 0's", command.get_name()));
+    run();
+  });
+}
+
+void set_shared_run(CLI::App& command, const std::string& footer, std::vector<std::string*> outputs,
+                    std::function<void()> run) {
+  command.footer(footer);
+  command.callback([outputs = std::move(outputs), run = std::move(run)] {
+    join_world();
+    for (std::string* output : outputs) *output = world().output(*output);
+    run();
+    world().leave();
+  });
 }
 
 void add_options(CLI::App& command, OptionList& list) {

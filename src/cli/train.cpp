@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/world.h"
 #include "cli/command.h"
 #include "taskneuron/base/interruption.h"
 #include "train/run_files.h"
@@ -75,6 +76,9 @@ void print_result(const Options& options, const TrainResult& result) {
 
 void run(const Options& options) {
   options.common.apply();
+  if (options.train.resume) {
+    mirror_files(options.train.out, {kRunFile, kStepsFile, kEvaluationsFile, kStateFile});
+  }
   options.train.check();
   const Session session(options.model);
   const TrainResult result = train(session, options.train);
@@ -92,7 +96,7 @@ void add_train(CLI::App& app) {
                   "Fine-tune the units of a set alone, or the FFNs, everything, or LoRA adapters");
   add_options(*command, options->model, options->train);
   options->common.add_to(*command);
-  set_run(
+  set_shared_run(
       *command,
       std::string(
           "Examples:\n  taskneuron train examples/models/mini --task examples/tasks/scitail \\\n"
@@ -100,7 +104,7 @@ void add_train(CLI::App& app) {
           "  taskneuron evaluate examples/models/mini --task examples/tasks/scitail \\\n"
           "    --delta tuned/delta.safetensors") +
           kTermsFooter,
-      [options] { run(*options); });
+      {&options->train.out}, [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/torch_compat.h"
+#include "base/world.h"
 #include "model/memory.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/memory.h"
@@ -95,7 +96,7 @@ BatchMemory fit_batches(const Checkpoint& checkpoint, const DecoderOptions& opti
 }
 
 std::int64_t default_memory_budget(const Checkpoint& checkpoint) {
-  const std::int64_t available = available_memory();
+  const std::int64_t available = available_memory() / world().place().local_size;
   const std::int64_t spare = available * 9 / 10 - checkpoint.tensor_bytes();
   return anonymous_memory() + std::max(spare, available / 3);
 }

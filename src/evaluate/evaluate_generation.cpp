@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/workers.h"
+#include "base/world.h"
 #include "evaluate/evaluation_pass.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/evaluate/evaluation.h"
@@ -64,7 +65,11 @@ void TaskEvaluation::encode_prompts(const Task& task) {
 void TaskEvaluation::generate_members(const Pass& pass) const {
   BatchLimits texts = pass.limits;
   if (texts.side_by_side > 0) texts.max_examples = texts.side_by_side;
-  const std::vector<Members> groups = group_by_length(lengths(), texts);
+  if (!world().alone() && texts.max_examples > 0) {
+    const std::int64_t each = (examples() + world().size() - 1) / world().size();
+    texts.max_examples = std::min(texts.max_examples, each);
+  }
+  const std::vector<Members> groups = world().own_share(group_by_length(lengths(), texts));
   // A group's passes report as they go, so that a long text can be cut short.
   std::mutex reporting;
   const EvaluationProgress report = [&](std::int64_t examples, std::int64_t tokens) {
@@ -76,7 +81,8 @@ void TaskEvaluation::generate_members(const Pass& pass) const {
       static_cast<std::int64_t>(groups.size()), pass.limits.workers,
       [&](std::int64_t g) { run_generation(reported, groups[static_cast<std::size_t>(g)]); },
       [&](std::int64_t g) {
-        report(static_cast<std::int64_t>(groups[static_cast<std::size_t>(g)].size()), 0);
+        const Members& members = groups[static_cast<std::size_t>(g)];
+        report(static_cast<std::int64_t>(members.size()) * world().size(), 0);
       });
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/torch_compat.h"
 #include "base/workers.h"
+#include "base/world.h"
 #include "evaluate/evaluation_pass.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/statistics.h"
@@ -155,7 +156,8 @@ BatchDemand TaskEvaluation::demand() const {
 void TaskEvaluation::score_members(const Pass& pass) const {
   const std::vector<std::int64_t> lengths = this->lengths();
   const bool generates = scoring_ == Scoring::kGenerate;
-  const std::vector<Members> groups = even_groups(lengths, pass.limits);
+  const std::vector<Members> groups = world().own_share(even_groups(lengths, pass.limits));
+  const std::int64_t ranks = world().size();  // that are as far as this one
   const auto work = [&](std::int64_t g) {
     const Members& members = groups[static_cast<std::size_t>(g)];
     if (ranked_.empty()) {
@@ -169,7 +171,8 @@ void TaskEvaluation::score_members(const Pass& pass) const {
     std::int64_t tokens = 0;
     for (const std::int64_t row : members) tokens += lengths[static_cast<std::size_t>(row)];
     // An example is done when its text is.
-    pass.progress(generates ? 0 : static_cast<std::int64_t>(members.size()), tokens);
+    pass.progress(generates ? 0 : static_cast<std::int64_t>(members.size()) * ranks,
+                  tokens * ranks);
   };
   run_side_by_side(static_cast<std::int64_t>(groups.size()), pass.limits.workers, work, finish);
 }
@@ -185,7 +188,11 @@ TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const B
   result.predictions.resize(rows_.size());
   const Pass pass{decoder, hook, limits, progress, result.predictions};
   score_members(pass);
-  if (scoring_ == Scoring::kGenerate) generate_members(pass);
+  if (scoring_ == Scoring::kGenerate) {
+    for (Prediction& prediction : result.predictions) prediction.score = 0;  // the loss, so far
+    generate_members(pass);
+  }
+  share_predictions(result.predictions);
   std::vector<double> scores, losses;
   for (std::size_t row = 0; row < rows_.size(); ++row) {
     Prediction& prediction = result.predictions[row];
@@ -232,25 +239,34 @@ PerplexityResult evaluate_perplexity(const Decoder& decoder, NeuronHook& hook,
   std::vector<double> window_loss;
   double total = 0;
   const auto groups = even_groups(lengths, limits);
-  std::vector<std::vector<double>> nll(groups.size());
+  const auto own = world().own_share(groups);
+  std::vector<double> nll(windows.size());  // of every window, once all ranks have theirs
   const auto work = [&](std::int64_t g) {
-    const auto group = static_cast<std::size_t>(g);
-    nll[group] = sequence_nll(decoder, answer_batch(choose(windows, groups[group])), hook);
+    const std::vector<std::int64_t>& members = own[static_cast<std::size_t>(g)];
+    const auto found = sequence_nll(decoder, answer_batch(choose(windows, members)), hook);
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      nll[static_cast<std::size_t>(members[i])] = found[i];
+    }
   };
   const auto finish = [&](std::int64_t g) {
-    const std::vector<std::int64_t>& members = groups[static_cast<std::size_t>(g)];
+    const std::vector<std::int64_t>& members = own[static_cast<std::size_t>(g)];
     std::int64_t tokens = 0;
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      const std::int64_t predicted = windows[static_cast<std::size_t>(members[i])].answer_tokens;
-      const double loss = nll[static_cast<std::size_t>(g)][i];
+    for (const std::int64_t window : members) {
+      tokens += windows[static_cast<std::size_t>(window)].answer_tokens;
+    }
+    progress(static_cast<std::int64_t>(members.size()) * world().size(), tokens * world().size());
+  };
+  run_side_by_side(static_cast<std::int64_t>(own.size()), limits.workers, work, finish);
+  world().sum(nll);
+  for (const std::vector<std::int64_t>& members : groups) {
+    for (const std::int64_t window : members) {
+      const std::int64_t predicted = windows[static_cast<std::size_t>(window)].answer_tokens;
+      const double loss = nll[static_cast<std::size_t>(window)];
       window_loss.push_back(loss / static_cast<double>(predicted));
       total += loss;
-      tokens += predicted;
+      result.tokens += predicted;
     }
-    result.tokens += tokens;
-    progress(static_cast<std::int64_t>(members.size()), tokens);
-  };
-  run_side_by_side(static_cast<std::int64_t>(groups.size()), limits.workers, work, finish);
+  }
   result.windows = static_cast<std::int64_t>(windows.size());
   result.loss = total / static_cast<double>(result.tokens);
   result.perplexity = std::exp(result.loss);

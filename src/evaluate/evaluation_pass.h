@@ -14,4 +14,8 @@ struct TaskEvaluation::Pass {
   std::vector<Prediction>& predictions;  // of every row
 };
 
+// What each rank has of the predictions, into all of theirs: a row's fields are zero or empty on
+// every rank but the one that filled them.
+void share_predictions(std::vector<Prediction>& predictions);
+
 }  // namespace taskneuron

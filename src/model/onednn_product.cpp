@@ -140,6 +140,8 @@ const memory& packed_matrix(const at::Tensor& b, PackedMatrix& packed) {
 
 }  // namespace
 
+bool has_onednn() { return true; }
+
 bool onednn_multiplies(const at::Tensor& a, const at::Tensor& b) {
   // Below AVX-512 oneDNN's products are no faster than LibTorch's, and bfloat16 is far slower.
   constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);

@@ -18,6 +18,9 @@ class PackedMatrix {
   std::unique_ptr<Content> content_;
 };
 
+// Whether this build has it at all (TASKNEURON_ONEDNN).
+bool has_onednn();
+
 // Whether onednn_product takes operands of this type here.
 bool onednn_multiplies(const at::Tensor& a, const at::Tensor& b);
 

@@ -279,7 +279,7 @@ bool converts_once(const Checkpoint& checkpoint, at::ScalarType dtype) {
 
 bool packs_weights(const Checkpoint& checkpoint, const DecoderOptions& options) {
   // float32 gains nothing from it (docs/performance.md).
-  return options.device.is_cpu() && options.dtype == at::kBFloat16 &&
+  return has_onednn() && options.device.is_cpu() && options.dtype == at::kBFloat16 &&
          has_fast_bfloat16(options.device) &&
          2 * static_cast<double>(checkpoint.parameters()) * 2 < physical_memory() / 8;
 }

@@ -51,6 +51,18 @@ void Relevance::merge(const Relevance& other) {
   }
 }
 
+std::vector<at::Tensor> Relevance::tensors() const {
+  std::vector<at::Tensor> all;
+  for (const auto& item : sums_) {
+    const SiteSums& sums = item.second;
+    for (const at::Tensor& one :
+         {sums.signed_sum, sums.example_abs_sum, sums.token_abs_sum, sums.example_sq_sum}) {
+      if (one.defined()) all.push_back(one);
+    }
+  }
+  return all;
+}
+
 void Relevance::add(const UnitBlock& units, const at::Tensor& values,
                     const std::vector<RowSpan>& spans) {
   const at::Tensor wide = values.to(at::kFloat);

@@ -5,6 +5,7 @@
 
 #include "base/torch_compat.h"
 #include "base/workers.h"
+#include "base/world.h"
 #include "neuron/scorer_support.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
@@ -110,7 +111,7 @@ void for_each_batch(ScoreRun& run, const std::function<void(ScoreBatch&)>& step)
     lengths.push_back(static_cast<std::int64_t>(example.ids.size()) - prefix);
   }
   run.losses.resize(run.examples.size());
-  const auto groups = even_groups(lengths, run.options.limits);
+  const auto groups = world().own_share(even_groups(lengths, run.options.limits));
   std::vector<ScoreBatch> batches(groups.size());
   const auto work = [&](std::int64_t i) {
     ScoreBatch& batch = batches[static_cast<std::size_t>(i)];
@@ -135,6 +136,16 @@ void for_each_batch(ScoreRun& run, const std::function<void(ScoreBatch&)>& step)
   };
   run_side_by_side(static_cast<std::int64_t>(groups.size()), run.options.limits.workers, work,
                    finish);
+  run.add_ranks();
+}
+
+// What each rank found of its batches, of all.
+void ScoreRun::add_ranks() {
+  if (world().alone()) return;
+  world().sum(relevance.tensors());
+  world().sum(losses);
+  world().sum(tokens);
+  world().sum(positions);
 }
 
 BatchDemand score_demand(const std::vector<AnswerExample>& examples, const ScoreOptions& options) {

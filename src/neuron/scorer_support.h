@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/world.h"
 #include "taskneuron/model/hook_chain.h"
 #include "taskneuron/neuron/relevance.h"
 #include "taskneuron/neuron/scorer.h"
@@ -32,8 +33,10 @@ struct ScoreRun {
   // Tells `progress`; batches may call it side by side.
   void report(double share, std::int64_t ran_tokens) {
     const std::lock_guard<std::mutex> lock(reporting);
-    progress(share, ran_tokens);
+    // Other ranks are as far as this one.
+    progress(share * static_cast<double>(world().size()), ran_tokens * world().size());
   }
+  void add_ranks();
 };
 
 // One forward pass's worth of examples and what it adds to the run.

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/sha256.h"
+#include "base/world.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/memory.h"
@@ -37,6 +38,8 @@ Session::Session(const ModelOptions& options)
   tokenizer->require_ids_below(checkpoint_->config().vocabulary);
   tokenizer_ = std::move(tokenizer);
   end_of_sequence_ = end_of_sequence_of(*tokenizer_, checkpoint_->config(), options.model);
+  world().require_same("model", checkpoint_->hash());
+  world().require_same("dtype", std::string(dtype_name(how_.dtype)));
 }
 
 Session::Session(const Session& session, Checkpoint weights)
@@ -170,8 +173,25 @@ EncodedTask TaskReader::encode(const std::string& folder) const {
   }
   note_truncated(result.task.name, result.truncated,
                  static_cast<std::int64_t>(result.examples.size()));
+  if (!world().alone()) {
+    const auto path = split_path(result.task, options_.split);
+    world().require_same(fmt::format("file {}", path.string()), sha256_of_file(path));
+  }
   return result;
 }
+
+namespace {
+
+// Batches are the same on all ranks: as small as the one with the least memory needs them.
+void agree(BatchMemory& plan) {
+  World& ranks = world();
+  if (ranks.alone()) return;
+  plan.limits.max_tokens = ranks.least(plan.limits.max_tokens);
+  plan.limits.side_by_side = ranks.least(plan.limits.side_by_side);
+  plan.recompute = ranks.least(plan.recompute ? 0 : 1) == 0;
+}
+
+}  // namespace
 
 BatchMemory TaskReader::fit(const BatchDemand& demand) const {
   const Checkpoint& checkpoint = session_.checkpoint();
@@ -180,7 +200,8 @@ BatchMemory TaskReader::fit(const BatchDemand& demand) const {
   if (options_.memory.empty() && !how.device.is_cpu()) return {options_.limits(), false, 0};
   const std::int64_t budget = options_.memory.empty() ? default_memory_budget(checkpoint)
                                                       : parse_bytes(options_.memory, "memory");
-  const BatchMemory plan = fit_batches(checkpoint, how, demand, options_.limits(), budget);
+  BatchMemory plan = fit_batches(checkpoint, how, demand, options_.limits(), budget);
+  agree(plan);
   if (plan.recompute || plan.limits.max_tokens < options_.batch_tokens) {
     note(fmt::format("to fit {}: {} tokens per forward pass{}; {} predicted", format_bytes(budget),
                      plan.limits.max_tokens,

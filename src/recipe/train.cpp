@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/file.h"
+#include "base/world.h"
 #include "recipe/blame.h"
 #include "recipe/help.h"
 #include "recipe/train_parts.h"
@@ -219,14 +220,15 @@ TrainingRunOptions run_options(const TrainOptions& options, const TaskReader& re
 }  // namespace
 
 TrainingRunResult run_with_progress(const Session& session, TrainableModel& model, Trainer& trainer,
-                                    TrainingRunOptions& options) {
+                                    TrainingRunOptions& options, const RankSum* ranks) {
   TrainingRunResult result;
   blame_weights(session.checkpoint(), [&] {
     const DeferredSignals signals;
     Progress bar("train", trainer.steps());
     result = run_training(session.checkpoint(), model, trainer, options,
                           [&](const TrainingProgress& done) {
-                            if (signals.requested()) throw Interrupted("");
+                            const bool ends = ranks ? ranks->ends() : signals.requested();
+                            if (ends) throw Interrupted("");
                             bar.describe(fmt::format("loss {:.4f}", done.loss));
                             if (done.resumed) return bar.skip(done.steps);
                             bar.advance(done.steps, done.tokens);
@@ -309,11 +311,14 @@ TrainResult train(const Session& session, const TrainOptions& given) {
     result.run = std::move(*known);
     return result;
   }
-  Trainer trainer(model, train_tasks(std::move(tasks), trained), how);
+  std::vector<TrainTask> rows = train_tasks(std::move(tasks), trained);
+  std::optional<RankSum> ranks;
+  if (!world().alone()) how.terms.push_back(&ranks.emplace(rows));
+  Trainer trainer(model, std::move(rows), how);
   trainer.set_limits(folder.batch_plan([&] { return reader.fit(trainer.demand()); }));
   run.evaluate_every = evaluate_every(options, trainer.steps_per_epoch());
 
-  result.run = run_with_progress(session, model, trainer, run);
+  result.run = run_with_progress(session, model, trainer, run, ranks ? &*ranks : nullptr);
   result.gradient_and_optimizer_bytes = trainer.optimizer().bytes();
   return result;
 }

@@ -6,6 +6,7 @@
 
 #include "taskneuron/model/trainable.h"
 #include "taskneuron/recipe/train.h"
+#include "train/rank_sum.h"
 
 namespace taskneuron {
 
@@ -22,9 +23,10 @@ Trained what_is_trained(const TrainOptions& options, const Checkpoint& checkpoin
 // How a run of these options trains these tasks. by_task: whether each step is of one task.
 TrainerOptions trainer_options(const TrainOptions& options, const std::vector<EncodedTask>& tasks,
                                bool by_task);
-// run_training() with a bar, and a signal put off until a checkpoint is written.
+// run_training() with a bar, and a signal put off until a checkpoint is written. ranks: that share
+// the steps, or null.
 TrainingRunResult run_with_progress(const Session& session, TrainableModel& model, Trainer& trainer,
-                                    TrainingRunOptions& options);
+                                    TrainingRunOptions& options, const RankSum* ranks = nullptr);
 
 // What run.json records: the files that a run reads, and everything that the trained weights depend
 // on.

@@ -15,6 +15,7 @@ namespace taskneuron {
 constexpr const char* kRunFile = "run.json";
 constexpr const char* kStepsFile = "train.jsonl";
 constexpr const char* kEvaluationsFile = "evaluation.jsonl";
+constexpr const char* kStateFile = "checkpoint.safetensors";
 
 // A JSON-lines file that is appended to; lines of steps after `last_step` are dropped first.
 class StepLog {

@@ -143,7 +143,9 @@ void Trainer::add_loss(const std::vector<PrefixGroup>& examples, double weight,
 }
 
 void Trainer::add_terms(const StepView& view, StepResult& result, std::string& what) {
-  if (options_.terms.empty()) return;
+  const bool any = std::any_of(options_.terms.begin(), options_.terms.end(),
+                               [](const StepTerm* term) { return term->lasts(); });
+  if (!any) return;
   result.penalty = 0;
   for (StepTerm* term : options_.terms) {
     what = fmt::format("what '{}' adds is", term->name());

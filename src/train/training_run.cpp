@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/torch_compat.h"
+#include "base/world.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/interruption.h"
 #include "taskneuron/base/statistics.h"
@@ -129,6 +130,7 @@ void Run::judge(std::vector<TaskResult> results) {
 }
 
 void Run::save_checkpoint() {
+  if (world().rank() > 0) return;  // rank 0's is all of theirs
   TrainingState now = state_;
   now.seconds = seconds();
   save_training_state(now, trainer_, options_.out);
@@ -204,6 +206,7 @@ TrainingRunResult Run::save_result() const {
   result.seconds = seconds();
   result.validation = validation_;
   result.validation_before = validation_before_;
+  if (world().rank() > 0) return result;
   save_trained(result);
   save_certificate(result.certificate);
   if (!result.certificate.holds()) {

@@ -5,6 +5,7 @@
 #include "base/torch_compat.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/checkpoint/safetensors.h"
+#include "train/run_files.h"
 #include "train/state_reader.h"
 
 namespace taskneuron {
@@ -15,11 +16,13 @@ namespace {
 
 const std::string kBest = "best.";
 
-fs::path path_in(const fs::path& folder) { return folder / "checkpoint.safetensors"; }
+fs::path path_in(const fs::path& folder) { return folder / kStateFile; }
 
 std::string names_of(const std::vector<StepTerm*>& terms) {
   std::string names;
-  for (const StepTerm* term : terms) names += (names.empty() ? "" : "/") + term->name();
+  for (const StepTerm* term : terms) {
+    if (term->lasts()) names += (names.empty() ? "" : "/") + term->name();
+  }
   return names;
 }
 

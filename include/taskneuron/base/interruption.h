@@ -54,8 +54,12 @@ class DeferredSignals {
   DeferredSignals(const DeferredSignals&) = delete;
   DeferredSignals& operator=(const DeferredSignals&) = delete;
 
-  bool requested() const;
+  static bool requested();
 };
+
+// Ends the program from any thread with exit code 1, saying `line` if there is one, and leaves
+// nothing half-written behind.
+[[noreturn]] void end_at_once(const std::string& line);
 
 // Ends the program as the signal that was deferred would have, saying `line`.
 [[noreturn]] void end_by_deferred_signal(const std::string& line);

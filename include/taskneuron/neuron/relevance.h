@@ -48,6 +48,9 @@ class Relevance {
   // Adds the other's sums, which are of the same sites.
   void merge(const Relevance& other);
 
+  // All sums, to be added to in place.
+  std::vector<at::Tensor> tensors() const;
+
   // Moves the sums out; counts and info are the caller's to fill.
   std::map<Site, SiteSums> take() { return std::move(sums_); }
 

@@ -63,6 +63,8 @@ class StepTerm {
   // the loss. The loss is finite; a gradient or penalty that is not fails the step.
   virtual double add(const StepView& step) = 0;
 
+  // Whether it changes what is trained for, so that a run that had it must have it when it goes on.
+  virtual bool lasts() const { return true; }
   // What a checkpoint must hold to go on as if never stopped.
   virtual NamedTensors state() const { return {}; }
   // Takes up what state() gave, in memory of its own, before any other function of a resumed run.

@@ -1,0 +1,369 @@
+// A world of several processes: c10d's TCPStore and Gloo.
+#ifndef USE_C10D_GLOO
+#define USE_C10D_GLOO
+#endif
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <torch/version.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <thread>
+
+#include "base/temporaries.h"
+#include "base/torch_compat.h"
+#include "base/world.h"
+#include "base/world_watch.h"
+#include "taskneuron/base/interruption.h"
+#include "taskneuron/base/version.h"
+
+namespace taskneuron {
+
+namespace fs = std::filesystem;
+
+void set_world(std::unique_ptr<World> joined);
+
+namespace {
+
+using StorePtr = c10::intrusive_ptr<c10d::Store>;
+
+constexpr std::chrono::milliseconds kMeeting{30'000};
+constexpr std::chrono::hours kWork{24 * 30};  // a rank may compute that long before it is met again
+constexpr std::chrono::milliseconds kHeard{1000};  // for others to hear why, of whoever holds the store
+
+std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+
+// What others say of errors runs over many lines.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+StorePtr open_store(const WorldPlace& place) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<std::uint16_t>(place.port);
+  options.isServer = place.rank == 0 && !place.launcher_listens;
+  options.waitWorkers = false;
+  options.timeout = kMeeting;
+  try {
+    auto store = c10::make_intrusive<c10d::TCPStore>(place.host, options);
+    return c10::make_intrusive<c10d::PrefixStore>("taskneuron/" + place.attempt, store);
+  } catch (const std::exception& error) {
+    throw Error(
+        options.isServer
+            ? fmt::format("rank 0 cannot listen at port {} ({}); set MASTER_PORT to a free one",
+                          place.port, first_line(error.what()))
+            : fmt::format("rank {} cannot reach rank 0 at {}:{} within {} s ({}); does "
+                          "MASTER_ADDR name its host, and does it run?",
+                          place.rank, place.host, place.port, kMeeting.count() / 1000,
+                          first_line(error.what())));
+  }
+}
+
+class StoreBoard : public WorldBoard {
+ public:
+  explicit StoreBoard(StorePtr store) : store_(std::move(store)) {}
+  std::int64_t add(const std::string& key, std::int64_t value) override {
+    return store_->add(key, value);
+  }
+  std::optional<std::string> find(const std::string& key) override {
+    if (!store_->check({key})) return std::nullopt;
+    return text_of(store_->get(key));
+  }
+  std::string claim(const std::string& key, const std::string& text) override {
+    return text_of(store_->compareSet(key, {}, bytes_of(text)));
+  }
+
+ private:
+  StorePtr store_;
+};
+
+// The address of this machine that rank 0's host is reached from.
+std::string own_address(const WorldPlace& place) {
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_DGRAM;
+  const std::string port = std::to_string(place.port);
+  if (::getaddrinfo(place.host.c_str(), port.c_str(), &hints, &found) != 0) return "";
+  std::string address;
+  for (const addrinfo* one = found; one != nullptr && address.empty(); one = one->ai_next) {
+    const int descriptor = ::socket(one->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_storage own{};
+    socklen_t length = sizeof own;
+    char name[NI_MAXHOST] = "";
+    if (descriptor >= 0 && ::connect(descriptor, one->ai_addr, one->ai_addrlen) == 0 &&
+        ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &length) == 0 &&
+        ::getnameinfo(reinterpret_cast<sockaddr*>(&own), length, name, sizeof name, nullptr, 0,
+                      NI_NUMERICHOST) == 0) {
+      address = name;
+    }
+    if (descriptor >= 0) ::close(descriptor);
+  }
+  ::freeaddrinfo(found);
+  return address;
+}
+
+auto device_of(const WorldPlace& place) {
+  const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+  if (interface != nullptr) return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
+  const std::string address = own_address(place);
+  if (!address.empty()) return c10d::ProcessGroupGloo::createDeviceForHostname(address);
+  return c10d::ProcessGroupGloo::createDefaultDevice();
+}
+
+std::string own_name() {
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  return fmt::format("process {} on {}", ::getpid(), host);
+}
+
+// Ranks above 0 are silent, until one of them is the one that tells.
+class Silence {
+ public:
+  explicit Silence(bool wanted) {
+    if (!wanted) return;
+    std::fflush(stdout);
+    error_ = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    const int nothing = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    ::dup2(nothing, STDOUT_FILENO);
+    ::dup2(nothing, STDERR_FILENO);
+    ::close(nothing);
+  }
+  void end() {
+    if (error_ >= 0) ::dup2(error_, STDERR_FILENO);
+  }
+
+ private:
+  int error_ = -1;
+};
+
+class GlooWorld : public World {
+ public:
+  explicit GlooWorld(const WorldPlace& place);
+  ~GlooWorld() override;
+
+  void sum(const std::vector<at::Tensor>& tensors) override;
+  std::vector<std::string> gather(const std::string& bytes) override;
+  std::string broadcast(const std::string& bytes) override;
+  std::string output(const std::string& path) const override;
+  bool tells(const std::string& text) override;
+  void leave() override;
+
+ private:
+  void meet();
+  void require_versions() const;
+  std::vector<std::string> names() const;
+  // Runs a collective; a failure of one is a rank that has gone.
+  template <typename Work>
+  void wait(Work&& begin);
+  void all_reduce(at::Tensor tensor);
+
+  StorePtr store_;
+  Silence silence_;
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
+  fs::path own_folder_;
+  std::unique_ptr<WorldWatch> watch_;
+};
+
+GlooWorld::GlooWorld(const WorldPlace& place)
+    : World(place), store_(open_store(place)), silence_(place.rank > 0) {
+  store_->setTimeout(kMeeting);
+  try {
+    meet();
+  } catch (const Error& error) {
+    // Others find the same; one tells.
+    const std::string mine = fmt::format("{} {}", rank(), error.what());
+    if (StoreBoard(store_).claim(kWhyAllEnd, mine) != mine) throw LostRank("");
+    silence_.end();
+    if (rank() == 0) std::this_thread::sleep_for(kHeard);
+    throw;
+  }
+}
+
+void GlooWorld::meet() {
+  store_->set(fmt::format("name/{}", rank()), bytes_of(own_name()));
+  store_->set(fmt::format("version/{}", rank()),
+              bytes_of(fmt::format("taskneuron {} on LibTorch {}", version(), TORCH_VERSION)));
+  require_versions();
+  try {
+    auto options = c10d::ProcessGroupGloo::Options::create(kMeeting);
+    options->devices.push_back(device_of(place()));
+    group_ = c10::make_intrusive<c10d::ProcessGroupGloo>(
+        c10::make_intrusive<c10d::PrefixStore>("gloo", store_), static_cast<int>(rank()),
+        static_cast<int>(size()), options);
+  } catch (const std::exception& error) {
+    throw Error(fmt::format("rank {} cannot connect to the other ranks ({}); GLOO_SOCKET_IFNAME "
+                            "names the network interface",
+                            rank(), first_line(error.what())));
+  }
+  WorldPlace guest = place();  // of the server that is there by now
+  guest.launcher_listens = true;
+  watch_ = std::make_unique<WorldWatch>(
+      place(), names(), std::make_unique<StoreBoard>(open_store(guest)),
+      [this](const std::string& text) {
+        if (!text.empty()) silence_.end();
+        end_at_once(text.empty() ? "" : "error: " + text);
+      });
+  if (rank() == 0) return;
+  own_folder_ = fs::temp_directory_path() / fmt::format("taskneuron-rank{}-{}", rank(), ::getpid());
+  const auto lock = hold_temporaries();
+  fs::create_directory(own_folder_);
+  remember_temporary(own_folder_);
+}
+
+GlooWorld::~GlooWorld() {
+  watch_.reset();
+  if (own_folder_.empty()) return;
+  const auto lock = hold_temporaries();
+  std::error_code ignored;
+  fs::remove_all(own_folder_, ignored);
+  forget_temporary(own_folder_);
+}
+
+// Before anything is sent whose form may depend on it.
+void GlooWorld::require_versions() const {
+  std::string first;
+  for (std::int64_t r = 0; r < size(); ++r) {
+    std::string text;
+    try {
+      text = text_of(store_->get(fmt::format("version/{}", r)));
+    } catch (const std::exception&) {
+      throw Error(fmt::format("rank {} did not come within {} s; all {} must be started", r,
+                              kMeeting.count() / 1000, size()));
+    }
+    if (r == 0) first = text;
+    if (text == first) continue;
+    throw Error(fmt::format("rank {} is {}, and rank 0 is {}; every rank needs the same", r, text,
+                            first));
+  }
+}
+
+std::vector<std::string> GlooWorld::names() const {
+  std::vector<std::string> found;
+  for (std::int64_t r = 0; r < size(); ++r) {
+    found.push_back(text_of(store_->get(fmt::format("name/{}", r))));
+  }
+  return found;
+}
+
+template <typename Work>
+void GlooWorld::wait(Work&& begin) {
+  try {
+    begin()->wait(kWork);
+  } catch (const std::exception&) {
+    throw LostRank(watch_->lost());
+  }
+}
+
+void GlooWorld::all_reduce(at::Tensor tensor) {
+  std::vector<at::Tensor> one = {std::move(tensor)};
+  c10d::AllreduceOptions how;
+  how.timeout = kWork;
+  wait([&] { return group_->allreduce(one, how); });
+}
+
+void GlooWorld::sum(const std::vector<at::Tensor>& tensors) {
+  // Many small ones travel as one.
+  constexpr std::int64_t kLarge = 1 << 20;
+  const at::NoGradGuard no_gradients;
+  std::map<at::ScalarType, std::vector<at::Tensor>> small;
+  for (const at::Tensor& tensor : tensors) {
+    TN_CHECK(tensor.is_contiguous() && tensor.device().is_cpu());
+    if (tensor.numel() == 0) continue;
+    if (tensor.numel() < kLarge) {
+      small[tensor.scalar_type()].push_back(tensor.view({-1}));
+    } else {
+      all_reduce(tensor);
+    }
+  }
+  for (auto& item : small) {
+    const at::Tensor together = at::cat(item.second);
+    all_reduce(together);
+    std::int64_t begin = 0;
+    for (at::Tensor& part : item.second) {
+      part.copy_(together.narrow(0, begin, part.numel()));
+      begin += part.numel();
+    }
+  }
+}
+
+std::vector<std::string> GlooWorld::gather(const std::string& bytes) {
+  c10d::AllgatherOptions how;
+  how.timeout = kWork;
+  const auto exchange = [&](const at::Tensor& own) {
+    std::vector<at::Tensor> input = {own};
+    std::vector<std::vector<at::Tensor>> output(1);
+    for (std::int64_t r = 0; r < size(); ++r) output[0].push_back(at::empty_like(own));
+    wait([&] { return group_->allgather(output, input, how); });
+    return output[0];
+  };
+  const auto own = static_cast<std::int64_t>(bytes.size());
+  std::vector<std::int64_t> sizes;
+  std::int64_t most = 1;
+  for (const at::Tensor& size : exchange(at::full({1}, own, at::kLong))) {
+    sizes.push_back(size.item<std::int64_t>());
+    most = std::max(most, sizes.back());
+  }
+  const at::Tensor padded = at::zeros({most}, at::kByte);
+  std::memcpy(padded.data_ptr(), bytes.data(), bytes.size());
+  std::vector<std::string> all;
+  for (const at::Tensor& one : exchange(padded)) {
+    all.emplace_back(static_cast<const char*>(one.data_ptr()),
+                     static_cast<std::size_t>(sizes[all.size()]));
+  }
+  return all;
+}
+
+std::string GlooWorld::broadcast(const std::string& bytes) {
+  c10d::BroadcastOptions how;
+  how.timeout = kWork;
+  const auto send = [&](const at::Tensor& tensor) {
+    std::vector<at::Tensor> one = {tensor};
+    wait([&] { return group_->broadcast(one, how); });
+  };
+  const at::Tensor count = at::full({1}, static_cast<std::int64_t>(bytes.size()), at::kLong);
+  send(count);
+  const auto size = count.item<std::int64_t>();
+  if (size == 0) return "";
+  const at::Tensor content = at::empty({size}, at::kByte);
+  if (rank() == 0) std::memcpy(content.data_ptr(), bytes.data(), bytes.size());
+  send(content);
+  return {static_cast<const char*>(content.data_ptr()), static_cast<std::size_t>(size)};
+}
+
+std::string GlooWorld::output(const std::string& path) const {
+  if (own_folder_.empty() || path.empty()) return path;
+  return (own_folder_ / fs::absolute(path).lexically_normal().relative_path()).string();
+}
+
+bool GlooWorld::tells(const std::string& text) {
+  if (!watch_) {  // they have not met
+    silence_.end();
+    return true;
+  }
+  const bool tells = watch_->tells(text);
+  if (tells) silence_.end();
+  return tells;
+}
+
+void GlooWorld::leave() {
+  watch_->leaving();
+  std::int64_t nothing = 0;
+  World::sum(nothing);
+}
+
+}  // namespace
+
+void join_world() {
+  const WorldPlace place = world_place();
+  if (place.size == 1) return;
+  set_world(std::make_unique<GlooWorld>(place));
+}
+
+}  // namespace taskneuron

@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Several processes do what one does: ranks.py PROGRAM [--slow]
+
+Relevance, evaluations, ablations and trainings of two and three ranks are those of one process within rounding, and two runs of as many ranks give the
+same bytes. A rank that is killed ends all within ten seconds, by one message, and what can be resumed goes on to the same bytes. Ranks that see
+different files are refused. As root, two network namespaces stand for two hosts."""
+import argparse
+import hashlib
+import json
+import math
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from safetensors_file import tensors
+from world import MODEL, ROOT, TASKS, World
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("program")
+parser.add_argument("--slow", action="store_true", help="wait for a host that nobody answers at, too")
+arguments = parser.parse_args()
+PROGRAM = str(pathlib.Path(arguments.program).resolve())
+FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="taskneuron_ranks_"))
+failures, checks = [], 0
+
+
+def check(what, holds, more=""):
+    global checks
+    checks += 1
+    if not holds:
+        failures.append(f"{what}: {more}")
+        print(f"FAILED {what}: {more}", flush=True)
+
+
+def alone(*command):
+    run = subprocess.run([PROGRAM, *map(str, command), "--quiet"], capture_output=True, text=True)
+    check(f"{command[0]} in one process", run.returncode == 0, run.stderr)
+    return run.stdout
+
+
+def together(*command, size=2, **more):
+    codes, out, errors = World([PROGRAM, *map(str, command), "--quiet"], size, **more).end()
+    check(f"{command[0]} on {size} ranks", codes == [0] * size, f"{codes} {errors}")
+    check(f"{command[0]}: ranks above 0 are silent", not any(out[1:]) and not any(errors), f"{out[1:]} {errors}")
+    return out[0]
+
+
+def same_numbers(a, b, tolerance, where="result"):
+    """The first difference between two results, but for times and sizes of memory; empty: none."""
+    if isinstance(a, dict):
+        return next((d for key in a if not any(part in key for part in ("second", "memory", "passes", "out"))
+                     if (d := same_numbers(a[key], b.get(key), tolerance, f"{where}.{key}"))), "")
+    if isinstance(a, list):
+        return next((d for i, (x, y) in enumerate(zip(a, b)) if (d := same_numbers(x, y, tolerance, f"{where}[{i}]"))), "") \
+            if len(a) == len(b) else f"{where}: {len(a)} and {len(b)}"
+    if isinstance(a, float) and isinstance(b, (float, int)):
+        return "" if math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance) else f"{where}: {a} and {b}"
+    return "" if a == b else f"{where}: {a} and {b}"
+
+
+def worst(a, b):
+    """The largest difference of two safetensors files' numbers, of the largest of their tensor."""
+    x, y = tensors(a), tensors(b)
+    found = 0.0
+    for name, values in x.items():
+        largest = max(map(abs, values), default=0) or 1
+        found = max(found, max((abs(p - q) for p, q in zip(values, y[name])), default=0) / largest)
+    return found if x.keys() == y.keys() else math.inf
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+SCITAIL, E2E, BABI = (TASKS / name for name in ("scitail", "e2e", "babi"))
+EXACT = ("--dtype", "float32")
+
+
+def scores_and_evaluations():
+    detect = ["detect", MODEL, "--task", SCITAIL, "--limit", 40, *EXACT, "--force", "--out"]
+    one = FOLDER / "one.safetensors"
+    alone(*detect, one)
+    for size in (2, 3):
+        several = FOLDER / f"ranks-{size}.safetensors"
+        together(*detect, several, size=size)
+        check(f"relevance of {size} ranks", worst(one, several) < 1e-12, worst(one, several))
+        before = digest(several)
+        together(*detect, several, size=size)
+        check(f"{size} ranks twice", digest(several) == before, "other bytes")
+    rows = FOLDER / "rows.jsonl"
+    evaluate = ["evaluate", MODEL, "--task", SCITAIL, E2E, "--limit", 24, *EXACT, "--json", "--force", "--predictions", rows]
+    first, first_rows = json.loads(alone(*evaluate)), [json.loads(line) for line in rows.read_text().splitlines()]
+    second = json.loads(together(*evaluate))
+    check("evaluations", not (d := same_numbers(first, second, 1e-5)), d)
+    check("predictions", not (d := same_numbers(first_rows, [json.loads(line) for line in rows.read_text().splitlines()], 1e-4)), d)
+    own = FOLDER / "babi.safetensors"
+    alone("detect", MODEL, "--task", BABI, "--limit", 24, *EXACT, "--out", own)
+    ablate = ["ablate", MODEL, "--task", SCITAIL, BABI, "--scores", one, own, "--limit", 10, "--random-seeds", 2, *EXACT, "--json", "--text",
+              ROOT / "README.md", "--text-tokens", 600]
+    check("ablations", not (d := same_numbers(json.loads(alone(*ablate)), json.loads(together(*ablate)), 1e-4)), d)
+    fidelity = ["fidelity", MODEL, "--task", SCITAIL, "--limit", 12, *EXACT, "--json"]
+    check("fidelity", not (d := same_numbers(json.loads(alone(*fidelity)), json.loads(together(*fidelity)), 1e-3)), d)
+
+
+def train(out, *more):
+    return ["train", MODEL, "--task", BABI, "--set", FOLDER / "set.json", "--lr", "1e-3", "--batch", 8, "--limit", 96, "--epochs", 3,
+            "--validation-limit", 8, "--checkpoint-seconds", 0, "--resume", *EXACT, "--out", out, *more]
+
+
+def losses(out):
+    return [json.loads(line)["loss"] for line in (out / "train.jsonl").read_text().splitlines()]
+
+
+def started(out, steps=6):
+    """Waits until a run has gone that far."""
+    ends = time.time() + 60
+    while time.time() < ends and not ((out / "train.jsonl").exists() and len((out / "train.jsonl").read_text().splitlines()) >= steps):
+        time.sleep(0.02)
+
+
+def trainings():
+    alone("select", FOLDER / "babi.safetensors", "--top", "10%", "--out", FOLDER / "set.json")
+    one, two = FOLDER / "train-one", FOLDER / "train-two"
+    alone(*train(one))
+    together(*train(two))
+    check("losses of a training", not (d := same_numbers(losses(one), losses(two), 1e-4)), d)
+    check("what is trained", worst(one / "delta.safetensors", two / "delta.safetensors") < 1e-2,
+          worst(one / "delta.safetensors", two / "delta.safetensors"))
+    for name, victims, number in (("rank 1", (1,), signal.SIGKILL), ("rank 0", (0,), signal.SIGKILL), ("both", (0, 1), signal.SIGINT)):
+        out = FOLDER / f"killed-{name.replace(' ', '-')}"
+        world = World([PROGRAM, *map(str, train(out)), "--quiet"])
+        started(out)
+        killed = time.time()
+        for victim in victims:
+            world.processes[victim].send_signal(number)
+        codes, _, errors = world.end(60)
+        took, told = time.time() - killed, [line for error in errors for line in error.splitlines()]
+        check(f"{name} ends all within 10 s", took < 10 and 0 not in codes, f"{took:.1f} s, {codes}")
+        if number == signal.SIGKILL:
+            check(f"{name} killed: one message that names it", len(told) == 1 and f"{name} " in told[0] and "is gone" in told[0], told)
+        else:
+            check("interrupted: one message that says how to go on", sum("--resume goes on" in line for line in told) == 1, told)
+        together(*train(out))
+        check(f"{name}: the run goes on to the same bytes", digest(out / "delta.safetensors") == digest(two / "delta.safetensors"), "other bytes")
+    # Another number of ranks may go on with a run.
+    out = FOLDER / "fewer"
+    world = World([PROGRAM, *map(str, train(out)), "--quiet"])
+    started(out)
+    for process in world.processes:
+        process.kill()
+    world.end()
+    alone(*train(out))
+    check("one process goes on with two ranks' run", worst(out / "delta.safetensors", two / "delta.safetensors") < 1e-2, "far off")
+    left = [path for path in pathlib.Path(tempfile.gettempdir()).glob("taskneuron-rank*")]
+    check("nothing is left behind", len(left) <= 2, left)  # of the two that SIGKILL left no time
+    for path in left:
+        shutil.rmtree(path)
+
+
+def refusals():
+    def one_message(what, commands, *words, **more):
+        codes, _, errors = World(commands, **more).end(45)
+        told = [line for error in errors for line in error.splitlines()]
+        check(f"{what}: refused by one message", 0 not in codes and "hung" not in codes and len(told) == 1 and all(word in told[0] for word in words),
+              f"{codes} {told}")
+
+    detect = [PROGRAM, "detect", str(MODEL), "--task", str(SCITAIL), "--limit", "4", "--quiet", "--out", str(FOLDER / "refused.safetensors")]
+    other = FOLDER / "scitail"
+    shutil.copytree(SCITAIL, other)
+    with open(other / "train.jsonl", "a") as file:
+        file.write((other / "train.jsonl").read_text().splitlines()[0] + "\n")
+    changed = [str(other) if part == str(SCITAIL) else part for part in detect]
+    one_message("another file", [detect, changed], "rank 1", "train.jsonl")
+    one_message("no such task", [part + "x" if part == str(SCITAIL) else part for part in detect], "no such task folder")
+    one_message("no such task on rank 1", [detect, [part + "x" if part == str(SCITAIL) else part for part in detect]], "no such task folder")
+    one_message("what exists already", [part.replace("refused", "one") for part in detect], "exists already")
+    for name, value, word in (("RANK", "two", "RANK='two'"), ("RANK", "7", "no rank of WORLD_SIZE"), ("MASTER_PORT", "port", "MASTER_PORT")):
+        run = subprocess.run(detect, capture_output=True, text=True, env={**os.environ, "RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", name: value})
+        check(f"{name}={value}", run.returncode == 1 and word in run.stderr, run.stderr)
+    if arguments.slow:
+        began = time.time()
+        run = subprocess.run(detect, capture_output=True, text=True, env={**os.environ, "RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "192.0.2.1"})
+        check("a host that does not answer", run.returncode == 1 and "192.0.2.1" in run.stderr and time.time() - began < 45, run.stderr)
+    # What does not share its work is done once.
+    codes, out, _ = World([PROGRAM, "inspect", str(MODEL), "--json"]).end()
+    check("inspect runs once", codes == [0, 0] and json.loads(out[0]) and not out[1], out)
+
+
+def namespaces():
+    """Two network namespaces, joined by a cable, as two hosts."""
+    hosts = [f"tn{os.getpid()}{side}" for side in "ab"]
+    commands = [["ip", "netns", "add", hosts[0]], ["ip", "netns", "add", hosts[1]],
+                ["ip", "link", "add", "tna", "netns", hosts[0], "type", "veth", "peer", "name", "tnb", "netns", hosts[1]]]
+    for host, device, address in ((hosts[0], "tna", "10.99.7.1/24"), (hosts[1], "tnb", "10.99.7.2/24")):
+        inside = ["ip", "netns", "exec", host, "ip"]
+        commands += [[*inside, "addr", "add", address, "dev", device], [*inside, "link", "set", device, "up"], [*inside, "link", "set", "lo", "up"]]
+    try:
+        for command in commands:
+            if subprocess.run(command, capture_output=True).returncode != 0:
+                print(f"skipped: two hosts ({' '.join(command)} does not work here)")
+                return
+        out = FOLDER / "hosts.safetensors"
+        prefixes = [["ip", "netns", "exec", host] for host in hosts]
+        together("detect", MODEL, "--task", SCITAIL, "--limit", 40, *EXACT, "--out", out, host="10.99.7.1", prefixes=prefixes)
+        check("relevance of two hosts", digest(out) == digest(FOLDER / "ranks-2.safetensors"), "other bytes")
+    finally:
+        for host in hosts:
+            subprocess.run(["ip", "netns", "del", host], capture_output=True)
+
+
+try:
+    for part in (scores_and_evaluations, trainings, refusals, namespaces):
+        began = time.time()
+        part()
+        print(f"{part.__name__.replace('_', ' ')}: {time.time() - began:.0f} s", flush=True)
+finally:
+    shutil.rmtree(FOLDER, ignore_errors=True)
+print(f"{checks - len(failures)} of {checks} passed")
+sys.exit(1 if failures else 0)
