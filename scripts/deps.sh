@@ -8,8 +8,8 @@
 set -euo pipefail
 
 build=(
-  g++ cmake ninja-build pkg-config
-  libtorch-dev libgloo-dev        # tensors, autograd
+  g++ cmake ninja-build
+  libtorch-dev libgloo-dev        # tensors, autograd; sums over processes
   libdnnl-dev                     # oneDNN: the CPU's matrix products
   libopenblas0-pthread            # LibTorch's own products; the reference BLAS is many times slower
   libpcre2-dev libutf8proc-dev    # the tokenizers' expressions and Unicode normal forms

@@ -49,12 +49,13 @@ int available_processors() {
 void set_threads(int threads) {
   const int processors = available_processors();
   if (threads == 0) {
-    const auto neighbours = static_cast<int>(world().place().local_size);
     const char* environment = std::getenv("OMP_NUM_THREADS");
-    // torchrun sets 1 by itself where there are several.
-    const bool given =
-        environment != nullptr && (neighbours == 1 || environment != std::string("1"));
+    // torchrun sets 1 by itself where it starts several.
+    const bool torchruns =
+        std::getenv("TORCHELASTIC_RUN_ID") != nullptr && world_place().local_size > 1;
+    const bool given = environment != nullptr && !(torchruns && environment == std::string("1"));
     if (given) threads = std::atoi(environment);
+    const auto neighbours = static_cast<int>(world().neighbours());
     if (threads <= 0) threads = std::max(1, processors / neighbours);
   } else if (threads > processors) {
     warn(fmt::format("threads: {} is more than the {} processors available; expect it to be slower",

@@ -28,8 +28,8 @@ struct WorldPlace {
 };
 
 // RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT (torchrun), or
-// OMPI_COMM_WORLD_* (mpirun) or SLURM_* of a step (srun) in the place of the first four. One process without any.
-// Throws Error for variables that are no numbers or contradict each other.
+// OMPI_COMM_WORLD_* (mpirun) or SLURM_* of a step (srun) in the place of the first four. One
+// process without any. Throws Error for variables that are no numbers or contradict each other.
 WorldPlace world_place();
 
 // Work ended because another rank did.
@@ -43,6 +43,8 @@ class World {
   virtual ~World() = default;
 
   const WorldPlace& place() const { return place_; }
+  // Ranks that may run on the very processors that this one may.
+  std::int64_t neighbours() const { return neighbours_; }
   std::int64_t rank() const { return place_.rank; }
   std::int64_t size() const { return place_.size; }
   bool alone() const { return size() == 1; }
@@ -60,13 +62,14 @@ class World {
   std::int64_t least(std::int64_t value);
   // Of every rank, in their order.
   virtual std::vector<std::string> gather(const std::string& bytes) { return {bytes}; }
-  // Rank 0's.
+  // Rank 0's. broadcast_value: of a number.
+  double broadcast_value(double value);
   virtual std::string broadcast(const std::string& bytes) { return bytes; }
   // Throws Error, on all ranks, naming one whose text is not rank 0's: "has other `what`".
   void require_same(const std::string& what, const std::string& text);
 
-  // Where this rank writes what every rank would write to `path`: there, and of ranks above 0 a place
-  // of their own that goes with the process.
+  // Where this rank writes what every rank would write to `path`: there, and of ranks above 0 a
+  // place of their own that goes with the process.
   virtual std::string output(const std::string& path) const { return path; }
 
   // Whether this rank is the one that tells why all of them end. text: what it would say.
@@ -76,9 +79,11 @@ class World {
 
  protected:
   explicit World(WorldPlace place) : place_(std::move(place)) {}
+  void set_neighbours(std::int64_t neighbours) { neighbours_ = neighbours; }
 
  private:
   WorldPlace place_;
+  std::int64_t neighbours_ = 1;
 };
 
 // Dealt there and back, so that shares are of about one size.
@@ -96,15 +101,18 @@ std::vector<Piece> World::own_share(std::vector<Piece> pieces) const {
   return own;
 }
 
+// Throws Error, on all ranks, unless all have the same file at the path.
+void require_same_file(const std::string& path);
+
 // Rank 0's files of these names in its `folder`, as far as they are there, into the others' own.
 void mirror_files(const std::string& folder, const std::vector<std::string>& names);
 
 // This process's; a world of one unless join_world() has been called.
 World& world();
 
-// Meets the other ranks, as world_place() says; nothing where there is one. From here on ranks above
-// 0 print nothing but what tells() allows. Throws Error within half a minute where rank 0 can't be
-// reached, and where ranks are of other versions.
+// Meets the other ranks, as world_place() says; nothing where there is one. From here on ranks
+// above 0 print nothing but what tells() allows. Throws Error within half a minute where rank 0
+// can't be reached, and where ranks are of other versions.
 void join_world();
 
 }  // namespace taskneuron

@@ -5,14 +5,19 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <torch/version.h>
+#include <unistd.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
-#include <torch/version.h>
-#include <unistd.h>
 
+#include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -37,7 +42,8 @@ using StorePtr = c10::intrusive_ptr<c10d::Store>;
 
 constexpr std::chrono::milliseconds kMeeting{30'000};
 constexpr std::chrono::hours kWork{24 * 30};  // a rank may compute that long before it is met again
-constexpr std::chrono::milliseconds kHeard{1000};  // for others to hear why, of whoever holds the store
+constexpr std::chrono::milliseconds kHeard{
+    1000};  // for others to hear why, of whoever holds the store
 
 std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
@@ -45,24 +51,29 @@ std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begi
 // What others say of errors runs over many lines.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-StorePtr open_store(const WorldPlace& place) {
+// guest: of the server that is there by now.
+StorePtr open_store(const WorldPlace& place, bool guest) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(place.port);
-  options.isServer = place.rank == 0 && !place.launcher_listens;
+  options.isServer = place.rank == 0 && !place.launcher_listens && !guest;
   options.waitWorkers = false;
   options.timeout = kMeeting;
   try {
-    auto store = c10::make_intrusive<c10d::TCPStore>(place.host, options);
-    return c10::make_intrusive<c10d::PrefixStore>("taskneuron/" + place.attempt, store);
+    const StorePtr store = c10::make_intrusive<c10d::TCPStore>(place.host, options);
+    // A launcher's store outlives a command: each that it starts has keys of its own.
+    const std::string attempt = "taskneuron/" + place.attempt;
+    const std::string counter = attempt + (guest ? "/watched" : "/begun");
+    const std::int64_t number = (store->add(counter, 1) - 1) / place.size;
+    return c10::make_intrusive<c10d::PrefixStore>(fmt::format("{}/{}", attempt, number), store);
   } catch (const std::exception& error) {
     throw Error(
         options.isServer
             ? fmt::format("rank 0 cannot listen at port {} ({}); set MASTER_PORT to a free one",
                           place.port, first_line(error.what()))
-            : fmt::format("rank {} cannot reach rank 0 at {}:{} within {} s ({}); does "
-                          "MASTER_ADDR name its host, and does it run?",
-                          place.rank, place.host, place.port, kMeeting.count() / 1000,
-                          first_line(error.what())));
+            : fmt::format("rank {} cannot reach {} at {}:{} within {} s ({}); does MASTER_ADDR "
+                          "name its host, does it run, and is its LibTorch of this version?",
+                          place.rank, place.launcher_listens ? "torchrun" : "rank 0", place.host,
+                          place.port, kMeeting.count() / 1000, first_line(error.what())));
   }
 }
 
@@ -109,10 +120,31 @@ std::string own_address(const WorldPlace& place) {
   return address;
 }
 
+// An address that other machines can reach, of the first interface that has one; else "".
+std::string outer_address() {
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) return "";
+  std::string address;
+  for (const ifaddrs* one = all; one != nullptr && address.empty(); one = one->ifa_next) {
+    const bool usable = one->ifa_addr != nullptr && one->ifa_addr->sa_family == AF_INET &&
+                        (one->ifa_flags & IFF_UP) != 0 && (one->ifa_flags & IFF_LOOPBACK) == 0;
+    char name[NI_MAXHOST] = "";
+    if (usable && ::getnameinfo(one->ifa_addr, sizeof(sockaddr_in), name, sizeof name, nullptr, 0,
+                                NI_NUMERICHOST) == 0) {
+      address = name;
+    }
+  }
+  ::freeifaddrs(all);
+  return address;
+}
+
 auto device_of(const WorldPlace& place) {
   const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
   if (interface != nullptr) return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
-  const std::string address = own_address(place);
+  std::string address = own_address(place);
+  // Many a machine's own name leads to itself alone.
+  const bool inner = address.rfind("127.", 0) == 0 || address == "::1";
+  if (inner && place.local_size < place.size) address = outer_address();
   if (!address.empty()) return c10d::ProcessGroupGloo::createDeviceForHostname(address);
   return c10d::ProcessGroupGloo::createDefaultDevice();
 }
@@ -121,6 +153,18 @@ std::string own_name() {
   char host[256] = "";
   ::gethostname(host, sizeof host - 1);
   return fmt::format("process {} on {}", ::getpid(), host);
+}
+
+// The machine, and which of its processors this process may run on.
+std::string own_processors() {
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  std::string text = host;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return text;
+  for (int i = 0; i < CPU_SETSIZE; ++i) text += CPU_ISSET(i, &set) ? " " + std::to_string(i) : "";
+  return text;
 }
 
 // Ranks above 0 are silent, until one of them is the one that tells.
@@ -157,6 +201,9 @@ class GlooWorld : public World {
 
  private:
   void meet();
+  void make_own_folder();
+  bool claims(const std::string& text) const;
+  void count_neighbours();
   void require_versions() const;
   std::vector<std::string> names() const;
   // Runs a collective; a failure of one is a rank that has gone.
@@ -172,48 +219,67 @@ class GlooWorld : public World {
 };
 
 GlooWorld::GlooWorld(const WorldPlace& place)
-    : World(place), store_(open_store(place)), silence_(place.rank > 0) {
+    : World(place), store_(open_store(place, false)), silence_(place.rank > 0) {
   store_->setTimeout(kMeeting);
   try {
     meet();
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     // Others find the same; one tells.
-    const std::string mine = fmt::format("{} {}", rank(), error.what());
-    if (StoreBoard(store_).claim(kWhyAllEnd, mine) != mine) throw LostRank("");
+    if (!claims(error.what())) throw LostRank("");
     silence_.end();
     if (rank() == 0) std::this_thread::sleep_for(kHeard);
     throw;
   }
 }
 
+bool GlooWorld::claims(const std::string& text) const {
+  const std::string mine = fmt::format("{} {}", rank(), text);
+  try {
+    return StoreBoard(store_).claim(kWhyAllEnd, mine) == mine;
+  } catch (const std::exception&) {
+    return true;  // nothing can be said but here
+  }
+}
+
 void GlooWorld::meet() {
   store_->set(fmt::format("name/{}", rank()), bytes_of(own_name()));
+  store_->set(fmt::format("processors/{}", rank()), bytes_of(own_processors()));
   store_->set(fmt::format("version/{}", rank()),
               bytes_of(fmt::format("taskneuron {} on LibTorch {}", version(), TORCH_VERSION)));
   require_versions();
+  count_neighbours();
+  watch_ = std::make_unique<WorldWatch>(place(), names(),
+                                        std::make_unique<StoreBoard>(open_store(place(), true)),
+                                        [this](const std::string& text) {
+                                          if (!text.empty()) silence_.end();
+                                          end_at_once(text.empty() ? "" : "error: " + text);
+                                        });
   try {
-    auto options = c10d::ProcessGroupGloo::Options::create(kMeeting);
+    // The one timeout that Gloo knew until 2.9, whatever a collective asks for. Who goes is noticed
+    // by the watch.
+    auto options = c10d::ProcessGroupGloo::Options::create(kWork);
     options->devices.push_back(device_of(place()));
     group_ = c10::make_intrusive<c10d::ProcessGroupGloo>(
         c10::make_intrusive<c10d::PrefixStore>("gloo", store_), static_cast<int>(rank()),
         static_cast<int>(size()), options);
   } catch (const std::exception& error) {
-    throw Error(fmt::format("rank {} cannot connect to the other ranks ({}); GLOO_SOCKET_IFNAME "
-                            "names the network interface",
-                            rank(), first_line(error.what())));
+    throw Error(
+        fmt::format("rank {} cannot connect to the other ranks ({}); GLOO_SOCKET_IFNAME "
+                    "names the network interface",
+                    rank(), first_line(error.what())));
   }
-  WorldPlace guest = place();  // of the server that is there by now
-  guest.launcher_listens = true;
-  watch_ = std::make_unique<WorldWatch>(
-      place(), names(), std::make_unique<StoreBoard>(open_store(guest)),
-      [this](const std::string& text) {
-        if (!text.empty()) silence_.end();
-        end_at_once(text.empty() ? "" : "error: " + text);
-      });
-  if (rank() == 0) return;
-  own_folder_ = fs::temp_directory_path() / fmt::format("taskneuron-rank{}-{}", rank(), ::getpid());
+  if (rank() > 0) make_own_folder();
+}
+
+void GlooWorld::make_own_folder() {
+  const fs::path place = fs::temp_directory_path();
+  std::string name = (place / fmt::format("taskneuron-rank{}-XXXXXX", rank())).string();
   const auto lock = hold_temporaries();
-  fs::create_directory(own_folder_);
+  if (::mkdtemp(name.data()) == nullptr) {
+    throw Error(
+        fmt::format("{}: no folder can be made there: {}", place.string(), std::strerror(errno)));
+  }
+  own_folder_ = name;
   remember_temporary(own_folder_);
 }
 
@@ -239,9 +305,19 @@ void GlooWorld::require_versions() const {
     }
     if (r == 0) first = text;
     if (text == first) continue;
-    throw Error(fmt::format("rank {} is {}, and rank 0 is {}; every rank needs the same", r, text,
-                            first));
+    throw Error(
+        fmt::format("rank {} is {}, and rank 0 is {}; every rank needs the same", r, text, first));
   }
+}
+
+// Who may run on the very processors of this rank. A launcher that binds gives each its own.
+void GlooWorld::count_neighbours() {
+  const std::string own = own_processors();
+  std::int64_t same = 0;
+  for (std::int64_t r = 0; r < size(); ++r) {
+    same += text_of(store_->get(fmt::format("processors/{}", r))) == own ? 1 : 0;
+  }
+  set_neighbours(same);
 }
 
 std::vector<std::string> GlooWorld::names() const {
@@ -353,9 +429,10 @@ bool GlooWorld::tells(const std::string& text) {
 }
 
 void GlooWorld::leave() {
-  watch_->leaving();
   std::int64_t nothing = 0;
-  World::sum(nothing);
+  World::sum(nothing);  // all are done
+  watch_->leaving();
+  World::sum(nothing);  // and nobody is missed
 }
 
 }  // namespace

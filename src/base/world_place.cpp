@@ -66,7 +66,11 @@ std::string first_node(const std::string& list) {
   const std::size_t comma = list.find(',');
   if (bracket == std::string::npos || comma < bracket) return list.substr(0, comma);
   const std::size_t end = list.find_first_of(",-]", bracket + 1);
-  return list.substr(0, bracket) + list.substr(bracket + 1, end - bracket - 1);
+  const std::size_t closed = list.find(']', bracket);
+  const std::string behind = closed == std::string::npos
+                                 ? ""
+                                 : list.substr(closed + 1, list.find(',', closed) - closed - 1);
+  return list.substr(0, bracket) + list.substr(bracket + 1, end - bracket - 1) + behind;
 }
 
 }  // namespace
@@ -98,9 +102,10 @@ WorldPlace world_place() {
   place.host = text_of("MASTER_ADDR");
   if (place.host.empty()) place.host = first_node(text_of("SLURM_STEP_NODELIST"));
   if (place.host.empty()) {
-    throw Error(fmt::format("{} ranks, and MASTER_ADDR does not say where rank 0 runs; set it to "
-                            "that host's name or address",
-                            place.size));
+    throw Error(
+        fmt::format("{} ranks, and MASTER_ADDR does not say where rank 0 runs; set it to "
+                    "that host's name or address",
+                    place.size));
   }
   place.port = number_of("MASTER_PORT", 1, 65535).value_or(kDefaultPort);
   place.launcher_listens = text_of("TORCHELASTIC_USE_AGENT_STORE") == "True";

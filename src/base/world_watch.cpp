@@ -27,12 +27,14 @@ WorldWatch::WorldWatch(WorldPlace place, std::vector<std::string> names,
       end_(std::move(end)),
       beats_(static_cast<std::size_t>(place_.size), -1),
       seen_(static_cast<std::size_t>(place_.size), Clock::now()),
-      thread_([this] { run(); }) {}
+      thread_([this] { run(); }),
+      guard_([this] { guard(); }) {}
 
 WorldWatch::~WorldWatch() {
   stopped_ = true;
   stop_.notify_all();
   thread_.join();
+  guard_.join();
 }
 
 std::string WorldWatch::gone_text(std::int64_t rank) const {
@@ -40,9 +42,11 @@ std::string WorldWatch::gone_text(std::int64_t rank) const {
                      names_[static_cast<std::size_t>(rank)]);
 }
 
-std::optional<std::int64_t> WorldWatch::silent(milliseconds longer_than) {
+std::optional<std::int64_t> WorldWatch::silent(milliseconds longer_than, bool all) {
   const auto now = Clock::now();
-  for (std::int64_t r = 0; r < place_.size; ++r) {
+  // Rank 0 watches all, the others rank 0.
+  const std::int64_t watched = place_.rank == 0 || all ? place_.size : 1;
+  for (std::int64_t r = 0; r < watched; ++r) {
     if (r == place_.rank) continue;
     const auto i = static_cast<std::size_t>(r);
     const std::int64_t count = board_->add(beat_key(r), 0);
@@ -56,15 +60,42 @@ std::optional<std::int64_t> WorldWatch::silent(milliseconds longer_than) {
   return std::nullopt;
 }
 
+// The store went with rank 0: who tells is agreed beforehand, and another machine may have gone
+// whole.
+std::string WorldWatch::without_store() const {
+  const bool tells = place_.rank == 1 || place_.rank == place_.local_size;
+  return tells ? gone_text(0) : "";
+}
+
+// REQUIRES board_mutex_. Who holds the store goes last.
+void WorldWatch::wait_for_others() {
+  const auto until = Clock::now() + kSilentLost;
+  while (Clock::now() < until && board_->add("left", 0) < place_.size) {
+    std::this_thread::sleep_for(kBeat / 5);
+  }
+}
+
+// A board that does not answer holds whoever asks it: this thread never does.
+void WorldWatch::guard() {
+  while (!stopped_) {
+    std::unique_lock<std::mutex> lock(waiting_);
+    stop_.wait_for(lock, kBeat, [this] { return stopped_.load(); });
+    const Clock::duration began = asked_;
+    if (stopped_ || began == Clock::duration::zero()) continue;
+    if (Clock::now().time_since_epoch() - began > kSilent) end_(without_store());
+  }
+}
+
 // Whether there is more to watch.
 bool WorldWatch::beat() {
   std::string told;
   try {
     const std::lock_guard<std::mutex> lock(board_mutex_);
+    const AtBoard at(*this);
     board_->add(beat_key(place_.rank), 1);
     if (leaving_) return true;
     const bool ended = board_->find(kWhyAllEnd).has_value();
-    const auto gone = ended ? std::nullopt : silent(kSilent);
+    const auto gone = ended ? std::nullopt : silent(kSilent, false);
     if (!ended && !gone) return true;
     if (gone) {
       const std::string text = gone_text(*gone);
@@ -74,10 +105,10 @@ bool WorldWatch::beat() {
       }
     }
     board_->add("left", 1);
+    if (place_.rank == 0) wait_for_others();
   } catch (const std::exception&) {
     if (leaving_ || stopped_) return false;
-    // The store went with rank 0; the next one tells.
-    if (place_.rank == 1) told = gone_text(0);
+    told = without_store();
   }
   end_(told);
   return false;
@@ -96,10 +127,11 @@ std::string WorldWatch::lost() {
   while (Clock::now() < until) {
     try {
       const std::lock_guard<std::mutex> lock(board_mutex_);
+      const AtBoard at(*this);
       if (board_->find(kWhyAllEnd)) return "";
-      if (const auto gone = silent(kSilentLost)) return gone_text(*gone);
+      if (const auto gone = silent(kSilentLost, true)) return gone_text(*gone);
     } catch (const std::exception&) {
-      return place_.rank == 1 ? gone_text(0) : "";
+      return without_store();
     }
     std::this_thread::sleep_for(kBeat / 2);
   }
@@ -111,19 +143,13 @@ bool WorldWatch::tells(const std::string& text) {
   const std::string mine = fmt::format("{} {}", place_.rank, text);
   bool first = false;
   try {
-    {
-      const std::lock_guard<std::mutex> lock(board_mutex_);
-      first = !text.empty() && board_->claim(kWhyAllEnd, mine) == mine;
-      board_->add("left", 1);
-    }
-    const auto until = Clock::now() + kSilentLost;
-    while (place_.rank == 0 && Clock::now() < until) {
-      std::this_thread::sleep_for(kBeat / 5);
-      const std::lock_guard<std::mutex> lock(board_mutex_);
-      if (board_->add("left", 0) >= place_.size) break;
-    }
+    const std::lock_guard<std::mutex> lock(board_mutex_);
+    const AtBoard at(*this);
+    first = !text.empty() && board_->claim(kWhyAllEnd, mine) == mine;
+    board_->add("left", 1);
+    if (place_.rank == 0) wait_for_others();
   } catch (const std::exception&) {
-    return !text.empty() && place_.rank == 1;
+    return !text.empty() && !without_store().empty();
   }
   return first;
 }

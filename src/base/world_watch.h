@@ -53,7 +53,23 @@ class WorldWatch {
   void run();
   bool beat();
   // The first rank that has been silent for so long.
-  std::optional<std::int64_t> silent(std::chrono::milliseconds longer_than);
+  std::optional<std::int64_t> silent(std::chrono::milliseconds longer_than, bool all);
+  std::string without_store() const;
+  void wait_for_others();
+  void guard();
+  // While it lives, this rank waits for the board to answer.
+  class AtBoard {
+   public:
+    explicit AtBoard(WorldWatch& watch) : watch_(watch) {
+      watch_.asked_ = Clock::now().time_since_epoch();
+    }
+    ~AtBoard() { watch_.asked_ = Clock::duration::zero(); }
+    AtBoard(const AtBoard&) = delete;
+    AtBoard& operator=(const AtBoard&) = delete;
+
+   private:
+    WorldWatch& watch_;
+  };
   std::string gone_text(std::int64_t rank) const;
 
   WorldPlace place_;
@@ -63,11 +79,13 @@ class WorldWatch {
   std::mutex board_mutex_;  // of board_ and of what was seen
   std::vector<std::int64_t> beats_;
   std::vector<Clock::time_point> seen_;
+  std::atomic<Clock::duration> asked_{
+      Clock::duration::zero()};  // since the clock's start; 0: nothing
   std::atomic<bool> leaving_{false};
   std::atomic<bool> stopped_{false};
   std::mutex waiting_;
   std::condition_variable stop_;
-  std::thread thread_;
+  std::thread thread_, guard_;
 };
 
 }  // namespace taskneuron

@@ -209,7 +209,7 @@ int run(int argc, char** argv) {
 
 // Of several ranks one tells why they end.
 void tell(const std::string& message) {
-  if (world().tells(message)) print_error(message);
+  if (world().tells(message) && !message.empty()) print_error(message);
 }
 
 int run_and_report(int argc, char** argv) {
@@ -228,7 +228,10 @@ int run_and_report(int argc, char** argv) {
     tell(fmt::format("{}: {}", error.path1().string(), error.code().message()));
   } catch (const std::system_error& error) {
     // What fmt throws when its text cannot be written.
-    if (std::ferror(stdout) != 0) return report_lost_output(error.code().value());
+    if (std::ferror(stdout) != 0) {
+      world().tells("");
+      return report_lost_output(error.code().value());
+    }
     tell(error.what());
   } catch (const std::exception& error) {
     tell(error.what());

@@ -77,7 +77,8 @@ void print_result(const Options& options, const TrainResult& result) {
 void run(const Options& options) {
   options.common.apply();
   if (options.train.resume) {
-    mirror_files(options.train.out, {kRunFile, kStepsFile, kEvaluationsFile, kStateFile});
+    mirror_files(options.train.out,
+                 {kRunFile, kStepsFile, kEvaluationsFile, kStateFile, kCertificateFile});
   }
   options.train.check();
   const Session session(options.model);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/sha256.h"
 #include "base/torch_compat.h"
 #include "base/workers.h"
 #include "base/world.h"
@@ -67,8 +68,16 @@ TaskEvaluation::TaskEvaluation(const Task& task, std::string split,
                     "`scoring` generate",
                     folder_));
   }
+  require_same_rows();
   encode_rows(task);
   if (scoring_ == Scoring::kGenerate) encode_prompts(task);
+}
+
+void TaskEvaluation::require_same_rows() const {
+  if (world().alone()) return;
+  Sha256 hash;
+  for (const TaskRow& row : rows_) hash.update(row.input + '\n' + row.output + '\n');
+  world().require_same(fmt::format("rows of {}, split {}", folder_, split_), hash.hex());
 }
 
 void TaskEvaluation::encode_rows(const Task& task) {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/torch_compat.h"
+#include "base/world.h"
 #include "model/modules.h"
 #include "model/qkv_layout.h"
 #include "taskneuron/base/compute.h"
@@ -267,7 +268,8 @@ std::vector<std::vector<FeedForwardWeights>> Loader::load_stored_feed_forward() 
 }
 
 double physical_memory() {
-  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE)) /
+         static_cast<double>(world().place().local_size);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/torch_compat.h"
+#include "base/world.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/version.h"
 
@@ -85,6 +86,7 @@ std::int64_t NeuronSet::size() const {
 }
 
 NeuronSet load_set(const std::filesystem::path& path) {
+  require_same_file(path.string());
   const Json document = read_json(path);
   const JsonView json(document, path.string());
   if (json.object().count("format") == 0) {

@@ -7,6 +7,7 @@
 
 #include "base/sha256.h"
 #include "base/torch_compat.h"
+#include "base/world.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/version.h"
 #include "taskneuron/checkpoint/safetensors.h"
@@ -247,6 +248,7 @@ void save_scores(const Scores& scores, const std::filesystem::path& path) {
 }
 
 Scores load_scores(const std::filesystem::path& path) {
+  require_same_file(path.string());
   const SafetensorsFile file(path, "a score file (safetensors) that detect made");
   const auto& metadata = file.metadata();
   const auto format = metadata.find("format");

@@ -161,7 +161,9 @@ TaskReader::TaskReader(const Session& session, const DataOptions& options)
       options_(options),
       prompt_(options.find_template(session.tokenizer().chat_template())),
       max_tokens_(context_of(session.checkpoint().config(), options.max_length)),
-      encoder_(session.tokenizer(), prompt_, {max_tokens_, session.end_of_sequence()}) {}
+      encoder_(session.tokenizer(), prompt_, {max_tokens_, session.end_of_sequence()}) {
+  world().require_same("template", prompt_.hash());
+}
 
 EncodedTask TaskReader::encode(const std::string& folder) const {
   EncodedTask result{load_task(folder), {}, 0};
@@ -173,10 +175,7 @@ EncodedTask TaskReader::encode(const std::string& folder) const {
   }
   note_truncated(result.task.name, result.truncated,
                  static_cast<std::int64_t>(result.examples.size()));
-  if (!world().alone()) {
-    const auto path = split_path(result.task, options_.split);
-    world().require_same(fmt::format("file {}", path.string()), sha256_of_file(path));
-  }
+  require_same_file(split_path(result.task, options_.split).string());
   return result;
 }
 
@@ -214,6 +213,7 @@ BatchMemory TaskReader::fit(const BatchDemand& demand) const {
 std::vector<std::int64_t> TaskReader::read_text(const std::string& path) const {
   constexpr std::size_t kMaxBytes = 1u << 30;
   const std::string text = read_file(path, kMaxBytes);
+  require_same_file(path);
   if (!is_valid_utf8(text)) throw Error(fmt::format("{}: is not valid UTF-8", path));
   return session_.tokenizer().encode(text, SpecialTokens::kLeaveOut);
 }

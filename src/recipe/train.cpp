@@ -217,6 +217,15 @@ TrainingRunOptions run_options(const TrainOptions& options, const TaskReader& re
   return run;
 }
 
+// Sets are among them by their hashes.
+void require_same_settings(std::map<std::string, Setting> settings) {
+  if (world().alone()) return;
+  settings.erase("device");  // each rank has its own
+  std::string text;
+  for (const auto& [name, value] : settings_text(settings)) text += name + " " + value + ", ";
+  world().require_same("settings", text);
+}
+
 }  // namespace
 
 TrainingRunResult run_with_progress(const Session& session, TrainableModel& model, Trainer& trainer,
@@ -297,6 +306,7 @@ TrainResult train(const Session& session, const TrainOptions& given) {
   const std::vector<TaskEvaluation> validation = validation_of(options, reader);
   TrainableModel model = make_trainable(session.checkpoint(), session.decoder(), trained.all);
   TrainingRunOptions run = run_options(options, reader, trained);
+  require_same_settings(run.settings);
   run.validation = validation.empty() ? nullptr : &validation;
   run.validation_limits = options.data.limits();
   const TrainingFolder folder(run);

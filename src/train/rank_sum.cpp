@@ -19,9 +19,8 @@ std::vector<ExampleRef> RankSum::share(std::vector<ExampleRef> examples) const {
   const auto length = [&](const ExampleRef& ref) {
     return lengths_[static_cast<std::size_t>(ref.task)][static_cast<std::size_t>(ref.row)];
   };
-  std::stable_sort(
-      examples.begin(), examples.end(),
-      [&](const ExampleRef& a, const ExampleRef& b) { return length(a) > length(b); });
+  std::stable_sort(examples.begin(), examples.end(),
+                   [&](const ExampleRef& a, const ExampleRef& b) { return length(a) > length(b); });
   // The longest first, each to the rank that has the least so far.
   std::vector<std::int64_t> tokens(static_cast<std::size_t>(world().size()), 0);
   std::vector<ExampleRef> own;
@@ -43,9 +42,13 @@ void RankSum::reduce(StepSums& sums, TrainableModel& model) {
   for (const ParameterPtr& parameter : model.parameters) {
     // A rank's examples need not reach everything that trains.
     if (!parameter->gradient.defined()) parameter->clear_gradient();
-    gradients.push_back(parameter->gradient);
+    gradients.push_back(parameter->gradient.cpu());  // itself, on the CPU
   }
   world().sum(gradients);
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    at::Tensor& gradient = model.parameters[i]->gradient;
+    if (!gradient.device().is_cpu()) gradient.copy_(gradients[i]);
+  }
 }
 
 }  // namespace taskneuron

@@ -16,6 +16,7 @@ constexpr const char* kRunFile = "run.json";
 constexpr const char* kStepsFile = "train.jsonl";
 constexpr const char* kEvaluationsFile = "evaluation.jsonl";
 constexpr const char* kStateFile = "checkpoint.safetensors";
+constexpr const char* kCertificateFile = "certificate.json";
 
 // A JSON-lines file that is appended to; lines of steps after `last_step` are dropped first.
 class StepLog {

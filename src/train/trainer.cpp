@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/torch_compat.h"
+#include "base/world.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron {
@@ -172,7 +173,8 @@ StepResult Trainer::step(std::int64_t number) {
     add_loss(examples, weight, result);
     finite_loss_ = true;
     add_terms({model_, loss_, number, examples, weight}, result, what);
-    result.gradient_norm = optimizer_.gradient_norm();
+    // Of all ranks the same, however many threads each has.
+    result.gradient_norm = world().broadcast_value(optimizer_.gradient_norm());
     if (!std::isfinite(result.gradient_norm)) throw NonFiniteError("");
     const bool clips = options_.clip > 0 && result.gradient_norm > options_.clip;
     const double factor = clips ? options_.clip / result.gradient_norm : 1;

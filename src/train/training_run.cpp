@@ -166,9 +166,11 @@ void Run::train_to_checkpoint() {
   } catch (const NonFiniteError&) {
     // An older checkpoint is of weights that worked; what led here may not be.
     if (trainer_.weights_gave_finite_loss() || !has_training_state(options_.out)) save_checkpoint();
+    world().least(0);  // until rank 0 has written it
     throw;
   } catch (const Interrupted&) {
     if (state_.step > 0) save_checkpoint();
+    world().leave();
     throw;
   }
 }
@@ -221,7 +223,7 @@ TrainingRunResult Run::save_result() const {
 }
 
 void Run::save_certificate(const Certificate& certificate) const {
-  write_file(options_.out / "certificate.json",
+  write_file(options_.out / kCertificateFile,
              json_text(certificate_json(certificate, base_.hash()), 1) + "\n");
 }
 

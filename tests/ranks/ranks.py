@@ -26,6 +26,8 @@ parser.add_argument("--slow", action="store_true", help="wait for a host that no
 arguments = parser.parse_args()
 PROGRAM = str(pathlib.Path(arguments.program).resolve())
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="taskneuron_ranks_"))
+(FOLDER / "tmp").mkdir()
+os.environ["TMPDIR"] = tempfile.tempdir = str(FOLDER / "tmp")
 failures, checks = [], 0
 
 
@@ -103,7 +105,8 @@ def scores_and_evaluations():
     ablate = ["ablate", MODEL, "--task", SCITAIL, BABI, "--scores", one, own, "--limit", 10, "--random-seeds", 2, *EXACT, "--json", "--text",
               ROOT / "README.md", "--text-tokens", 600]
     check("ablations", not (d := same_numbers(json.loads(alone(*ablate)), json.loads(together(*ablate)), 1e-4)), d)
-    fidelity = ["fidelity", MODEL, "--task", SCITAIL, "--limit", 12, *EXACT, "--json"]
+    fidelity = ["fidelity", MODEL, "--task", SCITAIL, "--limit", 12, "--units", 30, "--audit-examples", 8, "--points", 4, "--orders", 2,
+                *EXACT, "--json"]
     check("fidelity", not (d := same_numbers(json.loads(alone(*fidelity)), json.loads(together(*fidelity)), 1e-3)), d)
 
 
@@ -156,10 +159,9 @@ def trainings():
     world.end()
     alone(*train(out))
     check("one process goes on with two ranks' run", worst(out / "delta.safetensors", two / "delta.safetensors") < 1e-2, "far off")
-    left = [path for path in pathlib.Path(tempfile.gettempdir()).glob("taskneuron-rank*")]
-    check("nothing is left behind", len(left) <= 2, left)  # of the two that SIGKILL left no time
-    for path in left:
-        shutil.rmtree(path)
+    together(*train(FOLDER / "fewer"))  # that a finished run is finished
+    left = list(pathlib.Path(tempfile.gettempdir()).glob("taskneuron-rank*"))
+    check("nothing is left behind", len(left) <= 2, left)  # but by ranks that SIGKILL left no time
 
 
 def refusals():
@@ -186,6 +188,12 @@ def refusals():
         began = time.time()
         run = subprocess.run(detect, capture_output=True, text=True, env={**os.environ, "RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "192.0.2.1"})
         check("a host that does not answer", run.returncode == 1 and "192.0.2.1" in run.stderr and time.time() - began < 45, run.stderr)
+    own = FOLDER / "other.json"
+    own.write_text((FOLDER / "set.json").read_text().replace('"task"', '"tasc"', 1))
+    command = [PROGRAM, *map(str, train(FOLDER / "refused")), "--quiet"]
+    one_message("another set", [command, [str(own) if part == str(FOLDER / "set.json") else part for part in command]], "rank 1")
+    three = [detect, detect, [part + "x" if part == str(SCITAIL) else part for part in detect]]
+    one_message("no such task on rank 2 of 3", three, "no such task folder", size=3)
     # What does not share its work is done once.
     codes, out, _ = World([PROGRAM, "inspect", str(MODEL), "--json"]).end()
     check("inspect runs once", codes == [0, 0] and json.loads(out[0]) and not out[1], out)

@@ -78,6 +78,7 @@ class TaskEvaluation {
   struct Pass;
   using Members = std::vector<std::int64_t>;
   std::vector<std::int64_t> lengths() const;
+  void require_same_rows() const;  // as other ranks have
   void score_members(const Pass& pass) const;
   void run_ranking(const Pass& pass, const Members& members) const;
   void run_loss(const Pass& pass, const Members& members) const;

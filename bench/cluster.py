@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""What several processes bring, and what to expect of larger models: cluster.py BUILD [--rounds N] [--docs docs/cluster.md]
+
+Two ranks of one thread each against one process of one thread, the same work in turns: what each command says that it took, without start and
+loading. Then a model of time, calibrated on one shape and held against another, and the program's own plan of memory, for shapes of 7, 13 and 70
+billion parameters: estimates, not measurements. Run it on an idle machine.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import struct
+import subprocess
+import tempfile
+
+import shapes
+from run import processor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MINI, TASK = (os.path.join(ROOT, "examples", *path) for path in (("models", "mini"), ("tasks", "scitail")))
+# The published shapes; their weights are files of holes, for only their headers are read.
+LARGE = {"7B": ("llama-7B", {}),
+         "13B": ("llama-7B", {"num_hidden_layers": 40, "hidden_size": 5120, "intermediate_size": 13824, "num_attention_heads": 40,
+                              "num_key_value_heads": 40}),
+         "70B": ("llama-7B", {"num_hidden_layers": 80, "hidden_size": 8192, "intermediate_size": 28672, "num_attention_heads": 64,
+                              "num_key_value_heads": 8})}
+TOKENS, ANSWER = 256, 8  # of an example that times are stated for
+
+
+class Runs:
+    def __init__(self, build):
+        self.program, self.folder = os.path.join(os.path.abspath(build), "taskneuron"), tempfile.mkdtemp(prefix="taskneuron_cluster_")
+
+    def once(self, command, ranks=1):
+        """Seconds that the command says its work took, and tokens."""
+        out = os.path.join(self.folder, "out")
+        shutil.rmtree(out, ignore_errors=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        started = []
+        for rank in range(ranks):
+            world = {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1",
+                     "MASTER_PORT": str(port)} if ranks > 1 else {}
+            started.append(subprocess.Popen([self.program, *command, "--out", os.path.join(out, "made"), "--threads", "1", "--json", "--quiet"],
+                                            env={**os.environ, **world}, stdout=subprocess.PIPE, text=True))
+        printed = [process.communicate()[0] for process in started]
+        if any(process.returncode for process in started):
+            raise SystemExit(f"{' '.join(command)} failed")
+        answer = json.loads(printed[0])
+        return answer["seconds"], answer["tokens"]
+
+    def model(self, name, shape, changes=None, holes=False):
+        folder = os.path.join(self.folder, name)
+        if not holes:
+            shapes.write_model(shape, folder)
+            return folder
+        os.makedirs(folder)
+        config = dict(shapes.SHAPES[shape], torch_dtype="bfloat16", eos_token_id=256, **(changes or {}))
+        with open(os.path.join(folder, "config.json"), "w") as file:
+            json.dump(config, file)
+        shapes.write_tokenizer(folder)
+        header, offset = {}, 0
+        for tensor, shape_of in shapes.tensor_shapes(config).items():
+            end = offset + 2 * shapes.count(shape_of)
+            header[tensor] = {"dtype": "BF16", "shape": shape_of, "data_offsets": [offset, end]}
+            offset = end
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        with open(os.path.join(folder, "model.safetensors"), "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text)
+            file.truncate(8 + len(text) + offset)
+        return folder
+
+    def inspect(self, folder):
+        return json.loads(subprocess.run([self.program, "inspect", folder, "--json"], stdout=subprocess.PIPE, check=True, text=True).stdout)
+
+
+def linear(runs, rounds):
+    """{command: (median ratio of speeds, least, most)}: two ranks to one process."""
+    scores = os.path.join(runs.folder, "scores.safetensors")
+    subprocess.run([runs.program, "detect", MINI, "--task", TASK, "--limit", "100", "--out", scores, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    chosen = os.path.join(runs.folder, "set.json")
+    subprocess.run([runs.program, "select", scores, "--top", "10%", "--out", chosen], check=True, stdout=subprocess.DEVNULL)
+    commands = {"detect": ["detect", MINI, "--task", TASK],
+                "train, 10% of the units": ["train", MINI, "--task", TASK, "--set", chosen, "--lr", "1e-3", "--batch", "32", "--epochs", "1",
+                                            "--evaluate", "none"]}
+    found = {}
+    for name, command in commands.items():
+        ratios = []
+        for _ in range(rounds):
+            one, two = runs.once(command)[0], runs.once(command, 2)[0]
+            ratios.append(one / two)
+            print(f"{name}: {one:.1f} s, {two:.1f} s on two ranks, {ratios[-1]:.2f} times as fast", flush=True)
+        found[name] = (statistics.median(ratios), min(ratios), max(ratios))
+    return found
+
+
+def products(facts):
+    """Parameters of the matrices that every token is multiplied with, and those of FFNs among them."""
+    d, f, layers = facts["hidden"], facts["ffn_width"], facts["layers"]
+    heads = d // facts["heads"]
+    attention = d * heads * (2 * facts["heads"] + 2 * facts["kv_heads"])
+    ffn = (3 if facts["gated"] else 2) * d * f
+    return layers * (attention + ffn), layers * ffn
+
+
+def work(facts, tokens, trained=0.0):
+    """Multiplications and additions of a token: forward, backward to the units, gradients of a share of them; attention over half of the others
+    on average; logits of an answer's share."""
+    matrices, ffn = products(facts)
+    attention = facts["layers"] * 4 * facts["hidden"] * tokens / 2 * 3
+    head = 4 * facts["vocabulary"] * facts["hidden"] * ANSWER / tokens
+    return 4 * matrices + 2 * trained * ffn + attention + head
+
+
+def calibrate(runs, rounds):
+    """Operations per second of one thread in detect on one shape, and how far the other's measured time is from what that foretells."""
+    found = {}
+    for shape, rows in (("gpt2-124M", 64), ("llama-1.1B", 8)):
+        model, task = runs.model(shape, shape), os.path.join(runs.folder, "task")
+        shapes.write_task(task, 64, TOKENS - ANSWER, TOKENS - ANSWER, ANSWER)
+        speeds = []
+        for _ in range(rounds):
+            seconds, tokens = runs.once(["detect", model, "--task", task, "--limit", str(rows)])
+            speeds.append(tokens / seconds)
+        found[shape] = statistics.median(speeds) * work(runs.inspect(model), TOKENS)
+        print(f"{shape}: {statistics.median(speeds):.0f} tokens/s, {found[shape] / 1e9:.0f} GFLOP/s", flush=True)
+    first, second = found.values()
+    return second, first / second - 1
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + "|".join("---" if i == 0 else "---:" for i in range(len(header))) + "|"]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def size(count):
+    return f"{count / 2 ** 30:.1f} GiB"
+
+
+def expected(runs, rate):
+    rows = []
+    for name, (shape, changes) in LARGE.items():
+        facts = runs.inspect(runs.model(name, shape, changes, holes=True))
+        memory, trained = facts["memory_bytes"], 0.1 * products(facts)[1]
+        rows.append([name, size(facts["weight_bytes"]), size(memory["detect"]), size(memory["detect_recomputing"]), size(16 * trained),
+                     f"{rate / work(facts, TOKENS) * 60:.0f}", f"{rate / work(facts, TOKENS, 0.1) * 60:.0f}",
+                     f"{1e6 * work(facts, TOKENS) / rate / 3600 / 64:.1f} h"])
+    return table(["shape", "weights, mapped", "detect, beside them", "with layers run twice", "train 10%: gradients, masters, moments",
+                  "detect, tokens a minute and core", "train 10%, the same", "detect, a million tokens on 64 cores"], rows)
+
+
+def write(path, parts):
+    with open(path) as file:
+        text = file.read()
+    for name, lines in parts.items():
+        text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, body=lines: m[1] + "\n".join(["", *body, ""]) + "\n" + m[2], text, flags=re.S)
+    with open(path + ".part", "w") as file:
+        file.write(text)
+    os.rename(path + ".part", path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--docs", help="page whose tables are replaced")
+    arguments = parser.parse_args()
+    runs = Runs(arguments.build)
+    try:
+        found = linear(runs, arguments.rounds)
+        speedups = [f"{arguments.rounds} rounds on {processor()}, bfloat16."] + [""] + table(
+            ["two ranks against one process, one thread each", "times as fast", "range"],
+            [[name, f"{middle:.2f}", f"{least:.2f} to {most:.2f}"] for name, (middle, least, most) in found.items()])
+        rate, off = calibrate(runs, arguments.rounds)
+        lines = [f"Calibrated on the llama-1.1B shape on {processor()}: {rate / 1e9:.0f} GFLOP/s a core in detect, examples of {TOKENS} tokens. The gpt2-124M shape "
+                 f"then ran {off:+.0%} from what this foretells.", ""] + expected(runs, rate)
+        print("\n".join(speedups + lines))
+    finally:
+        shutil.rmtree(runs.folder, ignore_errors=True)
+    if arguments.docs:
+        write(arguments.docs, {"ranks": speedups, "expected": lines})
+
+
+if __name__ == "__main__":
+    main()
