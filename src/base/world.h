@@ -19,12 +19,11 @@ namespace taskneuron {
 struct WorldPlace {
   std::int64_t rank = 0;
   std::int64_t size = 1;
-  std::int64_t local_rank = 0;    // among those on this machine
-  std::int64_t local_size = 1;    // of them
-  std::string host;               // of rank 0
-  std::int64_t port = 0;          // that rank 0 listens at, or its launcher
-  bool launcher_listens = false;  // torchrun
-  std::string attempt;            // of the launcher's restarts
+  std::int64_t local_rank = 0;  // among those on this machine
+  std::int64_t local_size = 1;  // of them
+  std::string host;             // of rank 0
+  std::int64_t port = 0;        // that rank 0 listens at
+  std::string attempt;          // of the launcher's restarts
 };
 
 // RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT (torchrun), or

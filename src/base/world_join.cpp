@@ -55,12 +55,12 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 StorePtr open_store(const WorldPlace& place, bool guest) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(place.port);
-  options.isServer = place.rank == 0 && !place.launcher_listens && !guest;
+  options.isServer = place.rank == 0 && !guest;
   options.waitWorkers = false;
   options.timeout = kMeeting;
   try {
     const StorePtr store = c10::make_intrusive<c10d::TCPStore>(place.host, options);
-    // A launcher's store outlives a command: each that it starts has keys of its own.
+    // One that is started again may meet what is left of the last.
     const std::string attempt = "taskneuron/" + place.attempt;
     const std::string counter = attempt + (guest ? "/watched" : "/begun");
     const std::int64_t number = (store->add(counter, 1) - 1) / place.size;
@@ -70,10 +70,10 @@ StorePtr open_store(const WorldPlace& place, bool guest) {
         options.isServer
             ? fmt::format("rank 0 cannot listen at port {} ({}); set MASTER_PORT to a free one",
                           place.port, first_line(error.what()))
-            : fmt::format("rank {} cannot reach {} at {}:{} within {} s ({}); does MASTER_ADDR "
-                          "name its host, does it run, and is its LibTorch of this version?",
-                          place.rank, place.launcher_listens ? "torchrun" : "rank 0", place.host,
-                          place.port, kMeeting.count() / 1000, first_line(error.what())));
+            : fmt::format("rank {} cannot reach rank 0 at {}:{} within {} s ({}); does "
+                          "MASTER_ADDR name its host, and does it run?",
+                          place.rank, place.host, place.port, kMeeting.count() / 1000,
+                          first_line(error.what())));
   }
 }
 

@@ -108,7 +108,8 @@ WorldPlace world_place() {
                     place.size));
   }
   place.port = number_of("MASTER_PORT", 1, 65535).value_or(kDefaultPort);
-  place.launcher_listens = text_of("TORCHELASTIC_USE_AGENT_STORE") == "True";
+  // There listens torchrun itself, and what it speaks depends on its version.
+  if (text_of("TORCHELASTIC_USE_AGENT_STORE") == "True") place.port += place.port < 65535 ? 1 : -1;
   place.attempt = text_of("TORCHELASTIC_RESTART_COUNT");
   return place;
 }
