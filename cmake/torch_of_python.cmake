@@ -26,3 +26,7 @@ target_link_libraries(torch INTERFACE ${torch_libraries})
 # Installed programs find it there too.
 list(APPEND CMAKE_INSTALL_RPATH ${torch_prefix}/lib)
 message(STATUS "LibTorch: ${torch_prefix}")
+# It brings headers of a {fmt} of its own, which no library here belongs to.
+if(EXISTS "${torch_prefix}/include/fmt")
+  target_compile_definitions(torch INTERFACE FMT_HEADER_ONLY)
+endif()
