@@ -8,15 +8,14 @@ billion parameters: estimates, not measurements. Run it on an idle machine.
 import argparse
 import json
 import os
-import re
 import shutil
 import socket
 import statistics
-import struct
 import subprocess
 import tempfile
 
 import shapes
+from page import between, replace, table
 from run import processor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -53,26 +52,9 @@ class Runs:
         answer = json.loads(printed[0])
         return answer["seconds"], answer["tokens"]
 
-    def model(self, name, shape, changes=None, holes=False):
+    def model(self, name, shape, **more):
         folder = os.path.join(self.folder, name)
-        if not holes:
-            shapes.write_model(shape, folder)
-            return folder
-        os.makedirs(folder)
-        config = dict(shapes.SHAPES[shape], torch_dtype="bfloat16", eos_token_id=256, **(changes or {}))
-        with open(os.path.join(folder, "config.json"), "w") as file:
-            json.dump(config, file)
-        shapes.write_tokenizer(folder)
-        header, offset = {}, 0
-        for tensor, shape_of in shapes.tensor_shapes(config).items():
-            end = offset + 2 * shapes.count(shape_of)
-            header[tensor] = {"dtype": "BF16", "shape": shape_of, "data_offsets": [offset, end]}
-            offset = end
-        text = json.dumps(header).encode()
-        text += b" " * (-len(text) % 8)
-        with open(os.path.join(folder, "model.safetensors"), "wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            file.truncate(8 + len(text) + offset)
+        shapes.write_model(shape, folder, **more)
         return folder
 
     def inspect(self, folder):
@@ -133,11 +115,6 @@ def calibrate(runs, rounds):
     return second, first / second - 1
 
 
-def table(header, rows):
-    lines = ["| " + " | ".join(header) + " |", "|" + "|".join("---" if i == 0 else "---:" for i in range(len(header))) + "|"]
-    return lines + ["| " + " | ".join(row) + " |" for row in rows]
-
-
 def size(count):
     return f"{count / 2 ** 30:.1f} GiB"
 
@@ -145,7 +122,7 @@ def size(count):
 def expected(runs, rate):
     rows = []
     for name, (shape, changes) in LARGE.items():
-        facts = runs.inspect(runs.model(name, shape, changes, holes=True))
+        facts = runs.inspect(runs.model(name, shape, changes=changes, write=shapes.write_holes))
         memory, trained = facts["memory_bytes"], 0.1 * products(facts)[1]
         rows.append([name, size(facts["weight_bytes"]), size(memory["detect"]), size(memory["detect_recomputing"]), size(16 * trained),
                      f"{rate / work(facts, TOKENS) * 60:.0f}", f"{rate / work(facts, TOKENS, 0.1) * 60:.0f}",
@@ -158,10 +135,8 @@ def write(path, parts):
     with open(path) as file:
         text = file.read()
     for name, lines in parts.items():
-        text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, body=lines: m[1] + "\n".join(["", *body, ""]) + "\n" + m[2], text, flags=re.S)
-    with open(path + ".part", "w") as file:
-        file.write(text)
-    os.rename(path + ".part", path)
+        text = between(text, f"<!-- {name} -->\n", "<!-- end -->", "\n".join(["", *lines, "", ""]))
+    replace(path, text)
 
 
 def main():
@@ -178,7 +153,7 @@ def main():
             [[name, f"{middle:.2f}", f"{least:.2f} to {most:.2f}"] for name, (middle, least, most) in found.items()])
         rate, off = calibrate(runs, arguments.rounds)
         lines = [f"Calibrated on the llama-1.1B shape on {processor()}: {rate / 1e9:.0f} GFLOP/s a core in detect, examples of {TOKENS} tokens. The gpt2-124M shape "
-                 f"then ran {off:+.0%} from what this foretells.", ""] + expected(runs, rate)
+                 f"ran {abs(off):.0%} {'faster' if off > 0 else 'slower'} than this foretells.", ""] + expected(runs, rate)
         print("\n".join(speedups + lines))
     finally:
         shutil.rmtree(runs.folder, ignore_errors=True)

@@ -16,6 +16,23 @@ def ratio_text(ratio):
     return f"**{ratio['value']:.2f}**{between}"
 
 
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + "|".join("---" if i == 0 else "---:" for i in range(len(header))) + "|"]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def between(text, begin, end, lines):
+    """The text with these lines between two marks that it has."""
+    before, rest = text.split(begin)
+    return before + begin + lines + end + rest.split(end, 1)[1]
+
+
+def replace(path, text):
+    with open(path + ".part", "w") as file:
+        file.write(text)
+    os.rename(path + ".part", path)
+
+
 def summary_table(entries):
     """One line for each case in which PyTorch takes part."""
     lines = ["| case | taskneuron, tokens/s | best PyTorch, tokens/s | ratio | wanted | of the products alone | wanted |",
@@ -146,13 +163,7 @@ def write(report, page_path):
     with open(page_path) as file:
         page = file.read()
     begin, end = (f"<!-- measured on {report['system']}: {what} -->\n" for what in ("begin", "end"))
-    new = begin + section(report) + end
-    if begin in page:
-        before, rest = page.split(begin)
-        page = before + new + rest.split(end)[1]
-    else:  # a system's first section stands before the mark of the end
+    if begin not in page:  # a system's first section stands before the mark of the end
         last = "<!-- measured: end -->\n"
-        page = page.replace(last, new + "\n" + last)
-    with open(page_path + ".part", "w") as file:
-        file.write(page)
-    os.rename(page_path + ".part", page_path)
+        page = page.replace(last, begin + end + "\n" + last)
+    replace(page_path, between(page, begin, end, section(report)))

@@ -64,21 +64,34 @@ def count(shape):
     return result
 
 
+def header(shapes):
+    """What a safetensors file of bfloat16 tensors begins with, and the bytes that follow."""
+    entries, offset = {}, 0
+    for name, shape in shapes.items():
+        end = offset + 2 * count(shape)
+        entries[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text, offset
+
+
+def write_holes(path, config):
+    """Weights of zeros that take no space."""
+    begin, size = header(tensor_shapes(config))
+    with open(path, "wb") as file:
+        file.write(begin)
+        file.truncate(len(begin) + size)
+
+
 def write_weights(path, config):
     """Normal weights of sd 0.02, norms of ones, biases of zeros. The random numbers repeat after
     a prime number of values, which keeps rows apart and writes 13 GB in seconds."""
     shapes = tensor_shapes(config)
-    header, offset = {}, 0
-    for name, shape in shapes.items():
-        end = offset + 2 * count(shape)
-        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
     source = random.Random(0)
     block = bfloat16(source.gauss(0, 0.02) for _ in range(499_979)) * 16
     with open(path + ".part", "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
+        file.write(header(shapes)[0])
         for name, shape in shapes.items():
             left = 2 * count(shape)
             if len(shape) == 1:
@@ -118,17 +131,17 @@ def write_tokenizer(folder):
         json.dump({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>"}, file)
 
 
-def write_model(shape, folder):
-    """Makes the model folder unless it is there."""
+def write_model(shape, folder, changes=None, write=write_weights):
+    """Makes the model folder unless it is there. changes: of the shape's configuration; write: the weights."""
     weights = os.path.join(folder, "model.safetensors")
     if os.path.exists(weights):
         return
     os.makedirs(folder, exist_ok=True)
-    config = dict(SHAPES[shape], torch_dtype="bfloat16", eos_token_id=256)
+    config = {**SHAPES[shape], "torch_dtype": "bfloat16", "eos_token_id": 256, **(changes or {})}
     with open(os.path.join(folder, "config.json"), "w") as file:
         json.dump(config, file, indent=1)
     write_tokenizer(folder)
-    write_weights(weights, config)
+    write(weights, config)
 
 
 def write_task(folder, examples, shortest, longest, answer, instruction=0):

@@ -3,8 +3,8 @@ include(CMakePackageConfigHelpers)
 install(TARGETS taskneuron EXPORT taskneuron_targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS taskneuron_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-set_target_properties(taskneuron_program PROPERTIES
-  INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR};${CMAKE_INSTALL_RPATH}")
+set(program_rpath "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}" ${CMAKE_INSTALL_RPATH})
+set_target_properties(taskneuron_program PROPERTIES INSTALL_RPATH "${program_rpath}")
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/taskneuron DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/taskneuron)

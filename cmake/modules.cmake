@@ -2,12 +2,7 @@
 # All of them together are libtaskneuron. tools/check_layers.py enforces who may include whom.
 function(taskneuron_module name)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
-  # One of the two stands for the other.
-  if(TASKNEURON_ONEDNN)
-    list(FILTER sources EXCLUDE REGEX "/onednn_absent\\.cpp$")
-  else()
-    list(FILTER sources EXCLUDE REGEX "/onednn_product\\.cpp$")
-  endif()
+  list(REMOVE_ITEM sources ${taskneuron_left_out})
   add_library(taskneuron_${name} OBJECT ${sources})
   target_link_libraries(taskneuron_${name} PUBLIC taskneuron_settings)
   target_precompile_headers(taskneuron_${name} REUSE_FROM taskneuron_pch)

@@ -109,6 +109,9 @@ void mirror_files(const std::string& folder, const std::vector<std::string>& nam
 // This process's; a world of one unless join_world() has been called.
 World& world();
 
+// What join_world() has joined.
+void set_world(std::unique_ptr<World> joined);
+
 // Meets the other ranks, as world_place() says; nothing where there is one. From here on ranks
 // above 0 print nothing but what tells() allows. Throws Error within half a minute where rank 0
 // can't be reached, and where ranks are of other versions.

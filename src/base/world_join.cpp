@@ -2,20 +2,16 @@
 #ifndef USE_C10D_GLOO
 #define USE_C10D_GLOO
 #endif
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netdb.h>
 #include <sched.h>
-#include <sys/socket.h>
 #include <torch/version.h>
 #include <unistd.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -26,6 +22,7 @@
 #include "base/temporaries.h"
 #include "base/torch_compat.h"
 #include "base/world.h"
+#include "base/world_address.h"
 #include "base/world_watch.h"
 #include "taskneuron/base/interruption.h"
 #include "taskneuron/base/version.h"
@@ -34,16 +31,15 @@ namespace taskneuron {
 
 namespace fs = std::filesystem;
 
-void set_world(std::unique_ptr<World> joined);
-
 namespace {
 
 using StorePtr = c10::intrusive_ptr<c10d::Store>;
 
 constexpr std::chrono::milliseconds kMeeting{30'000};
-constexpr std::chrono::hours kWork{24 * 30};  // a rank may compute that long before it is met again
-constexpr std::chrono::milliseconds kHeard{
-    1000};  // for others to hear why, of whoever holds the store
+// A rank may compute that long before it is met again.
+constexpr std::chrono::hours kWork{24 * 30};
+// For others to hear why all end, of whoever holds the store.
+constexpr std::chrono::milliseconds kHeard{1000};
 
 std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
@@ -95,71 +91,23 @@ class StoreBoard : public WorldBoard {
   StorePtr store_;
 };
 
-// The address of this machine that rank 0's host is reached from.
-std::string own_address(const WorldPlace& place) {
-  addrinfo hints{}, *found = nullptr;
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_DGRAM;
-  const std::string port = std::to_string(place.port);
-  if (::getaddrinfo(place.host.c_str(), port.c_str(), &hints, &found) != 0) return "";
-  std::string address;
-  for (const addrinfo* one = found; one != nullptr && address.empty(); one = one->ai_next) {
-    const int descriptor = ::socket(one->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    sockaddr_storage own{};
-    socklen_t length = sizeof own;
-    char name[NI_MAXHOST] = "";
-    if (descriptor >= 0 && ::connect(descriptor, one->ai_addr, one->ai_addrlen) == 0 &&
-        ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &length) == 0 &&
-        ::getnameinfo(reinterpret_cast<sockaddr*>(&own), length, name, sizeof name, nullptr, 0,
-                      NI_NUMERICHOST) == 0) {
-      address = name;
-    }
-    if (descriptor >= 0) ::close(descriptor);
-  }
-  ::freeaddrinfo(found);
-  return address;
-}
-
-// An address that other machines can reach, of the first interface that has one; else "".
-std::string outer_address() {
-  ifaddrs* all = nullptr;
-  if (::getifaddrs(&all) != 0) return "";
-  std::string address;
-  for (const ifaddrs* one = all; one != nullptr && address.empty(); one = one->ifa_next) {
-    const bool usable = one->ifa_addr != nullptr && one->ifa_addr->sa_family == AF_INET &&
-                        (one->ifa_flags & IFF_UP) != 0 && (one->ifa_flags & IFF_LOOPBACK) == 0;
-    char name[NI_MAXHOST] = "";
-    if (usable && ::getnameinfo(one->ifa_addr, sizeof(sockaddr_in), name, sizeof name, nullptr, 0,
-                                NI_NUMERICHOST) == 0) {
-      address = name;
-    }
-  }
-  ::freeifaddrs(all);
-  return address;
-}
-
 auto device_of(const WorldPlace& place) {
   const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
   if (interface != nullptr) return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
-  std::string address = own_address(place);
-  // Many a machine's own name leads to itself alone.
-  const bool inner = address.rfind("127.", 0) == 0 || address == "::1";
-  if (inner && place.local_size < place.size) address = outer_address();
+  const std::string address = own_address(place);
   if (!address.empty()) return c10d::ProcessGroupGloo::createDeviceForHostname(address);
   return c10d::ProcessGroupGloo::createDefaultDevice();
 }
 
-std::string own_name() {
+std::string host_name() {
   char host[256] = "";
   ::gethostname(host, sizeof host - 1);
-  return fmt::format("process {} on {}", ::getpid(), host);
+  return host;
 }
 
 // The machine, and which of its processors this process may run on.
 std::string own_processors() {
-  char host[256] = "";
-  ::gethostname(host, sizeof host - 1);
-  std::string text = host;
+  std::string text = host_name();
   cpu_set_t set;
   CPU_ZERO(&set);
   if (::sched_getaffinity(0, sizeof set, &set) != 0) return text;
@@ -203,9 +151,9 @@ class GlooWorld : public World {
   void meet();
   void make_own_folder();
   bool claims(const std::string& text) const;
-  void count_neighbours();
+  void publish(const std::string& what, const std::string& text);
+  std::vector<std::string> published(const std::string& what) const;
   void require_versions() const;
-  std::vector<std::string> names() const;
   // Runs a collective; a failure of one is a rank that has gone.
   template <typename Work>
   void wait(Work&& begin);
@@ -242,13 +190,14 @@ bool GlooWorld::claims(const std::string& text) const {
 }
 
 void GlooWorld::meet() {
-  store_->set(fmt::format("name/{}", rank()), bytes_of(own_name()));
-  store_->set(fmt::format("processors/{}", rank()), bytes_of(own_processors()));
-  store_->set(fmt::format("version/{}", rank()),
-              bytes_of(fmt::format("taskneuron {} on LibTorch {}", version(), TORCH_VERSION)));
+  publish("name", fmt::format("process {} on {}", ::getpid(), host_name()));
+  publish("processors", own_processors());
+  publish("version", fmt::format("taskneuron {} on LibTorch {}", version(), TORCH_VERSION));
   require_versions();
-  count_neighbours();
-  watch_ = std::make_unique<WorldWatch>(place(), names(),
+  // A launcher that binds gives each rank processors of its own.
+  const std::vector<std::string> processors = published("processors");
+  set_neighbours(std::count(processors.begin(), processors.end(), own_processors()));
+  watch_ = std::make_unique<WorldWatch>(place(), published("name"),
                                         std::make_unique<StoreBoard>(open_store(place(), true)),
                                         [this](const std::string& text) {
                                           if (!text.empty()) silence_.end();
@@ -292,40 +241,31 @@ GlooWorld::~GlooWorld() {
   forget_temporary(own_folder_);
 }
 
-// Before anything is sent whose form may depend on it.
-void GlooWorld::require_versions() const {
-  std::string first;
+void GlooWorld::publish(const std::string& what, const std::string& text) {
+  store_->set(fmt::format("{}/{}", what, rank()), bytes_of(text));
+}
+
+std::vector<std::string> GlooWorld::published(const std::string& what) const {
+  std::vector<std::string> found;
   for (std::int64_t r = 0; r < size(); ++r) {
-    std::string text;
     try {
-      text = text_of(store_->get(fmt::format("version/{}", r)));
+      found.push_back(text_of(store_->get(fmt::format("{}/{}", what, r))));
     } catch (const std::exception&) {
       throw Error(fmt::format("rank {} did not come within {} s; all {} must be started", r,
                               kMeeting.count() / 1000, size()));
     }
-    if (r == 0) first = text;
-    if (text == first) continue;
-    throw Error(
-        fmt::format("rank {} is {}, and rank 0 is {}; every rank needs the same", r, text, first));
-  }
-}
-
-// Who may run on the very processors of this rank. A launcher that binds gives each its own.
-void GlooWorld::count_neighbours() {
-  const std::string own = own_processors();
-  std::int64_t same = 0;
-  for (std::int64_t r = 0; r < size(); ++r) {
-    same += text_of(store_->get(fmt::format("processors/{}", r))) == own ? 1 : 0;
-  }
-  set_neighbours(same);
-}
-
-std::vector<std::string> GlooWorld::names() const {
-  std::vector<std::string> found;
-  for (std::int64_t r = 0; r < size(); ++r) {
-    found.push_back(text_of(store_->get(fmt::format("name/{}", r))));
   }
   return found;
+}
+
+// Before anything is sent whose form may depend on it.
+void GlooWorld::require_versions() const {
+  const std::vector<std::string> all = published("version");
+  const auto other = std::find_if(all.begin(), all.end(),
+                                  [&](const std::string& text) { return text != all.front(); });
+  if (other == all.end()) return;
+  throw Error(fmt::format("rank {} is {}, and rank 0 is {}; every rank needs the same",
+                          other - all.begin(), *other, all.front()));
 }
 
 template <typename Work>

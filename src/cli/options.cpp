@@ -11,7 +11,6 @@
 
 #include "base/world.h"
 #include "cli/command.h"
-#include "taskneuron/base/progress.h"
 
 namespace taskneuron::cli {
 
@@ -64,11 +63,8 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
 
 void set_run(CLI::App& command, const std::string& footer, std::function<void()> run) {
   command.footer(footer);
-  command.callback([&command, run = std::move(run)] {
-    const WorldPlace place = world_place();
-    if (place.rank > 0) return;
-    if (place.size > 1) note(fmt::format("{} runs in one process, rank 0's", command.get_name()));
-    run();
+  command.callback([run = std::move(run)] {
+    if (world_place().rank == 0) run();
   });
 }
 

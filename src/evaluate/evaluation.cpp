@@ -133,7 +133,7 @@ void TaskEvaluation::run_loss(const Pass& pass, const Members& members) const {
     const auto row = static_cast<std::size_t>(members[i]);
     Prediction& prediction = pass.predictions[row];
     prediction.loss = nll[i] / static_cast<double>(answers_[row].answer_tokens);
-    prediction.score = prediction.loss;
+    if (scoring_ == Scoring::kLoss) prediction.score = prediction.loss;
   }
 }
 
@@ -197,10 +197,7 @@ TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const B
   result.predictions.resize(rows_.size());
   const Pass pass{decoder, hook, limits, progress, result.predictions};
   score_members(pass);
-  if (scoring_ == Scoring::kGenerate) {
-    for (Prediction& prediction : result.predictions) prediction.score = 0;  // the loss, so far
-    generate_members(pass);
-  }
+  if (scoring_ == Scoring::kGenerate) generate_members(pass);
   share_predictions(result.predictions);
   std::vector<double> scores, losses;
   for (std::size_t row = 0; row < rows_.size(); ++row) {

@@ -17,13 +17,12 @@ namespace fs = std::filesystem;
 namespace {
 
 // Of a model after training.
-double loss_on_validation(const TrainableModel& model, StreamData& data,
-                          const std::string& folder) {
-  const Task task = load_task(folder);
+double loss_on_validation(const TrainableModel& model, StreamData& data, const std::string& folder,
+                          const std::vector<TaskRow>& rows) {
   EvaluationOptions how;
   how.scoring = Scoring::kLoss;
-  const TaskEvaluation evaluation(task, "validation", data.trial_rows(folder),
-                                  data.reader().encoder(), how);
+  const TaskEvaluation evaluation(load_task(folder), "validation", rows, data.reader().encoder(),
+                                  how);
   NeuronHook none;
   return evaluation
       .run(model.decoder, none, data.reader().fit(evaluation.demand()).limits,
@@ -60,7 +59,7 @@ double ChainView::validation_loss(const NeuronSet& set, const MethodSettings& se
     const Json known = read_json(path);
     return JsonView(known, path.string()).at("loss").number();
   }
-  data_.trial_rows(task().folder);  // refused before anything trains
+  const std::vector<TaskRow> rows = data_.trial_rows(task().folder);
   const auto begun = std::chrono::steady_clock::now();
   const Session& session = last_session();
   TrainableOptions what;
@@ -68,7 +67,7 @@ double ChainView::validation_loss(const NeuronSet& set, const MethodSettings& se
   TrainableModel model = make_trainable(session.checkpoint(), session.decoder(), what);
   train_in_memory(model, data_, task(), stage_train_options(settings, data_, seed_),
                   fmt::format("try {} units", set.size()));
-  const double loss = loss_on_validation(model, data_, task().folder);
+  const double loss = loss_on_validation(model, data_, task().folder, rows);
   const OutputJson json = {{"units", set.size()}, {"loss", loss}};
   write_file(path, json_text(json, 1) + "\n");
   detection_seconds_ += seconds_since(begun);

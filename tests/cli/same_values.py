@@ -20,7 +20,7 @@ def tensors(path):
         if dtype == "BF16":
             values = [struct.unpack("<f", b"\0\0" + part[i:i + 2])[0] for i in range(0, len(part), 2)]
         else:
-            code = {"F32": "f", "I64": "q"}[dtype]
+            code = {"F32": "f", "F64": "d", "I64": "q"}[dtype]
             values = list(struct.unpack(f"<{len(part) // struct.calcsize(code)}{code}", part))
         found[name] = (entry["shape"], values)
     return found, header.get("__metadata__", {})
