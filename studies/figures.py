@@ -45,6 +45,40 @@ def heatmap(path, names, matrix, title, row_title, column_title, digits=3):
         file.write("\n".join(parts) + "\n")
 
 
+def tree(path, names, merges, title, x_title):
+    """merges: {"left", "right", "height"}, of clusters: names first, then one for every merge."""
+    left, width, high, top, bottom = 150, 560, 22, 50, 50
+    largest = max((merge["height"] for merge in merges), default=0) or 1
+
+    def x(at):
+        return left + (width - left - 30) * at / largest
+
+    members = [[i] for i in range(len(names))]
+    for merge in merges:
+        members.append(members[merge["left"]] + members[merge["right"]])
+    order = members[-1] if merges else list(range(len(names)))
+    y, at = {item: top + high * (place + 0.5) for place, item in enumerate(order)}, dict.fromkeys(range(len(names)), 0.0)
+    height = top + high * len(names) + bottom
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+             'font-family="sans-serif" font-size="12">',
+             f'<rect width="{width}" height="{height}" fill="white"/>',
+             f'<text x="10" y="20" font-size="15" font-weight="bold">{escaped(title)}</text>',
+             f'<text x="{left}" y="{height - 8}" fill="#555">{escaped(x_title)}</text>']
+    for item in range(len(names)):
+        parts.append(f'<text x="{left - 8}" y="{y[item] + 4:.1f}" text-anchor="end">{escaped(names[item])}</text>')
+    for number, merge in enumerate(merges):
+        a, b, here = merge["left"], merge["right"], merge["height"]
+        for child in (a, b):
+            parts.append(f'<line x1="{x(at[child]):.1f}" x2="{x(here):.1f}" y1="{y[child]:.1f}" y2="{y[child]:.1f}" stroke="#2166ac" stroke-width="2"/>')
+        parts.append(f'<line x1="{x(here):.1f}" x2="{x(here):.1f}" y1="{y[a]:.1f}" y2="{y[b]:.1f}" stroke="#2166ac" stroke-width="2"/>')
+        y[len(names) + number], at[len(names) + number] = (y[a] + y[b]) / 2, here
+    for tick in axis_ticks(0, largest, 3):
+        parts.append(f'<text x="{x(tick):.1f}" y="{height - bottom + 18}" text-anchor="middle">{tick:.2f}</text>')
+    parts.append("</svg>")
+    with open(path, "w") as file:
+        file.write("\n".join(parts) + "\n")
+
+
 PALETTE = ("#2166ac", "#b2182b", "#1b7837", "#762a83", "#e08214", "#35978f", "#777777", "#c51b7d")
 
 

@@ -42,7 +42,7 @@ def corrected(ps):
 
 def correct_together(contrasts):
     """Makes one family of contrasts that several commands have tested: their corrected p, and the verdicts that a larger family
-    no longer supports."""
+    no longer supports. (What a command prints is corrected within that command.)"""
     for entry, p in zip(contrasts, corrected([entry["p"] for entry in contrasts])):
         entry["p_adjusted"] = p
         if entry["verdict"] == "agrees" and p > 0.05:
@@ -75,6 +75,10 @@ def without_one(entries):
     return f"{min(means):+.3f} … {max(means):+.3f}"
 
 
+# What stands in the place of a verdict where no test is valid.
+NO_TEST = "no test"
+
+
 def answer(rows):
     """What verdicts say together, claim by claim. rows: (claim, cells), the second of which are kinds of tasks, the third measures,
     and the last verdicts."""
@@ -87,7 +91,7 @@ def answer(rows):
                 by_verdict.setdefault(row[-1], {}).setdefault((what, row[2]), []).append(at)
         said = "; ".join(f"*{verdict}*: " + ", ".join(what + (f" at {' and '.join(at)}" if at[0] else "") + f" in {measure}"
                                                       for (what, measure), at in by_verdict[verdict].items())
-                         for verdict in ("agrees", "does not", "undetermined") if verdict in by_verdict)
+                         for verdict in ("agrees", "does not", "undetermined", NO_TEST) if verdict in by_verdict)
         lines.append(f"- {claim[0].upper()}{claim[1:]} – {said}.")
     return lines + [""]
 

@@ -17,7 +17,7 @@ import sys
 
 import question2_page
 from question2_kinds import KindsOfUnits
-from question2_protocol import DEFINITIONS, KINDS, OVERLAP_TOPS, TOP, Protocol
+from question2_protocol import DEFINITIONS, EARLY, KINDS, LATE, OVERLAP_ONLY, OVERLAP_TOPS, TOP, Protocol
 from study import main
 from study_tasks import find_tasks, seconds_per_row
 
@@ -150,6 +150,44 @@ class Question2(KindsOfUnits):
                     "task", *where, "--layers", "layers", "--bands", self.protocol.bands)
         return found
 
+    def written(self, name, value):
+        """A JSON file of the study's own."""
+        path = self.path(name + ".json")
+        with open(path + ".part", "w") as file:
+            json.dump(value, file)
+        os.rename(path + ".part", path)
+        return path
+
+    def associated(self, rows):
+        """Whether what is known of a model and a task goes with how well it does: relabelling the tasks, so that models which are
+        alike everywhere, and tasks that are easy for all, count for nothing."""
+        names, at = list(self.tasks), {(row["model"], row["task"]): row for row in rows}
+
+        def matrix(of):
+            return [[of(at[model, task]) if model != task else None for task in names] for model in names]
+
+        def of_layers(row, part):
+            there = [value for value in part(row["layers"]) if value is not None]
+            return sum(there) / len(there) if there else None
+
+        quarter = max(1, len(rows[0]["layers"]) // 4)
+        columns = {**{name: lambda row, name=name: row[name] for name in (*DEFINITIONS, "overlap")}, OVERLAP_ONLY: lambda row: row["overlap_only"],
+                   LATE: lambda row: of_layers(row, lambda layers: layers[-quarter:]),
+                   EARLY: lambda row: of_layers(row, lambda layers: layers[:quarter])}
+        tables = self.written("tables", {"format": "taskneuron.tables/1", "tasks": names, "yardsticks": [OVERLAP_ONLY, EARLY],
+                                         "tables": [{"name": name, "matrix": matrix(of)} for name, of in columns.items()]})
+        found = {}
+        for which in ("all", "classification", "generation"):
+            some = [name for name in names if which in ("all", self.tasks[name]["type"])]
+            if len(some) < 4:
+                continue
+            for y in ("value", "loss"):
+                whole = matrix(lambda row, y=y: row[y])
+                part = [[whole[names.index(a)][names.index(b)] for b in some] for a in some]
+                measured = self.written(f"measured-{which}-{y}", {"tasks": some, "matrix": part})
+                found[f"{which} {y}"] = self.run(f"associated/{which}-{y}", "forecast", tables, measured, "--draws", self.protocol.relabellings)
+        return found
+
     # ---- the forecast ----
 
     def forecast(self, base, base_rows, models):
@@ -159,11 +197,8 @@ class Question2(KindsOfUnits):
         # A task's own gain stands on the diagonal, which no forecast is scored on.
         names = list(self.tasks)
         matrix = [[base_rows[j]["loss"] - models[i]["rows"][j]["loss"] for j in names] for i in names]
-        measured = self.path("measured.json")
-        with open(measured + ".part", "w") as file:
-            json.dump({"tasks": names, "matrix": matrix}, file)
-        os.rename(measured + ".part", measured)
-        return {"matrix": matrix, "found": self.run("forecast", "forecast", affinity, measured)}
+        measured = self.written("measured", {"tasks": names, "matrix": matrix})
+        return {"matrix": matrix, "found": self.run("forecast", "forecast", affinity, measured, "--draws", self.protocol.relabellings)}
 
     # ---- the whole ----
 
@@ -225,7 +260,7 @@ class Question2(KindsOfUnits):
         sweeps, models = {kind: done[kind] for kind in protocol.groups}, {name: done[name] for name in self.tasks}
         overlap, base_rows = self.overlap(base), done["base"]
         table, rows = self.table(base_rows, models, overlap)
-        correlations = self.correlations(table)
+        correlations, associated = self.correlations(table), self.associated(rows)
         forecast = self.forecast(base, base_rows, models)
         mixed = self.mixed_model()
         off_sets = self.kinds("all", self.detect("all", mixed, protocol.detect))
@@ -235,7 +270,7 @@ class Question2(KindsOfUnits):
             "tasks": {name: task["type"] for name, task in self.tasks.items()}, "sweeps": sweeps, "majority": self.majority(),
             "overlap": overlap,
             "base": base_rows, "models": {name: found["rows"] for name, found in models.items()}, "pairs": rows,
-            "correlations": correlations, "forecast": forecast,
+            "correlations": correlations, "associated": associated, "forecast": forecast,
             "kinds": {"off": self.kinds_off(mixed, off_sets), "off_units": self.units_of(off_sets),
                       "trained": self.kinds_trained(base, sets), "trained_units": self.units_of(sets)}})
 

@@ -39,7 +39,7 @@ class KindsOfUnits(Study):
         return folder
 
     def mixed_model(self):
-        """A model that does all tasks: what is switched off must be there."""
+        """A model that was trained on all tasks: what is switched off must be there."""
         rate = sorted(self.model_rate(name) for name in self.tasks)[len(self.tasks) // 2]
         return self.model_in("all", rate, 50, max(self.protocol.train.values()), *self.flags())
 
@@ -59,9 +59,10 @@ class KindsOfUnits(Study):
         """Sets of every kind and task, in one model's scores: {kind: {task: file}}."""
         own = {name: self.select(f"{where}-own/{name}", scores[name]) for name in self.tasks}
         core = self.set_of(f"{where}-core", "sets", "at-least", math.ceil(self.protocol.core * len(self.tasks)), *own.values())
-        found = {"own": own, "core": {}, "private": {}, "contrastive": {}}
+        found = {"own": own, "core": {}, "rest": {}, "private": {}, "contrastive": {}}
         for name in self.tasks:
             found["core"][name] = self.copy_of(core, f"{where}-core/{name}")
+            found["rest"][name] = self.set_of(f"{where}-rest/{name}", "sets", "difference", own[name], core)
             others = [other for other in self.tasks if other != name]
             found["private"][name] = self.set_of(f"{where}-private/{name}", "sets", "difference", own[name],
                                                  *(own[other] for other in others))
@@ -107,7 +108,8 @@ class KindsOfUnits(Study):
         return files
 
     def kind_rates(self, base):
-        """For each task the rates of its own units and of random ones, chosen apart on one grid."""
+        """For each task the rates of its own units and of as many random ones, chosen apart on one grid; units of every kind train
+        at the first, theirs at the second."""
         jobs = {}
         for name in self.tasks:
             own = self.select(f"base-own/{name}", base[name])

@@ -1,10 +1,10 @@
 """Writes docs/results/question2.md, and its figures beside it, from a study's result. No number of it is typed."""
 import os
 
-from figures import curves, heatmap
-from page_parts import CONTRAST, commands, contrast, metric_name, number, p_text, table
+from figures import curves, heatmap, tree
+from page_parts import CONTRAST, commands, contrast, mean, metric_name, number, p_text, table
 from question2_protocol import DEFINITIONS, KINDS, TOP
-from question2_verdicts import averages_of, carries, correct, find, own_metric, peak_words, verdicts
+from question2_verdicts import (averages_of, carries, correct, find, kind_name, limits, measure_of, own_metric, peak_words, single_tasks, verdicts)
 
 QUANTITIES = ("specialization", "generalization", "mean")
 
@@ -67,11 +67,11 @@ def transfer(result):
     """What training on one type does to the other."""
     rows = []
     for kind, sweep in result["sweeps"].items():
-        for curve in find(sweep["curves"], trained="together", quantity="generalization", arm="own"):
+        for curve in find(sweep["curves"], trained="together", quantity="generalization"):
             if curve["metric"] != own_metric(kind):
-                rows.append([kind, measure_name(curve), number(curve["base"])] + [with_interval(point) for point in curve["points"]])
+                rows.append([kind, measure_name(curve), curve["arm"], number(curve["base"])] + [with_interval(point) for point in curve["points"]])
     tops = next(iter(result["sweeps"].values()))["tops"]
-    return table(["trained on", "the other type", "before"] + tops, rows)
+    return table(["trained on", "the other type", "units", "before"] + tops, rows)
 
 
 def overlap_control(result):
@@ -81,7 +81,7 @@ def overlap_control(result):
         for curve in sweep["overlap_control"]["curves"]:
             if curve["slope"]:
                 rows.append([curve["top"], measure_name(curve),
-                             "; ".join(f"{point['share']:.2f}: {point['mean']:.3f}" for point in curve["points"])]
+                             "; ".join(f"{point['share']:.2f}: {with_interval(point)}" for point in curve["points"])]
                             + contrast(curve["slope"]) + [curve["slope"]["verdict"]])
         lines += [f"{kind.capitalize()} tasks trained:", ""] + table(
             ["units", "measure", "share of the test task's own: mean", "per share of 1"] + CONTRAST[1:] + ["own is better"], rows)
@@ -98,7 +98,7 @@ def overlap(result, folder):
     types, pairs, lines = result["tasks"], result["overlap"]["tasks"]["pairs"], []
     rows = []
     for top in dict.fromkeys(pair["top"] for pair in pairs):
-        for name, wanted in (("classification", {"classification"}), ("generation", {"generation"}), ("one of each", set(types.values()))):
+        for name, wanted in pair_kinds(types):
             chosen = [p for p in pairs if p["top"] == top and {types[task_of(p["a"])], types[task_of(p["b"])]} == wanted]
             if not chosen:
                 continue
@@ -124,6 +124,7 @@ def overlap(result, folder):
     heatmap(os.path.join(folder, "question2-overlap.svg"), names, matrix,
             f"Overlap beyond chance, top {top}: 0 as by chance, 1 the same units", "", "")
     lines += ["![overlap beyond chance](question2-overlap.svg)", ""]
+    lines += layers_of_overlap(pairs, types) + clusters(result, folder)
     at = next(entry for entry in result["overlap"]["tasks"]["per_top"] if entry["top"] == top)
     rows = [[f"in {entry['at_least']} or more", str(entry["units"]), f"{entry['expected']:.1f}", f"{entry['ratio']:.2f}" if entry["ratio"] else "–",
              p_text(entry["p"]), " ".join(map(str, next(iter(entry["layers"].values()))))] for entry in at["core"]]
@@ -135,24 +136,61 @@ def overlap(result, folder):
     return lines
 
 
+def layers_of_overlap(pairs, types):
+    """Where in the model tasks overlap: means over pairs, layer by layer."""
+    rows = []
+    for name, wanted in pair_kinds(types):
+        chosen = [p for p in pairs if p["top"] == TOP and {types[task_of(p["a"])], types[task_of(p["b"])]} == wanted]
+        by_layer = zip(*(pair["layers"] for pair in chosen))
+        cells = [f"{mean([one['jaccard'] for one in layer]):.2f} ({mean([one['expected'] for one in layer]):.2f})" for layer in by_layer]
+        if cells:
+            rows.append([name] + cells)
+    if not rows:
+        return []
+    return [f"The same layer by layer, top {TOP}: Jaccard, and in brackets by chance:", ""] + table(
+        ["tasks"] + [f"layer {l}" for l in range(len(rows[0]) - 1)], rows)
+
+
+def clusters(result, folder):
+    """Tasks by overlap: those whose units are most alike meet first."""
+    at = next(entry for entry in result["overlap"]["tasks"]["per_top"] if entry["top"] == TOP)
+    found = next(one for one in at["clusters"] if one["distance"] == "jaccard")
+    tree(os.path.join(folder, "question2-clusters.svg"), [task_of(path) for path in found["sets"]], found["merges"],
+         f"Tasks by the overlap of their top {TOP}", "mean of 1 − Jaccard between the two sides")
+    return ["![tasks by overlap](question2-clusters.svg)", ""]
+
+
+def pair_kinds(types):
+    return (("classification", {"classification"}), ("generation", {"generation"}), ("one of each", set(types.values())))
+
+
 def union_name(argument):
     return " + ".join(task_of(part).removeprefix("base-").rsplit("-", 1)[0] for part in argument.split("+"))
 
 
 # ---- similarity and correlation ----
 
-def similarity(result):
+def similarity(result, folder):
     rows = []
     for trained in ("all", "classification", "generation"):
-        chosen = [row for row in result["pairs"] if trained in ("all", row["trained"])]
-        for name in dict.fromkeys(row["task"] for row in chosen):
-            of_task = [row for row in chosen if row["task"] == name]
-            cells = []
-            for column in (*DEFINITIONS, "overlap_only", "overlap"):
-                values = [row[column] for row in of_task if row[column] is not None]
-                cells.append(number(sum(values) / len(values)) if values else "–")
-            rows.append([trained, name, str(len(of_task))] + cells)
-    return table(["models trained on", "test task", "models", *DEFINITIONS, "masked, all norms equal", "Jaccard in the base model"], rows)
+        for group in result["correlations"][f"{trained} value"]["groups"]:
+            columns = {column["column"]: column for column in group["columns"]}
+            there = [columns[name] for name in (*DEFINITIONS, "overlap_only", "overlap")]
+            rows.append([trained, group["group"], str(max(column["spearman"]["points"] for column in there))]
+                        + [number(column["x_mean"]) for column in there])
+    lines = table(["models trained on", "test task", "models", *DEFINITIONS, "masked, all norms equal", "Jaccard in the base model"], rows)
+    drawn = []
+    for trained in ("classification", "generation"):
+        for tested in ("classification", "generation"):
+            chosen = [row["layers"] for row in result["pairs"] if (row["trained"], row["type"]) == (trained, tested)]
+            by_layer = [[value for value in layer if value is not None] for layer in zip(*chosen)]
+            if by_layer and all(by_layer):
+                drawn.append((f"{trained[:5]}. → {tested[:5]}.", [(mean(layer), None, None) for layer in by_layer]))
+    if drawn:
+        curves(os.path.join(folder, "question2-similarity.svg"), [str(l) for l in range(len(drawn[0][1]))], drawn,
+               "Similarity of parameters by layer: trained on → set of", "layer", "mean of the masked similarity over models and tasks")
+        lines += ["![similarity by layer](question2-similarity.svg)", ""]
+    return lines
 
 
 def correlation_rows(found, kind):
@@ -171,16 +209,20 @@ def correlation_rows(found, kind):
 
 
 def correlations(result):
-    lines, rows = [], []
-    for name, found in result["correlations"].items():
-        for entry in found["over_groups"]:
-            if entry["kind"] == "spearman":
-                rows.append([*name.split(), entry["column"], str(entry["groups"]), number(entry["mean"]),
-                             "–" if entry.get("low") is None else f"{entry['low']:+.2f} … {entry['high']:+.2f}"])
-    lines += ["Rank correlation of each column with performance, means over test tasks (\"loss\": minus the loss), with t intervals "
-              "over tasks; the models are the same for all, so these say nothing of other models:", ""]
-    lines += table(["models trained on", "performance", "column", "tasks", "mean", "95%"], rows)
-    lines += ["Task by task, all models, minus the loss; p exact or over drawn orders, BH over tasks:", ""]
+    rows = []
+    for name, found in result["associated"].items():
+        for score in found["scores"]:
+            if score["name"] not in ("source mean", "target mean"):
+                rows.append([*name.split(), score["name"], str(score["entries"]), number(score["value"]), limits(score), p_text(score.get("p")),
+                             p_text(score["p_adjusted"])])
+    lines = ["Rank correlation with performance (\"loss\": minus the loss), both standardised within a test task, over all pairs of a model and another "
+             "task. p relabels the tasks: what a model or a task is like everywhere counts for nothing. Intervals leave out a task at a time; p (BH) is "
+             "corrected over the lines of one column:", ""]
+    lines += table(["models and tasks", "performance", "column", "pairs", "rank correlation", "95%", "p", "p (BH)"], rows)
+    rows = [[*name.split(), one["name"], one["against"], number(one["difference"]), limits(one)]
+            for name, found in result["associated"].items() for one in found["comparisons"]]
+    lines += ["One column minus another:", ""] + table(["models and tasks", "performance", "column", "minus", "difference", "95%"], rows)
+    lines += ["Task by task, all models, minus the loss; p over all orders of the models, or over drawn ones where there are more than nine, BH over tasks:", ""]
     lines += table(["test task", "column", "models", "rank correlation", "95%", "p", "smallest p", "p (BH)", ""],
                    correlation_rows(result["correlations"]["all loss"], "spearman"))
     return lines
@@ -205,45 +247,65 @@ def forecast(result, folder):
 
 def kinds(result):
     lines, rows = [], []
-    for where, title in (("off_units", "in the model that does all tasks"), ("trained_units", "in the base model")):
+    for where, title in (("off_units", "in the model trained on all tasks"), ("trained_units", "in the base model")):
         for kind in KINDS:
             sizes = list(result["kinds"][where][kind].values())
-            rows.append([title, kind, f"{min(sizes)} to {max(sizes)}"])
+            rows.append([title, kind_name(kind), f"{min(sizes)} to {max(sizes)}"])
     lines += table(["sets", "kind", "units of a task"], rows)
+    lines += ["The core is one set for all tasks, so a test over tasks would count one draw as many: of it the table says in how many tasks, each by "
+              "itself, the corrected p is at most .05. Sets of the other kinds overlap too, and the tests over tasks take them as drawn apart: the more "
+              "they overlap, the more too small are those p.", ""]
     rows = []
     for kind, by_type in result["kinds"]["off"].items():
         for which, found in by_type.items():
             for entry in averages_of(found):
-                for measure in ("value", "loss"):
-                    against = entry["own_minus_random"]["matched"][measure]
-                    rows.append([kind, which, metric_name(entry["metric"]) if measure == "value" else "loss",
-                                 f"{entry['own_minus_original'][measure]['difference']:+.3f}"] + contrast(against) + [against["verdict"]])
-    lines += ["### Switched off: are they needed?", "", "Own is the set of this kind, random its matched sets.", ""]
-    lines += table(["kind", "tasks", "measure", "off − original"] + CONTRAST + ["own is worse"], rows)
+                for measure, against in entry["own_minus_random"]["matched"].items():
+                    original, off = (entry[part].get(measure) if part in entry else None for part in ("original", "own"))
+                    rows.append([kind_name(kind), which, measure_of(measure, own_metric(which)), number(original), number(off)]
+                                + kind_contrast(against, [one["own_minus_random"]["matched"][measure] for one in found["results"]]))
+    lines += ["### Switched off: are they needed?", "", "In the model trained on all tasks, of which the scores before stand in the first column; \"off\" with "
+              "the units of this kind off, \"random\" matched sets.", ""]
+    lines += table(["kind", "tasks", "measure", "before", "off"] + CONTRAST + ["own is worse"], rows)
     rows = []
     for kind, by_type in result["kinds"]["off"].items():
         for which, found in by_type.items():
-            for matrix in found.get("cross_matrices", []):
+            for matrix in found.get("cross_matrices", []) if kind != "core" else []:
                 for measure in ("value_test", "loss_test"):
                     test = matrix[measure]
-                    rows.append([kind, which, measure.removesuffix("_test"), number(test["statistic"]), p_text(test["p"]),
-                                 p_text(test["smallest_p"])])
-    lines += ["### Are they specific?", "", "A task's own set of this kind against the other tasks' (diagonal of the cross matrix minus the "
-              "rest, in standard deviations of a task). The core is the same for all: nothing in it can be specific.", ""]
-    lines += table(["kind", "tasks", "measure", "diagonal − rest", "p", "smallest p"], rows)
+                    rows.append([kind_name(kind), which, measure.removesuffix("_test"), number(test["statistic"]), p_text(test["p"]),
+                                 p_text(test["smallest_p"]), p_text(test["p_adjusted"])])
+    lines += ["### Are they specific?", "", "A task's own set of this kind against the other tasks' (diagonal of the cross matrix minus the rest, in standard "
+              "deviations of a task; p (BH) over kinds and types). The core is the same for all: nothing in it can be specific. That one kind is "
+              "significant and another is not says nothing of the difference between them.", ""]
+    lines += table(["kind", "tasks", "measure", "diagonal − rest", "p", "smallest p", "p (BH)"], rows)
     rows = []
     for kind, found in result["kinds"]["trained"]["tests"].items():
         for entry in averages_of(found):
             for measure in ("value", "loss"):
                 against, random = entry["own_minus_random"][measure], entry["random"][measure]
-                rows.append([kind, metric_name(entry["metric"]) if measure == "value" else f"loss ({metric_name(entry['metric'])} tasks)",
-                             str(entry["tasks"]), number(entry["own"][measure]), number(sum(random) / len(random))]
-                            + contrast(against) + [against["verdict"]])
-    lines += ["### Trained: do they learn more?", ""]
+                single = [one["own_minus_random"][measure] for one in found["results"] if one["metric"] == entry["metric"]]
+                rows.append([kind_name(kind), metric_name(entry["metric"]) if measure == "value" else f"loss ({metric_name(entry['metric'])} tasks)",
+                             str(entry["tasks"]), number(entry["own"][measure]), number(sum(random) / len(random))] + kind_contrast(against, single))
+    lines += ["### Trained: do they learn more?", "", "Tested on the task that they were trained on. Units of every kind train at the rate that is best for the "
+              "task's own set, random ones at that of as many random units.", ""]
     return lines + table(["kind", "measure", "tasks", "own", "random"] + CONTRAST + ["own is better"], rows)
 
 
+def kind_contrast(against, single):
+    """Cells under CONTRAST and a verdict; where no test over tasks is valid, how many tasks show it alone."""
+    if against["low"] is None and against["verdict"] not in ("agrees", "does not", "undetermined"):
+        return [f"{against['difference']:+.3f}", "–", f"≤ .05 in {single_tasks(single)} tasks", "–", "", against["verdict"]]
+    return contrast(against) + [against["verdict"]]
+
+
 # ---- settings ----
+
+def time_taken(starts):
+    minutes = sum(start["until"] - start["began"] for start in starts) / 60
+    cores = sorted({start["cores"] for start in starts})
+    return (f"Measured: {minutes:.0f} minutes by the clock, in {len(starts)} start{'s' if len(starts) != 1 else ''} on {' and '.join(map(str, cores))} cores, "
+            "whatever else ran on them; what is found in records without a time is not in it.")
+
 
 def settings(result):
     protocol, lines = result["protocol"], []
@@ -262,8 +324,7 @@ def settings(result):
         f"- Core: units in the sets of at least {protocol['core']:.0%} of the tasks; private: in one set alone; contrastive: relevance minus the mean of the "
         f"other tasks'. Off: {protocol['off_sets']} matched random sets, {protocol['off']} test rows; trained: {protocol['kind_sets']}, one training each, on up to {protocol['kind_train']['classification']} rows "
         f"(classification) or {protocol['kind_train']['generation']} (generation), {protocol['kind_epochs']} epochs, {protocol['off']} test rows.",
-        f"- Estimated before: {result['estimated_minutes']:.0f} minutes. Measured: the times of all stages add up to {result['seconds'] / 60:.0f} "
-        f"minutes, of which many ran side by side on {result['cores']} cores.", ""]
+        f"- Time: estimated {result['estimated_minutes']:.0f} minutes on {result['cores']} cores, from nothing. {time_taken(result['starts'])}", ""]
     rows = []
     for kind, sweep in result["sweeps"].items():
         for rate in sweep["rates"]:
@@ -275,21 +336,26 @@ def settings(result):
 def measured(result, folder):
     return "\n".join(
         ["## What agrees with the paper", "", "A peak *agrees* if the share that the paper names is best and told from all others; *does not*: "
-         "another is best, and told from it. Where there is no test, *agrees* is an interval above 0. Everything else that is not seen is "
-         "*undetermined*; other verdicts are `taskneuron`'s (docs/method.md). p: corrected over both types of task. Without one task: the lowest "
-         "and the highest mean when any one of them is left out.", ""]
+         "another is best, and told from it. Of rank correlations and of what is specific *agrees* is a p of at most .05 in the claimed direction; "
+         "where there is an interval alone, one above 0. *No test*: one training, or one set for all tasks. What is not seen is *undetermined*. "
+         "Verdicts on own minus random are `taskneuron`'s (docs/method.md), where the p holds for its family: p, the intervals of several tests and "
+         "these rules are the study's to put together (studies/question2_verdicts.py), and p is corrected over both types of task, or over the rows of "
+         "a claim (Benjamini-Hochberg). Intervals are not corrected. Without one task: the lowest and the highest mean when any one of them is left out.",
+         ""]
         + verdicts(result)
         + ["## What this size can carry", ""] + carries(result)
         + ["## The share of units that are trained", "", "Specialization: mean over the trained tasks; generalization: over others; bars are 95% "
            "intervals.", ""] + share_figures(result, folder) + share_tables(result)
-        + ["### Across types", "", "Own units, trained together, tested on tasks of the other type:", ""] + transfer(result)
-        + ["## Trained overlap", "", "As many units as the test task's own set, of which a share are its own.", ""] + overlap_control(result)
+        + ["### Across types", "", "Trained together, tested on tasks of the other type:", ""] + transfer(result)
+        + ["## Trained overlap", "", "As many units as the test task's own set, of which a share are its own. The learning rate is that of random "
+           "units, which if anything favours the smaller shares.", ""] + overlap_control(result)
         + ["## Overlap of tasks", ""] + overlap(result, folder)
-        + ["## Similarity of parameters", "", "In the model of each task: its units against those of every other task, mean over layers and models.", ""]
-        + similarity(result)
+        + ["## Similarity of parameters", "", "In the model of each task: its units against those of every other task, means over layers, and over models.", ""]
+        + similarity(result, folder)
         + ["## Does it go with performance?", ""] + correlations(result)
-        + ["## Forecast", "", "From the base model, before any training. Rank correlation with the measured changes off the diagonal, both standardised "
-           "within each target; intervals leave out a task at a time.", ""] + forecast(result, folder)
+        + ["## Forecast", "", "Predictors and their average: from the base model, before any training; ridge and the means read what other pairs did. Measured: one "
+           "training on each task. Rank correlation with the changes off the diagonal, both standardised within each target; p relabels the tasks, "
+           "intervals leave out a task at a time.", ""] + forecast(result, folder)
         + ["## Core and private units", ""] + kinds(result)
         + ["## Settings", ""] + settings(result)
         + ["## Commands", "", "One of each kind.", ""] + commands(result))

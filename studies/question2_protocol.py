@@ -16,7 +16,10 @@ OVERLAP_TOPS = ("10%", "30%", "50%", "70%")  # that overlap is taken at
 TOP = "10%"
 DEFINITIONS = ("masked", "mean", "ranked")
 # Units of a task by what others need too; each beside random sets with its own layer profile.
-KINDS = ("own", "core", "private", "contrastive")
+KINDS = ("own", "core", "rest", "private", "contrastive")
+KIND_NAMES = {"rest": "own − core"}  # of those whose name is not what a page calls them
+# What is held against performance: each by itself, and against the last two (docs/formats/affinity.md, yardsticks).
+LATE, EARLY, OVERLAP_ONLY = "masked, last layers", "masked, first layers", "masked, all norms equal"
 
 
 class Protocol:
@@ -39,6 +42,7 @@ class Protocol:
         self.matrix = 200         # test rows of the matrix of trainings
         self.bands = 4            # of layers
         self.affinity = 100
+        self.relabellings = 9999  # of tasks
         self.core = 0.5           # share of the tasks that a unit of the core serves
         self.off = 120            # test rows under units off, or with units of a kind trained
         self.off_sets = 19

@@ -1,8 +1,9 @@
 """What question 2's tests come to: families of tests, the verdict on each claim, and what models of this size can carry."""
 import math
 
-from page_parts import answer, correct_together, interval, kinds_of_metrics, metric_name, number, p_text, table, without_one, worst_p
-from question2_protocol import KINDS
+from page_parts import (NO_TEST, answer, correct_together, corrected, interval, kinds_of_metrics, metric_name, number, p_text, table, without_one,
+                        worst_p)
+from question2_protocol import EARLY, KIND_NAMES, KINDS, LATE, OVERLAP_ONLY
 
 # Where the paper's Llama-2-7b has its highest specialization, tasks trained together; alone it rises all the way.
 PAPER_PEAKS = {"classification": "70%", "generation": "50%"}
@@ -32,14 +33,41 @@ def correct(result):
         for curve in sweep["overlap_control"]["curves"]:
             if curve["slope"]:
                 families.setdefault(("slope", curve["measure"]), []).append(curve["slope"])
+    others = {}
     for kind, by_type in result["kinds"]["off"].items():
         for found in by_type.values():
-            for measure in ("value", "loss"):
-                for entries in ("results", "averages"):
-                    family = families.setdefault(("off", kind, measure, entries), [])
-                    family += [entry["own_minus_random"]["matched"][measure] for entry in found[entries]]
+            for entries in ("results", "averages"):
+                for entry in found[entries]:
+                    for measure, contrast in entry["own_minus_random"]["matched"].items():
+                        families.setdefault(("off", kind, measure, entries), []).append(contrast)
+            for matrix in found.get("cross_matrices", []) if kind != "core" else []:
+                for measure in ("value", "loss"):
+                    others.setdefault(measure, []).append(matrix[measure + "_test"])
     for family in families.values():
         correct_together(family)
+    for found in result["associated"].values():
+        for score in found["scores"]:
+            others.setdefault(score["name"], []).append(score)
+    others["forecast"] = result["forecast"]["found"]["scores"]
+    for family in others.values():
+        for test, p in zip(family, corrected([test.get("p") for test in family])):
+            test["p_adjusted"] = p
+    cores = [entry["own_minus_random"]["matched"] for found in result["kinds"]["off"].get("core", {}).values() for entry in found["averages"]]
+    cores += [entry["own_minus_random"] for entry in result["kinds"]["trained"]["tests"].get("core", {"averages": []})["averages"]]
+    for contrasts in cores:
+        for contrast in contrasts.values():
+            without_test(contrast)
+
+
+def without_test(contrast):
+    """The tasks' sets are one and the same, and what a test over tasks takes as so many draws is one."""
+    contrast.update(dict.fromkeys(("p", "p_adjusted", "low", "high", "detectable")), verdict=NO_TEST)
+
+
+def single_tasks(contrasts):
+    """In how many of the tasks, each by itself, the corrected p is at most .05."""
+    seen = sum(worst_p(one) is not None and worst_p(one) <= 0.05 for one in contrasts)
+    return f"{seen} of {len(contrasts)}"
 
 
 # ---- the claims ----
@@ -77,7 +105,9 @@ def share_rows(result):
                 claim = (f"trained {trained}, " + ("specialization peaks at the paper's share" if trained == "together" else
                                                    "specialization rises up to all units"))
                 for curve in find(sweep["curves"], trained=trained, arm="own", **wanted):
-                    rows.append((claim, [claim, f"{kind} ({claimed})", shown, peak_words(curve), "", "", peak_verdict(curve, claimed)]))
+                    # Of one training no two shares can be told apart.
+                    verdict = peak_verdict(curve, claimed) if curve["seeds"] > 1 else NO_TEST
+                    rows.append((claim, [claim, f"{kind} ({claimed})", shown, peak_words(curve), "", "", verdict]))
     return rows
 
 
@@ -107,71 +137,104 @@ def overlap_rows(result):
     return rows
 
 
-def correlation_rows(result):
+def associated_rows(result):
     rows = []
-    claims = {"masked": "models whose units are more similar to a task's do that task better (mean rank correlation over tasks)",
-              "overlap": "so do models of tasks that have more units in common with it",
-              "late - early": "similarity in the last layers goes with performance more than in the first"}
-    for trained in ("all", "classification", "generation"):
-        for measure in ("value", "loss"):
-            for entry in find(result["correlations"][f"{trained} {measure}"]["over_groups"], kind="spearman"):
-                if entry["column"] in claims and entry["groups"] > 1:
-                    low, high = entry.get("low"), entry.get("high")
-                    rows.append((claims[entry["column"]], [
-                        claims[entry["column"]], "all models" if trained == "all" else f"{trained} models",
-                        "metric" if measure == "value" else "loss", f"{number(entry['mean'])} ({number(low)} … {number(high)})", "", "",
-                        from_interval(low, high)]))
-    return rows
+    more = "models whose units are more similar to a task's do that task better"
+    scores = {"masked": more, "overlap": "so do models of tasks that have more units in common with it in the base model"}
+    pairs = {("masked", OVERLAP_ONLY): "similarity goes with it more than what it would be if all parameters were alike in size",
+             (LATE, EARLY): "similarity in the last quarter of the layers goes with it more than in the first"}
+    for name, found in result["associated"].items():
+        which, y = name.split()
+        of = "all models and tasks" if which == "all" else f"{which} models and tasks"
+        shown = "metric" if y == "value" else "loss"
+        for score in found["scores"]:
+            if score["name"] in scores and score["value"] is not None:
+                rows.append((scores[score["name"]], [scores[score["name"]], of, shown, f"{number(score['value'])} ({limits(score)})",
+                                                     p_text(score["p_adjusted"]), "", from_p(score)]))
+        for one in found["comparisons"]:
+            claim = pairs.get((one["name"], one["against"]))
+            if claim:
+                rows.append((claim, [claim, of, shown, f"{number(one['difference'])} ({limits(one)})", "", "", from_interval(one.get("low"), one.get("high"))]))
+    return sorted(rows, key=lambda row: [*scores.values(), *pairs.values()].index(row[0]))
+
+
+def from_p(score):
+    """The verdict on a claim that a rank correlation is above 0."""
+    p = score["p_adjusted"]
+    return "undetermined" if p is None or p > 0.05 else "agrees" if score["value"] > 0 else "does not"
+
+
+def limits(entry):
+    return f"{number(entry.get('low'))} … {number(entry.get('high'))}"
 
 
 def forecast_rows(result):
-    rows = []
-    claim = "the average of our forecasts is right more often than"
-    for one in result["forecast"]["found"]["comparisons"]:
-        rows.append((claim, [claim, one["against"], "rank correlation",
-                             f"{number(one['difference'])} ({number(one.get('low'))} … {number(one.get('high'))})", "", "",
+    rows, found = [], result["forecast"]["found"]
+    claim = "which source helps a target most can be told from the base model"
+    for score in found["scores"]:
+        # Ridge and the means read what was measured.
+        if score["kind"] in ("predictor", "combined") and score["value"] is not None:
+            by = score["name"] + (" (reads what other pairs did)" if score["name"] == "ridge" else "")
+            rows.append((claim, [claim, by, "rank correlation", f"{number(score['value'])} ({limits(score)})", p_text(score["p_adjusted"]), "",
+                                 from_p(score)]))
+    for one in found["comparisons"]:
+        claim = f"the {'average of forecasts' if one['name'] == 'average' else one['name']} ranks a target's sources better than"
+        rows.append((claim, [claim, one["against"], "rank correlation", f"{number(one['difference'])} ({limits(one)})", "", "",
                              from_interval(one.get("low"), one.get("high"))]))
     return rows
+
+
+def kind_name(kind):
+    return KIND_NAMES.get(kind, kind)
+
+
+def measure_of(measure, shown):
+    return {"value": metric_name(shown), "label_loss": "loss over labels"}.get(measure, measure)
 
 
 def kind_rows(result):
     rows = []
     for kind in KINDS:
-        claim = f"{kind} units off cost more than random ones"
+        claim = f"{kind_name(kind)} units off cost more than random ones"
         for which, found in result["kinds"]["off"].get(kind, {}).items():
             for entry in averages_of(found):
-                for measure, shown in measures(which):
-                    contrast = entry["own_minus_random"]["matched"][measure]
-                    rows.append((claim, [claim, which, shown, f"{contrast['difference']:+.3f} ({interval(contrast)})", p_text(worst_p(contrast)),
-                                         without_one([one["own_minus_random"]["matched"][measure] for one in found["results"]]),
-                                         contrast["verdict"]]))
+                for measure, contrast in entry["own_minus_random"]["matched"].items():
+                    single = [one["own_minus_random"]["matched"][measure] for one in found["results"]]
+                    rows.append(contrast_row(claim, which, measure_of(measure, own_metric(which)), contrast, single))
     for kind in KINDS:
-        claim = f"a task's {kind} units cost it more than other tasks' do"
+        claim = f"a task's {kind_name(kind)} units cost it more than other tasks' do"
         for which, found in result["kinds"]["off"].get(kind, {}).items():
             for matrix in found.get("cross_matrices", []) if kind != "core" else []:
                 for measure, shown in measures(which):
                     test = matrix[measure + "_test"]
                     # Of a fall of the metric, or a rise of the loss: one-sided.
-                    seen = test["p"] is not None and test["p"] <= 0.05
-                    rows.append((claim, [claim, which, shown, f"{test['statistic']:+.2f} standard deviations", p_text(test["p"]), "",
+                    seen = test["p_adjusted"] is not None and test["p_adjusted"] <= 0.05
+                    rows.append((claim, [claim, which, shown, f"{test['statistic']:+.2f} standard deviations", p_text(test["p_adjusted"]), "",
                                          "agrees" if seen else "undetermined"]))
     for kind in KINDS:
-        claim = f"trained on one task, its {kind} units learn more than random ones"
+        claim = f"trained on one task, its {kind_name(kind)} units learn more than random ones"
         found = result["kinds"]["trained"]["tests"].get(kind)
         if not found:
             continue
         kinds = kinds_of_metrics(result, found)
         for entry in averages_of(found):
             for measure, shown in measures(kinds[entry["metric"]]):
-                contrast = entry["own_minus_random"][measure]
                 of_metric = [one["own_minus_random"][measure] for one in found["results"] if one["metric"] == entry["metric"]]
-                rows.append((claim, [claim, kinds[entry["metric"]], shown, f"{contrast['difference']:+.3f} ({interval(contrast)})",
-                                     p_text(worst_p(contrast)), without_one(of_metric), contrast["verdict"]]))
+                rows.append(contrast_row(claim, kinds[entry["metric"]], shown, entry["own_minus_random"][measure], of_metric))
     return rows
 
 
+def contrast_row(claim, which, shown, contrast, single):
+    """single: the contrasts of single tasks."""
+    if contrast["verdict"] == NO_TEST:
+        found, p = f"{contrast['difference']:+.3f}", f"≤ .05 in {single_tasks(single)} tasks"
+    else:
+        found, p = f"{contrast['difference']:+.3f} ({interval(contrast)})", p_text(worst_p(contrast))
+    return claim, [claim, which, shown, found, p, without_one(single), contrast["verdict"]]
+
+
 def verdicts(result):
-    rows = (share_rows(result) + own_rows(result) + overlap_rows(result) + correlation_rows(result) + forecast_rows(result)
+    rows = (share_rows(result) + own_rows(result) + overlap_rows(result) + associated_rows(result) + forecast_rows(result)
             + kind_rows(result))
     return answer(rows) + ["Every verdict with its numbers:", ""] + table(
         ["claim", "of", "measure", "found", "p", "without one task", "verdict"], [row for _, row in rows])
@@ -206,8 +269,8 @@ def carries(result):
     learnt = [name for name, _, p, _ in rows if p is not None and p < LEARNT_P]
     lines = [f"Of the {len(labelled)} classification tasks that are trained, training all units on the task alone does better than always saying the commonest "
              f"label in {len(learnt)}" + (f" ({', '.join(learnt)})" if learnt else "")
-             + f" (binomial test, one-sided, p < {LEARNT_P}). Where it does not, no share of units can show that it learns the task: its "
-             "accuracy then says how often the commonest label is said, and its loss that answers take the right form.", ""]
+             + f" (binomial test, one-sided, p < {LEARNT_P}, the tasks uncorrected). Where it does not, no share of units can show that it learns the "
+             "task: what is left to see there is how often the commonest label is said, and the answer's form.", ""]
     lines += table(["task", "type", "n", "commonest label", "before", "trained", "p", "loss before", "loss trained"], [row for *_, row in rows])
     sizes = []
     for kind, sweep in result["sweeps"].items():
@@ -219,6 +282,6 @@ def carries(result):
                 sizes.append(f"{number(min(found))} to {number(max(found))} in the {shown} of {kind} tasks")
     if sizes:
         lines += [f"Differences between own and random units that {result['protocol']['seeds']} trainings of each would have shown in 80% of cases: "
-                  f"{', '.join(sizes)}. Smaller ones may be there unseen. Trainings alone and under overlap control ran once each: their shares "
+                  f"{', '.join(sizes)}. Smaller ones may be there unseen. Of trainings alone and under overlap control there is one of each: shares of theirs "
                   "cannot be told apart, and their slopes have test tasks for observations.", ""]
     return lines

@@ -19,9 +19,9 @@ import tarfile
 
 # Below WORK: what commands printed, what was predicted for each example, the settings of trainings.
 KEPT = re.compile(r"(prompts|tuned|scores|predicted|ablated|trained|tested|cells|runs|streams|sweeps|models|matrix|similarity|overlap|kinds"
-                  r"|correlated)/[^/]+\.jsonl?"
+                  r"|correlated|associated|starts)/[^/]+\.jsonl?"
                   r"|(scores|ablated)/[^/]+/[^/]+\.jsonl?|tuned/[^/]+/run\.json|[^/]+\.run\.json|[^/]+\.settings\.json|inspect\.json"
-                  r"|sets/([^/]+/)?[^/]+\.run\.json|scores/base/[^/]+\.safetensors|(affinity|measured|forecast|table)\.jsonl?"
+                  r"|sets/([^/]+/)?[^/]+\.run\.json|scores/base/[^/]+\.safetensors|(affinity|measured(-\w+)*|forecast|tables?)\.jsonl?"
                   r"|sweeps/[^/]+/(sweep\.json|tuning/[^/]+\.json|cells/[^/]+/[^/]+\.jsonl?)")
 
 

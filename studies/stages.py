@@ -1,8 +1,11 @@
 """Runs a study's commands, each once: what a stage has made is kept and read again."""
 import concurrent.futures
+import ctypes
 import json
 import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -11,6 +14,15 @@ REPLACES = ("detect", "select", "evaluate", "ablate", "test")
 # Commands that run a model, and what it computes in: by themselves they choose what the machine is fast at, and
 # a study is measured on several.
 COMPUTES, DTYPE = ("detect", "evaluate", "ablate", "train", "sweep", "continual", "affinity"), "bfloat16"
+
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+LIBC = ctypes.CDLL(None)
+
+
+def end_with_parent():
+    """Called in a new process: a study that is killed leaves nobody who holds the folders that it goes on in."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Failed(Exception):
@@ -72,7 +84,7 @@ class Stages:
         start = time.time()
         extra = ["--json", "--quiet"] + (["--force"] if command[1] in REPLACES else [])
         extra += ["--threads", str(threads)] if threads else []
-        run = subprocess.run(command + extra, stdout=subprocess.PIPE)
+        run = subprocess.run(command + extra, stdout=subprocess.PIPE, preexec_fn=end_with_parent)
         if run.returncode != 0:
             raise Failed(f"{stage}: exit {run.returncode}: {self.shown(command)}")
         answer = {"seconds": time.time() - start, "result": json.loads(run.stdout)}
@@ -87,13 +99,25 @@ class Stages:
         with concurrent.futures.ThreadPoolExecutor(self.cores) as pool:
             futures = [pool.submit(job) for job in jobs]
             try:
-                for future in concurrent.futures.as_completed(futures):  # the first that fails ends it, wherever it stands
-                    future.result()
-                return [future.result() for future in futures]
+                return self._results(futures)
             except BaseException:
                 for future in futures:
                     future.cancel()
                 raise
+
+    @staticmethod
+    def _results(futures):
+        """Of all jobs, the others done when one has failed: what they make is kept for the next start."""
+        failures = []
+        for future in concurrent.futures.as_completed(futures):
+            try:
+                future.result()
+            except Failed as failure:
+                print(failure, file=sys.stderr, flush=True)
+                failures.append(failure)
+        if failures:
+            raise failures[0]
+        return [future.result() for future in futures]
 
     def seconds(self):
         """Of all stages, those of earlier starts included."""

@@ -5,6 +5,8 @@ import json
 import math
 import os
 import sys
+import threading
+import time
 
 import records
 from stages import Failed, Stages
@@ -72,7 +74,8 @@ class Study:
     def finished(self, minutes, result):
         """The result with what every study says of itself, kept in WORK/result.json. minutes: as estimated."""
         result = {"model": self.run("inspect", "inspect", self.model), **result, "estimated_minutes": minutes,
-                  "seconds": self.stages.seconds(), "cores": self.stages.cores, "commands": list(self.stages.commands.items())}
+                  "seconds": self.stages.seconds(), "starts": starts(self.stages.folder), "cores": self.stages.cores,
+                  "commands": list(self.stages.commands.items())}
         path = self.path("result.json")
         with open(path + ".part", "w") as file:
             json.dump(result, file, indent=1)
@@ -91,6 +94,36 @@ class Study:
         return target
 
 
+def starts(work):
+    """When every start of the study began and was last at work, and on how many cores; in order."""
+    found, folder = [], os.path.join(work, "starts")
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        if name.endswith(".json"):
+            with open(os.path.join(folder, name)) as file:
+                found.append(json.load(file))
+    return sorted(found, key=lambda start: start["began"])
+
+
+def keep_time(work, every=15):
+    """Writes when this start began and that it is still at work, as long as the process lives: what is killed leaves it too."""
+    began = time.time()
+    path = os.path.join(work, "starts", f"{began:.0f}.json")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+
+    def write():
+        with open(path + ".part", "w") as file:
+            json.dump({"began": began, "until": time.time(), "cores": len(os.sched_getaffinity(0))}, file)
+        os.rename(path + ".part", path)
+
+    def watch():
+        while True:
+            write()
+            time.sleep(every)
+
+    write()
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main(documentation, make, write, *more):
     """The command line of a study. make: a study of the arguments; write: its page. more: (flag, what argparse is told of it)."""
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,12 +139,14 @@ def main(documentation, make, write, *more):
     arguments = parser.parse_args()
     if arguments.records:
         print(f"{records.unpack(arguments.records, arguments.work)} files from {arguments.records}", flush=True)
+    keep_time(arguments.work)
     try:
         result = make(arguments).go()
     except Failed as failure:
         sys.exit(str(failure))
-    if arguments.records:
-        records.pack(arguments.work, arguments.records)
+    finally:
+        if arguments.records:
+            records.pack(arguments.work, arguments.records)
     print(f"{result['seconds'] / 60:.0f} minutes of stages")
     if arguments.docs:
         write(result, arguments.docs)

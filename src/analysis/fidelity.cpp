@@ -6,6 +6,7 @@
 
 #include "analysis/fidelity_parts.h"
 #include "base/torch_compat.h"
+#include "base/world.h"
 #include "taskneuron/base/statistics.h"
 #include "taskneuron/data/batching.h"
 
@@ -84,7 +85,15 @@ void add_correlations(LossAudit& audit) {
   audit.top_agreement = top_tenth_agreement(relevance, change);
 }
 
-// Switches the sample's units off one by one, and whole sets, on one batch after the other.
+// Of count things, the numbers of those that this rank does, ascending.
+std::vector<std::size_t> own_numbers(std::size_t count) {
+  std::vector<std::size_t> numbers(count);
+  std::iota(numbers.begin(), numbers.end(), std::size_t{0});
+  return world().own_share(std::move(numbers));
+}
+
+// Switches the sample's units off one by one, and whole sets, on one batch after the other. Ranks
+// take different units and sets of every batch, so that each is found as one process finds it.
 class LossAuditor {
  public:
   LossAuditor(const Decoder& decoder, const Scores& scores, const FidelityOptions& options)
@@ -101,6 +110,11 @@ class LossAuditor {
       audit_.sets.push_back(
           {percent, sets_.back().size(), predicted_change(scores, sets_.back()), 0});
     }
+    for (const std::size_t i : own_numbers(units_.size())) {
+      own_units_.push_back(units_[i]);
+      own_columns_.push_back(static_cast<std::int64_t>(i));
+    }
+    own_sets_ = own_numbers(sets_.size());
     signed_sum_ = at::zeros({static_cast<std::int64_t>(units_.size())}, at::kDouble);
     abs_sum_ = at::zeros_like(signed_sum_);
   }
@@ -111,13 +125,15 @@ class LossAuditor {
     UnitOffOptions off;
     if (by_position) off.off_at = OffAt::kEachPositionToo;
     off.after_unit = [&] { progress(share, batch.tokens()); };
-    const LossChanges changes = unit_loss_changes(decoder_, batch, units_, off);
+    const LossChanges changes = unit_loss_changes(decoder_, batch, own_units_, off);
     const at::Tensor intact = example_losses(batch, changes.nll);
     audit_.loss += intact.sum().item<double>() / examples_;
-    signed_sum_ += changes.change.sum(0);
-    abs_sum_ += (by_position ? changes.position_changes : changes.change.abs()).sum(0);
+    const at::Tensor columns = at::tensor(own_columns_, at::kLong);
+    signed_sum_.index_add_(0, columns, changes.change.sum(0));
+    abs_sum_.index_add_(0, columns,
+                        (by_position ? changes.position_changes : changes.change.abs()).sum(0));
     const at::NoGradGuard no_gradients;
-    for (std::size_t i = 0; i < sets_.size(); ++i) {
+    for (const std::size_t i : own_sets_) {
       SetHook hook(sets_[i], 0);
       const at::Tensor nll = decoder_.target_nll(decoder_.features(batch, hook), batch);
       audit_.sets[i].change +=
@@ -127,6 +143,7 @@ class LossAuditor {
   }
 
   LossAudit take() {
+    add_ranks();
     const bool absolute = options_.scoring.aggregate != Aggregate::kDataset;
     for (std::size_t i = 0; i < units_.size(); ++i) {
       const auto column = static_cast<std::int64_t>(i);
@@ -145,7 +162,16 @@ class LossAuditor {
 
  private:
   // Forward passes over all examples.
-  double steps() const { return static_cast<double>(units_.size() + sets_.size()); }
+  double steps() const { return static_cast<double>(own_units_.size() + own_sets_.size()); }
+
+  // What each rank found of its units and sets, of all.
+  void add_ranks() {
+    std::vector<double> changes;
+    for (const SetAudit& set : audit_.sets) changes.push_back(set.change);
+    world().sum({signed_sum_, abs_sum_});
+    world().sum(changes);
+    for (std::size_t i = 0; i < changes.size(); ++i) audit_.sets[i].change = changes[i];
+  }
 
   const Decoder& decoder_;
   const Scores& scores_;
@@ -154,6 +180,9 @@ class LossAuditor {
   double examples_;
   std::vector<SiteUnit> units_;
   std::vector<NeuronSet> sets_;
+  std::vector<SiteUnit> own_units_;
+  std::vector<std::int64_t> own_columns_;  // of own_units_ among units_
+  std::vector<std::size_t> own_sets_;
   at::Tensor signed_sum_, abs_sum_;  // float64 [units], over examples
   LossAudit audit_;
 };

@@ -119,7 +119,9 @@ class Scorer {
     ForecastScore result;
     result.name = name;
     result.kind = kind;
-    const Entries entries = entries_of(evaluate(all(), all()), measured(all()));
+    const TaskTable foreseen = evaluate(all(), all());
+    if (kind == "combined") result.foreseen = foreseen;
+    const Entries entries = entries_of(foreseen, measured(all()));
     result.entries = static_cast<std::int64_t>(entries.measured.size());
     result.value = spearman_of(entries);
     if (!result.value) {
@@ -251,7 +253,12 @@ void score_combined(const ForecastRequest& request, const Scorer& scorer, Foreca
     ridge.no_value = ridge.no_interval =
         fmt::format("fitted without two tasks, it needs {} in all", kFewestTasks + 1);
   }
-  result.ridge_weights = ridge_weights(standardised(scorer.all()), scorer.measured(scorer.all()));
+  const std::vector<double> weights =
+      ridge_weights(standardised(scorer.all()), scorer.measured(scorer.all()));
+  for (const ForecastPredictor& one : request.predictors) {
+    if (one.joins)
+      result.ridge_weights.emplace_back(one.name, weights[result.ridge_weights.size()]);
+  }
 }
 
 void score_baselines(const ForecastRequest& request, const Scorer& scorer, Forecast& result) {
@@ -285,16 +292,23 @@ ForecastComparison compare(const ForecastScore& score, const ForecastScore& agai
   return result;
 }
 
-void compare_combined(const ForecastRequest& request, Forecast& result) {
-  const auto is_yardstick = [&](const std::string& name) {
-    return name == "source mean" ||
-           std::any_of(request.predictors.begin(), request.predictors.end(),
-                       [&](const auto& one) { return one.name == name && one.is_yardstick; });
+void compare_with_yardsticks(const ForecastRequest& request, Forecast& result) {
+  const auto predictor = [&](const std::string& name) {
+    return std::find_if(request.predictors.begin(), request.predictors.end(),
+                        [&](const ForecastPredictor& one) { return one.name == name; });
   };
+  const auto end = request.predictors.end();
   for (const ForecastScore& score : result.scores) {
+    const bool combined = score.kind == "combined";
+    const auto own = predictor(score.name);
+    if (!combined && (own == end || !own->is_compared)) continue;
     for (const ForecastScore& against : result.scores) {
-      if (score.kind != "combined" || !is_yardstick(against.name)) continue;
-      if (score.value && against.value) result.comparisons.push_back(compare(score, against));
+      const auto yardstick = predictor(against.name);
+      const bool is_one = yardstick != end ? yardstick->is_yardstick && yardstick != own
+                                           : combined && against.name == "source mean";
+      if (is_one && score.value && against.value) {
+        result.comparisons.push_back(compare(score, against));
+      }
     }
   }
 }
@@ -316,15 +330,16 @@ Forecast forecast(const ForecastRequest& request) {
     throw Error("no target has two changes that differ; nothing to foresee");
   }
   for (const ForecastPredictor& one : request.predictors) {
-    result.scores.push_back(scorer.score(
-        one.name, one.joins ? "predictor" : "baseline", [&](const Tasks&, const Tasks& labels) {
-          return filled(within_targets(relabelled(one.values, labels)));
-        }));
+    result.scores.push_back(
+        scorer.score(one.name, one.joins || one.is_compared ? "predictor" : "baseline",
+                     [&](const Tasks&, const Tasks& labels) {
+                       return filled(within_targets(relabelled(one.values, labels)));
+                     }));
     result.scores.back().pooled = pooled_value(one.values, request.measured);
   }
   score_combined(request, scorer, result);
   score_baselines(request, scorer, result);
-  compare_combined(request, result);
+  compare_with_yardsticks(request, result);
   return result;
 }
 

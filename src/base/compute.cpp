@@ -1,12 +1,13 @@
 #include "taskneuron/base/compute.h"
 
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <sched.h>
 
-#include <cctype>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "base/torch_compat.h"
@@ -32,6 +33,16 @@ bool processor_has_flag(const std::string& wanted) {
 }
 
 using SetThreads = void (*)(int);
+
+// By their names in LibTorch; the last is what backends from elsewhere use, as tests/device does.
+const std::map<std::string, at::DeviceType> kDeviceTypes = {
+    {"cuda", at::kCUDA}, {"xpu", at::kXPU}, {"privateuseone", c10::DeviceType::PrivateUse1}};
+
+std::int64_t devices_of(at::DeviceType type) {
+  const auto* backend =
+      c10::impl::device_guard_impl_registry[static_cast<std::size_t>(type)].load();
+  return backend == nullptr ? 0 : backend->deviceCount();
+}
 
 SetThreads find_openblas() {
   return reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
@@ -72,25 +83,33 @@ bool uses_openblas() {
 
 at::Device parse_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
-  const bool numbered = name.size() > 5 && name.rfind("cuda:", 0) == 0 && name.size() < 8;
-  bool digits = numbered;
-  for (std::size_t i = 5; numbered && i < name.size(); ++i) {
-    digits = digits && std::isdigit(static_cast<unsigned char>(name[i])) != 0;
-  }
-  if (name != "cuda" && !digits) {
+  const std::size_t colon = name.find(':');
+  const std::string kind = name.substr(0, colon);
+  const std::string number = colon == std::string::npos ? "" : name.substr(colon + 1);
+  const bool numbered = colon != std::string::npos;
+  const bool is_number = !number.empty() && number.size() < 3 &&
+                         number.find_first_not_of("0123456789") == std::string::npos;
+  if (kDeviceTypes.count(kind) == 0 || (numbered && !is_number)) {
     throw UsageError("device", name, "cpu, cuda or cuda:N");
   }
-  if (!at::hasCUDA()) {
+  const std::int64_t count = devices_of(kDeviceTypes.at(kind));
+  if (count == 0) {
     throw Error(fmt::format(
-        "`device` {}: this LibTorch was built without CUDA or finds no GPU; use `device` cpu, or "
-        "build taskneuron against a CUDA build of LibTorch",
-        name));
+        "`device` {}: this LibTorch was built without {} or finds no device; use `device` cpu, or "
+        "build taskneuron against another LibTorch (docs/cluster.md)",
+        name, kind == "cuda" ? "CUDA" : kind));
   }
-  // Each rank of a machine has a GPU of its own.
+  // Each rank of a machine has one of its own.
   const WorldPlace& place = world().place();
-  if (!numbered && place.local_size > 1)
-    return at::Device(fmt::format("cuda:{}", place.local_rank));
-  return at::Device(name);
+  const std::int64_t index = numbered               ? std::stoll(number)
+                             : place.local_size > 1 ? place.local_rank
+                                                    : 0;
+  if (index >= count) {
+    throw Error(fmt::format("`device` {}: this machine has {}, the last of which is {}:{}",
+                            numbered ? name : fmt::format("{}:{}", kind, index), count, kind,
+                            count - 1));
+  }
+  return {kDeviceTypes.at(kind), static_cast<c10::DeviceIndex>(index)};
 }
 
 bool has_fast_bfloat16(at::Device device) {

@@ -17,6 +17,15 @@ struct Options {
   ResultOptions result;
 };
 
+OutputJson table_json(const TaskTable& table) {
+  OutputJson json = OutputJson::array();
+  for (const auto& row : table) {
+    OutputJson& values = json.emplace_back(OutputJson::array());
+    for (const std::optional<double>& value : row) values.push_back(or_null(value));
+  }
+  return json;
+}
+
 OutputJson score_json(const ForecastScore& score) {
   OutputJson json = {{"name", score.name},
                      {"kind", score.kind},
@@ -25,6 +34,7 @@ OutputJson score_json(const ForecastScore& score) {
   if (!score.value) json["reason"] = score.no_value;
   add_interval(json, score.interval, score.no_interval);
   json["pooled"] = or_null(score.pooled);
+  if (!score.foreseen.empty()) json["foreseen"] = table_json(score.foreseen);
   if (!score.permutation) return json;
   json["p"] = or_null(score.permutation->p);
   json["smallest_p"] = score.permutation->smallest_p;
@@ -42,11 +52,8 @@ OutputJson result_json(const Forecast& found, const ForecastOptions& options) {
                      {"scores", OutputJson::array()},
                      {"comparisons", OutputJson::array()},
                      {"ridge_weights", OutputJson::object()}};
-  std::size_t next = 0;
-  for (const ForecastScore& score : found.scores) {
-    json["scores"].push_back(score_json(score));
-    if (score.kind == "predictor") json["ridge_weights"][score.name] = found.ridge_weights[next++];
-  }
+  for (const ForecastScore& score : found.scores) json["scores"].push_back(score_json(score));
+  for (const auto& [name, weight] : found.ridge_weights) json["ridge_weights"][name] = weight;
   for (const ForecastComparison& one : found.comparisons) {
     OutputJson entry = {
         {"name", one.name}, {"against", one.against}, {"difference", one.difference}};
@@ -94,8 +101,10 @@ void run(const Options& options) {
 
 void add_forecast(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = add_command(app, "forecast",
-                                  "How well affinity foresees which tasks help or hurt each other");
+  CLI::App* command =
+      add_command(app, "forecast",
+                  "How well affinity, or tables of one's own, foresee which tasks help or "
+                  "hurt each other");
   add_options(*command, options->forecast);
   options->result.add_to(*command);
   options->common.add_to(*command);
@@ -109,6 +118,7 @@ void add_forecast(CLI::App& app) {
           "they are, where differences between targets count too.\n\n"
           "Examples:\n"
           "  taskneuron forecast affinity.json matrix.json\n"
+          "  taskneuron forecast similarities.json matrix.json\n"
           "  taskneuron forecast affinity.json losses.json --lower-is-better --json") +
           kTermsFooter,
       [options] { run(*options); });

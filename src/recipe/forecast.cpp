@@ -13,7 +13,8 @@
 namespace taskneuron {
 
 void ForecastOptions::declare(OptionList& list) {
-  list.add("affinity", &affinity, Effect::kInput, "What the command affinity wrote")
+  list.add("affinity", &affinity, Effect::kInput,
+           "What the command affinity wrote, or tables of one's own (docs/formats/affinity.md)")
       .positional()
       .required();
   list.add("measured", &measured, Effect::kInput,
@@ -30,6 +31,35 @@ void ForecastOptions::declare(OptionList& list) {
 
 namespace {
 
+std::vector<std::string> read_tasks(const JsonView& view) {
+  std::vector<std::string> tasks = view.at("tasks").strings();
+  for (const std::string& task : tasks) {
+    if (std::count(tasks.begin(), tasks.end(), task) > 1) {
+      view.at("tasks").fail(fmt::format("'{}' stands there twice", task));
+    }
+  }
+  return tasks;
+}
+
+// A number or null for every pair of so many tasks.
+TaskTable read_matrix(const JsonView& matrix, std::size_t tasks, double sign = 1) {
+  TaskTable table;
+  for (const JsonView& row : matrix.array()) {
+    auto& values = table.emplace_back();
+    for (const JsonView& entry : row.array()) {
+      values.push_back(entry.value().is_null() ? std::nullopt
+                                               : std::optional(sign * entry.number()));
+    }
+    if (values.size() != tasks) {
+      row.fail(fmt::format("{} entries for {} tasks", values.size(), tasks));
+    }
+  }
+  if (table.size() != tasks) {
+    matrix.fail(fmt::format("{} rows for {} tasks", table.size(), tasks));
+  }
+  return table;
+}
+
 struct Measured {
   std::vector<std::string> tasks;
   TaskTable matrix;
@@ -38,43 +68,15 @@ struct Measured {
 Measured read_measured(const ForecastOptions& options) {
   const Json json = read_json(options.measured);
   const JsonView view(json, options.measured);
-  Measured result;
-  result.tasks = view.at("tasks").strings();
-  for (std::size_t i = 0; i < result.tasks.size(); ++i) {
-    if (std::count(result.tasks.begin(), result.tasks.end(), result.tasks[i]) > 1) {
-      view.at("tasks").fail(fmt::format("'{}' stands there twice", result.tasks[i]));
-    }
-  }
+  const std::vector<std::string> tasks = read_tasks(view);
   const double sign = options.lower_is_better ? -1 : 1;
-  for (const JsonView& row : view.at("matrix").array()) {
-    auto& values = result.matrix.emplace_back();
-    for (const JsonView& entry : row.array()) {
-      if (entry.value().is_null()) {
-        values.emplace_back();
-      } else {
-        values.emplace_back(sign * entry.number());
-      }
-    }
-    if (values.size() != result.tasks.size()) {
-      row.fail(fmt::format("{} entries for {} tasks", values.size(), result.tasks.size()));
-    }
-  }
-  if (result.matrix.size() != result.tasks.size()) {
-    view.at("matrix").fail(
-        fmt::format("{} rows for {} tasks", result.matrix.size(), result.tasks.size()));
-  }
-  return result;
+  return {tasks, read_matrix(view.at("matrix"), tasks.size(), sign)};
 }
 
 // Pairs of an affinity file by source and target, and the tasks' label counts.
 class AffinityFile {
  public:
-  explicit AffinityFile(const std::string& path) : path_(path), json_(read_json(path)) {
-    const JsonView view(json_, path);
-    const std::string format = view.at("format").string();
-    if (format != "taskneuron.affinity/1") {
-      view.fail(fmt::format("has format '{}', expected taskneuron.affinity/1", format));
-    }
+  AffinityFile(const JsonView& view, const std::string& path) : path_(path) {
     for (const JsonView& task : view.at("tasks").array()) {
       labels_[task.at("task").string()] = task.at("labels").integer();
     }
@@ -124,7 +126,6 @@ class AffinityFile {
   }
 
   std::string path_;
-  Json json_;
   std::map<std::string, std::int64_t> labels_;
   std::map<std::pair<std::string, std::string>, JsonView> pairs_;
 };
@@ -140,22 +141,80 @@ AffinityFile::Value cosine_at(const std::string& key) {
   return [key](const JsonView& pair) { return number_at("cosine")(pair.at(key)); };
 }
 
-}  // namespace
-
-Forecast forecast_from_files(const ForecastOptions& options) {
-  check_declared(options);
-  const AffinityFile affinity(options.affinity);
-  Measured measured = read_measured(options);
-  ForecastRequest request;
-  const std::vector<std::string>& tasks = measured.tasks;
-  request.predictors = {
+std::vector<ForecastPredictor> affinity_predictors(const AffinityFile& affinity,
+                                                   const std::vector<std::string>& tasks) {
+  return {
       {"overlap", affinity.table(tasks, number_at("jaccard")), true, true},
       {"signed relevance", affinity.table(tasks, number_at("signed_cosine"))},
       {"gradient cosine", affinity.table(tasks, cosine_at("gradient"))},
       {"own-unit gradient cosine", affinity.table(tasks, cosine_at("own_gradient"))},
       {"label-set size", affinity.label_sizes(tasks), false, true},
   };
-  request.tasks = tasks;
+}
+
+// Tables of one's own, in the order of `tasks`. Each is scored by itself, and against those that
+// the file calls yardsticks.
+std::vector<ForecastPredictor> table_predictors(const JsonView& view,
+                                                const std::vector<std::string>& tasks) {
+  const std::vector<std::string> known = read_tasks(view);
+  std::vector<std::size_t> place;
+  for (const std::string& task : tasks) {
+    const auto found = std::find(known.begin(), known.end(), task);
+    if (found == known.end()) {
+      view.at("tasks").fail(fmt::format("no task '{}', which the measured matrix has", task));
+    }
+    place.push_back(static_cast<std::size_t>(found - known.begin()));
+  }
+  std::vector<ForecastPredictor> predictors;
+  for (const JsonView& table : view.at("tables").array()) {
+    const TaskTable all = read_matrix(table.at("matrix"), known.size());
+    ForecastPredictor& one = predictors.emplace_back();
+    one.name = table.at("name").string();
+    if (std::any_of(predictors.begin(), predictors.end() - 1,
+                    [&](const ForecastPredictor& other) { return other.name == one.name; })) {
+      table.at("name").fail(fmt::format("'{}' stands there twice", one.name));
+    }
+    one.joins = false;
+    one.is_compared = true;
+    one.values.assign(tasks.size(), std::vector<std::optional<double>>(tasks.size()));
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      for (std::size_t j = 0; j < tasks.size(); ++j) {
+        if (i != j) one.values[i][j] = all[place[i]][place[j]];
+      }
+    }
+  }
+  if (predictors.empty()) view.at("tables").fail("holds no table");
+  const auto yardsticks = view.find("yardsticks");
+  for (const std::string& name : yardsticks ? yardsticks->strings() : std::vector<std::string>()) {
+    const auto found = std::find_if(predictors.begin(), predictors.end(),
+                                    [&](const ForecastPredictor& one) { return one.name == name; });
+    if (found == predictors.end()) yardsticks->fail(fmt::format("there is no table '{}'", name));
+    found->is_yardstick = true;
+  }
+  return predictors;
+}
+
+std::vector<ForecastPredictor> read_predictors(const std::string& path,
+                                               const std::vector<std::string>& tasks) {
+  const Json json = read_json(path);
+  const JsonView view(json, path);
+  const std::string format = view.at("format").string();
+  if (format == "taskneuron.tables/1") return table_predictors(view, tasks);
+  if (format == "taskneuron.affinity/1") {
+    return affinity_predictors(AffinityFile(view, path), tasks);
+  }
+  view.fail(fmt::format("has format '{}', expected taskneuron.affinity/1 or taskneuron.tables/1",
+                        format));
+}
+
+}  // namespace
+
+Forecast forecast_from_files(const ForecastOptions& options) {
+  check_declared(options);
+  Measured measured = read_measured(options);
+  ForecastRequest request;
+  request.predictors = read_predictors(options.affinity, measured.tasks);
+  request.tasks = std::move(measured.tasks);
   request.measured = std::move(measured.matrix);
   request.draws = options.draws;
   request.seed = options.seed;

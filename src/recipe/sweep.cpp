@@ -111,7 +111,7 @@ void Sweep::run_model(const Planned& planned) {
   found_.models.push_back(std::move(model));
 }
 
-// All shares at the rate that was chosen for random units: none is favoured.
+// All shares at the rate that was chosen for random units: if anything, it favours small ones.
 void Sweep::run_overlap(const Planned& planned) {
   const SweptModel& model = planned.model;
   const std::string& top = options_.overlap_tops[model.top];

@@ -95,6 +95,34 @@ TEST(Comparison, SaysHowMuchMoreThanChance) {
   EXPECT_EQ(compare_sets(empty, a).p, 1);
 }
 
+// A thousand pairs of small sets, counted unit by unit.
+TEST(Comparison, AThousandSmallPairsByHand) {
+  Random random(12, "small pairs");
+  for (int i = 0; i < 1000; ++i) {
+    const auto width = static_cast<std::int64_t>(1 + random.below(70));
+    const std::uint64_t layers = 1 + random.below(3);
+    NeuronSet a, b;
+    a.sites[Site::kAct].width = b.sites[Site::kAct].width = width;
+    std::int64_t common = 0, in_any = 0;
+    for (std::uint64_t l = 0; l < layers; ++l) {
+      auto& of_a = a.sites[Site::kAct].units.emplace_back();
+      auto& of_b = b.sites[Site::kAct].units.emplace_back();
+      for (std::int64_t unit = 0; unit < width; ++unit) {
+        const bool in_a = random.below(3) == 0, in_b = random.below(2) == 0;
+        if (in_a) of_a.push_back(unit);
+        if (in_b) of_b.push_back(unit);
+        common += in_a && in_b ? 1 : 0;
+        in_any += in_a || in_b ? 1 : 0;
+      }
+    }
+    const SetComparison found = compare_sets(a, b);
+    EXPECT_EQ(found.common, common);
+    EXPECT_EQ(found.in_any, in_any);
+    EXPECT_DOUBLE_EQ(found.jaccard,
+                     in_any == 0 ? 0 : static_cast<double>(common) / static_cast<double>(in_any));
+  }
+}
+
 // Bitmaps against merged lists, on widths that end within a word; layers add up to their pair.
 TEST(Comparison, EveryTwoOfManyAsTwoByThemselves) {
   Random random(11, "every two");

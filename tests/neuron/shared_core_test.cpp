@@ -88,6 +88,72 @@ TEST(SharedCore, DrawsAgreeWithEveryOutcome) {
   EXPECT_NEAR(found.core[0].p, reached / outcomes, 0.3 * reached / outcomes);
 }
 
+// Of `units` units, every set of each size, as bits.
+std::vector<std::vector<unsigned>> every_set(unsigned units) {
+  std::vector<std::vector<unsigned>> by_size(units + 1);
+  for (unsigned bits = 0; bits < 1u << units; ++bits) {
+    by_size[static_cast<std::size_t>(__builtin_popcount(bits))].push_back(bits);
+  }
+  return by_size;
+}
+
+NeuronSet set_of_bits(unsigned bits, unsigned units) {
+  std::vector<std::int64_t> chosen;
+  for (unsigned unit = 0; unit < units; ++unit) {
+    if ((bits >> unit & 1) != 0) chosen.push_back(unit);
+  }
+  return set_of({chosen}, units);
+}
+
+// Three sets of a few units, a thousand times, against every way in which sets of their sizes can
+// lie: what all have, what two have, and how rare that is.
+TEST(SharedCore, AThousandSmallCasesAgreeWithEveryOutcome) {
+  constexpr unsigned kUnits = 6;
+  constexpr std::int64_t kDraws = 400;
+  const std::vector<std::vector<unsigned>> every = every_set(kUnits);
+  const auto in_two = [](unsigned a, unsigned b, unsigned c) {
+    return (a & b) | (a & c) | (b & c);
+  };
+  Random random(6, "small cores");
+  for (int i = 0; i < 1000; ++i) {
+    std::vector<unsigned> bits;
+    std::vector<NeuronSet> sets;
+    for (int s = 0; s < 3; ++s) {
+      bits.push_back(static_cast<unsigned>(random.below(1u << kUnits)));
+      sets.push_back(set_of_bits(bits.back(), kUnits));
+    }
+    const int all = __builtin_popcount(bits[0] & bits[1] & bits[2]);
+    const int two = __builtin_popcount(in_two(bits[0], bits[1], bits[2]));
+    double outcomes = 0, as_many_in_all = 0, as_many_in_two = 0, sum_of_two = 0;
+    const auto& of_size = [&](unsigned one) -> const std::vector<unsigned>& {
+      return every[static_cast<std::size_t>(__builtin_popcount(one))];
+    };
+    for (const unsigned a : of_size(bits[0])) {
+      for (const unsigned b : of_size(bits[1])) {
+        for (const unsigned c : of_size(bits[2])) {
+          ++outcomes;
+          as_many_in_all += __builtin_popcount(a & b & c) >= all ? 1 : 0;
+          const int here = __builtin_popcount(in_two(a, b, c));
+          as_many_in_two += here >= two ? 1 : 0;
+          sum_of_two += here;
+        }
+      }
+    }
+    const SharedCore found =
+        shared_core(sets, {.m = {}, .seed = static_cast<std::uint64_t>(i), .draws = kDraws});
+    EXPECT_EQ(found.core[1].units, two);
+    EXPECT_EQ(found.core[2].units, all);
+    EXPECT_NEAR(found.core[2].p, as_many_in_all / outcomes, 1e-12);
+    EXPECT_NEAR(found.core[1].expected, sum_of_two / outcomes, 1e-9);
+    const double p = as_many_in_two / outcomes;
+    EXPECT_NEAR(found.core[1].p, p, 5 * std::sqrt(p * (1 - p) / kDraws) + 1.0 / kDraws);
+    const JointOverlap joint = joint_overlap(sets);
+    EXPECT_EQ(joint.common, all);
+    EXPECT_EQ(joint.in_any, __builtin_popcount(bits[0] | bits[1] | bits[2]));
+    EXPECT_NEAR(joint.p, as_many_in_all / outcomes, 1e-12);
+  }
+}
+
 TEST(SharedCore, FullAndEmptySets) {
   const std::vector<NeuronSet> sets = {set_of({{0, 1, 2}}, 3), set_of({{}}, 3), set_of({{1}}, 3)};
   const SharedCore found = shared_core(sets, {});

@@ -1,6 +1,9 @@
 // Sets that have nothing to do with each other: how often p says otherwise.
 #include <cmath>
+#include <numeric>
 
+#include "neuron/overlap_chance.h"
+#include "neuron/pair_chance.h"
 #include "support/support.h"
 #include "taskneuron/base/random.h"
 #include "taskneuron/neuron/comparison.h"
@@ -37,6 +40,61 @@ void expect_level(const std::vector<double>& p, Steps steps) {
     EXPECT_LE(reached, alpha + error) << alpha;
     if (steps == Steps::kCoarse) continue;
     EXPECT_GE(reached, alpha - 0.01 - error) << alpha;
+  }
+}
+
+// P(p ≤ alpha) of two sets of these sizes, from the law of what they have in common, for each
+// alpha.
+std::vector<double> levels(const std::vector<PairLayer>& layers) {
+  const PairChance chance(layers);
+  std::vector<CountChances> counts;
+  for (const PairLayer& layer : layers) {
+    counts.push_back(common_chances(layer.width, layer.first, layer.second));
+  }
+  const CountChances all = convolve_all(counts);
+  std::vector<double> reached;
+  for (const double alpha : kAlphas) {
+    std::int64_t low = all.first, high = all.end();  // the first count with such a p
+    while (low < high) {
+      const std::int64_t middle = (low + high) / 2;
+      if (chance.p(middle) <= alpha) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    reached.push_back(
+        std::accumulate(all.chance.begin() + (low - all.first), all.chance.end(), 0.0));
+  }
+  return reached;
+}
+
+// Exactly: never above alpha, and within .01 of it as far as the steps of p, which is discrete, are
+// that fine: at .05 from thousands of units on, at .5 from hundreds of thousands.
+TEST(OverlapSimulation, LevelOfPairsIsExact) {
+  Random random(10, "exact level");
+  struct Shape {
+    std::size_t layers;
+    std::uint64_t width;
+    double up_to;  // alphas
+  };
+  for (const Shape& shape : {Shape{3, 1500, 0.05}, Shape{12, 3072, 0.1}, Shape{32, 11008, 0.5}}) {
+    for (int i = 0; i < 3; ++i) {
+      std::vector<PairLayer> layers;
+      for (std::size_t l = 0; l < shape.layers; ++l) {
+        const auto size = [&] {
+          return static_cast<std::int64_t>(shape.width / 10 + random.below(shape.width / 5));
+        };
+        layers.push_back({static_cast<std::int64_t>(shape.width), size(), size()});
+      }
+      const std::vector<double> found = levels(layers);
+      for (std::size_t a = 0; a < found.size(); ++a) {
+        EXPECT_LE(found[a], kAlphas[a] + 1e-9);
+        if (kAlphas[a] <= shape.up_to) {
+          EXPECT_GE(found[a], kAlphas[a] - 0.01) << shape.width << " " << kAlphas[a];
+        }
+      }
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "taskneuron/base/correlation.h"
@@ -18,8 +19,10 @@ struct ForecastPredictor {
   TaskTable values;  // large where training on the source should help the target
   // Whether `average` and `ridge` are made of it too; baselines stand beside.
   bool joins = true;
-  // Whether the combined forecasts must show that they do better than this one alone.
+  // Whether what is compared must show that it does better than this one: combined forecasts,
+  // and predictors that say so of themselves.
   bool is_yardstick = false;
+  bool is_compared = false;
 };
 
 struct ForecastRequest {
@@ -49,9 +52,10 @@ struct ForecastScore {
   std::optional<Randomisation> permutation;
   // Spearman of the values as they are: differences between targets count too.
   std::optional<double> pooled;
+  TaskTable foreseen;  // of combined forecasts: in standard deviations of a target, 0 its mean
 };
 
-// How much better a combined forecast is than a yardstick or the source mean.
+// How much better a forecast is than a yardstick, and a combined one than the source mean.
 struct ForecastComparison {
   std::string name;
   std::string against;
@@ -65,8 +69,8 @@ struct Forecast {
   std::vector<std::string> constant_targets;  // whose measured changes are all alike: left out
   std::vector<ForecastScore> scores;
   std::vector<ForecastComparison> comparisons;
-  // Of the fit to everything; for other models, not for these entries.
-  std::vector<double> ridge_weights;  // by joining predictor, in their order
+  // Of the fit to everything, by joining predictor; for other models, not for these entries.
+  std::vector<std::pair<std::string, double>> ridge_weights;
 };
 
 // Scores every predictor; `average`, the mean of those that join, standardised within targets,

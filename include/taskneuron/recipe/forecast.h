@@ -8,7 +8,7 @@
 
 namespace taskneuron {
 
-// How well what `affinity` found foresees a measured cross-training matrix
+// How well what `affinity` found, or tables of one's own, foresees a measured cross-training matrix
 // (docs/formats/affinity.md).
 struct ForecastOptions {
   std::string affinity;
