@@ -107,6 +107,16 @@ def contrast(entry):
             "" if seen or entry["detectable"] is None else number(entry["detectable"])]
 
 
+def time_taken(result):
+    """What a study says of its time: estimated before, and by the clock."""
+    starts = result["starts"]
+    minutes = sum(start["until"] - start["began"] for start in starts) / 60
+    cores = " and ".join(map(str, sorted({start["cores"] for start in starts})))
+    return (f"Time: estimated {result['estimated_minutes']:.0f} minutes on {result['cores']} cores, from nothing. Measured: {minutes:.0f} minutes by the "
+            f"clock, in {len(starts)} start{'s' if len(starts) != 1 else ''} on {cores} cores, whatever else ran on them; what records hold without "
+            "a time is not in it.")
+
+
 def bold(cells):
     return [f"**{cell}**" if cell else "" for cell in cells]
 

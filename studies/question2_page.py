@@ -2,7 +2,7 @@
 import os
 
 from figures import curves, heatmap, tree
-from page_parts import CONTRAST, commands, contrast, mean, metric_name, number, p_text, table
+from page_parts import CONTRAST, commands, contrast, mean, metric_name, number, p_text, table, time_taken
 from question2_protocol import DEFINITIONS, KINDS, TOP
 from question2_verdicts import (averages_of, carries, correct, find, kind_name, limits, measure_of, own_metric, peak_words, single_tasks, verdicts)
 
@@ -300,13 +300,6 @@ def kind_contrast(against, single):
 
 # ---- settings ----
 
-def time_taken(starts):
-    minutes = sum(start["until"] - start["began"] for start in starts) / 60
-    cores = sorted({start["cores"] for start in starts})
-    return (f"Measured: {minutes:.0f} minutes by the clock, in {len(starts)} start{'s' if len(starts) != 1 else ''} on {' and '.join(map(str, cores))} cores, "
-            "whatever else ran on them; what is found in records without a time is not in it.")
-
-
 def settings(result):
     protocol, lines = result["protocol"], []
     for kind, group in protocol["groups"].items():
@@ -324,7 +317,7 @@ def settings(result):
         f"- Core: units in the sets of at least {protocol['core']:.0%} of the tasks; private: in one set alone; contrastive: relevance minus the mean of the "
         f"other tasks'. Off: {protocol['off_sets']} matched random sets, {protocol['off']} test rows; trained: {protocol['kind_sets']}, one training each, on up to {protocol['kind_train']['classification']} rows "
         f"(classification) or {protocol['kind_train']['generation']} (generation), {protocol['kind_epochs']} epochs, {protocol['off']} test rows.",
-        f"- Time: estimated {result['estimated_minutes']:.0f} minutes on {result['cores']} cores, from nothing. {time_taken(result['starts'])}", ""]
+        f"- {time_taken(result)}", ""]
     rows = []
     for kind, sweep in result["sweeps"].items():
         for rate in sweep["rates"]:

@@ -15,7 +15,7 @@ import os
 import sys
 
 import question3_page
-from question3_protocol import BEST, BEST_UNITS, CLAIMS, Protocol
+from question3_protocol import BEST, BEST_UNITS, CLAIMS, WEIGHTS_ALONE, Arm, Protocol
 from study import Study, main
 from study_tasks import find_tasks, seconds_per_row
 
@@ -83,8 +83,8 @@ class Question3(Study):
                 for family, seed, names in sorted(self.families(seeds), key=lambda call: call[1])]
         return self.stages.side_by_side(jobs)
 
-    def compared(self, stage, results, texts, names):
-        """What `streams` makes of some arms, in this order; it refuses what was not measured alike."""
+    def compared(self, stage, results, texts, names, pairs=()):
+        """What `streams` makes of some arms, in this order, or of pairs of them; it refuses what was not measured alike."""
         files = []
         for name in names:
             for number, result in enumerate(results):
@@ -95,17 +95,18 @@ class Question3(Study):
                 os.makedirs(os.path.dirname(files[-1]), exist_ok=True)
                 with open(files[-1], "w") as file:
                     json.dump({"settings": result["settings"], "runs": runs}, file)
-        return self.run(f"compared/{stage}", "streams", *files, threads=1, again=True)
+        asked = [texts[name] for pair in pairs for name in pair]
+        return self.run(f"compared/{stage}", "streams", *files, *(["--compare", *asked] if asked else []), threads=1, again=True)
 
     # ---- the whole ----
 
     def estimate(self):
-        """Says how long the study takes at most, from short stages on this machine: arms of a family share stages only
-        where they chose the same settings."""
+        """Says about how long the study takes, from short stages on this machine, as if no two arms chose settings by which they
+        share stages."""
         protocol, minutes = self.protocol, {}
         per_row = seconds_per_row(self.stages, self.model, self.tasks, 8 if self.quick else 48)
 
-        def call(orders, rows, tested):
+        def call(orders, rows, tested, work=1):
             """Of an arm: stages that orders have in common train once."""
             stages, tests = set(), 0.0
             for name in orders:
@@ -113,18 +114,18 @@ class Question3(Study):
                 stages.update((task, tuple(stream[:at])) for at, task in enumerate(stream))
                 stages.update((task, ()) for task in stream)
                 tests += sum(per_row[task][0] * tested * (len(stream) - at + 1) for at, task in enumerate(stream))
-            trained = sum(per_row[task][1] * (rows * protocol.epochs + protocol.detect) for task, _ in stages)
+            trained = sum(per_row[task][1] * (rows * protocol.epochs * work + min(rows, protocol.detect)) for task, _ in stages)
             return trained + tests
 
         tuning, arms = protocol.tuning, protocol.all()
         minutes["choosing settings"] = sum(
-            call([protocol.tuning_order], tuning["rows"], tuning["validation"]) * len(arm.trials) for arm in arms.values())
+            call([protocol.tuning_order], tuning["rows"], tuning["validation"], arm.work) * len(arm.trials) for arm in arms.values())
         main = len(protocol.main) + 2  # the best variants
-        streams = {"short": len(arms) + main * (protocol.seeds["short"] - 1), "long": main * protocol.seeds["long"]}
+        streams = {"short": sum(arm.work for arm in arms.values()) + main * (protocol.seeds["short"] - 1), "long": main * protocol.seeds["long"]}
         for length, count in streams.items():
             minutes[f"{length} orders"] = count * call(protocol.orders[length], protocol.train[length], protocol.test[length] or 450)
         minutes = {part: seconds / self.stages.cores / 60 for part, seconds in minutes.items()}
-        print(f"at most {sum(minutes.values()):.0f} minutes on this machine's {self.stages.cores} cores, from nothing: "
+        print(f"about {sum(minutes.values()):.0f} minutes on this machine's {self.stages.cores} cores, from nothing: "
               + ", ".join(f"{part} {value:.0f}" for part, value in minutes.items()), flush=True)
         return sum(minutes.values())
 
@@ -138,18 +139,38 @@ class Question3(Study):
         best_units = max((name for name in cl if protocol.variants[name].method == "ncft"), key=cl.get)
         roles = {BEST: best, BEST_UNITS: best_units}
         main_arms = list(dict.fromkeys([best, best_units, *protocol.main]))
+        # Beside them, from the stages of ncft.
+        weights = Arm("w-ncft", [{}], {"lr": setting(texts["ncft"], "lr"), "temperature": setting(texts["w-ncft"], "temperature")}, "ncft",
+                      told=protocol.arms["w-ncft"].told)
+        texts[WEIGHTS_ALONE] = weights.text({})
+        if texts[WEIGHTS_ALONE] != texts["w-ncft"]:
+            protocol.arms[WEIGHTS_ALONE] = weights
+            names.append(WEIGHTS_ALONE)
+            main_arms.append(WEIGHTS_ALONE)
+        else:
+            roles[WEIGHTS_ALONE] = "w-ncft"
+        claims = list({tuple(roles.get(side, side) for side in pair): words for *pair, words in reversed(CLAIMS)}.items())[::-1]
+        asked = [pair for pair, _ in claims if pair[0] != pair[1]]
         short = self.streamed("short", {**dict.fromkeys(names, 1), **dict.fromkeys(main_arms, protocol.seeds["short"])}, texts)
         long = self.streamed("long", dict.fromkeys(main_arms, protocol.seeds["long"]), texts)
         return self.finished(minutes, {
             "protocol": protocol.numbers(),
             "streams": self.streams, "arms": list(protocol.arms), "variants": list(protocol.variants), "best": best,
             "best_units": best_units, "main": main_arms, "trials": trials, "texts": texts,
-            "edges": [name for name in names if protocol.all()[name].at_edge(texts[name])],
-            "claims": [[roles.get(side, side) for side in pair] + [words] for *pair, words in CLAIMS],
+            "edges": {name: protocol.all()[name].at_edge(texts[name]) for name in trials},
+            "told": {name: protocol.all()[name].told for name in names},
+            "claims": [[*pair, words] for pair, words in claims if pair[0] != pair[1]],
             "paper": {name: arm.paper for name, arm in protocol.arms.items() if arm.paper},
             "short": self.compared("short", short, texts, names),
             "short_main": self.compared("short-main", short, texts, main_arms),
+            "claimed": {"short": self.compared("short-claims", short, texts, main_arms, asked),
+                        "long": self.compared("long-claims", long, texts, main_arms, asked)},
             "long": self.compared("long", long, texts, main_arms)})
+
+
+def setting(text, key):
+    """A setting's value in a method as it is written: "ncft:lr=1e-3"."""
+    return dict(part.split("=") for part in text.partition(":")[2].split(","))[key]
 
 
 def order_tasks(path):

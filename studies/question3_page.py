@@ -3,7 +3,7 @@ import csv
 import os
 
 from figures import curves
-from page_parts import commands, deviation, interval, mean, number, p_text, table
+from page_parts import commands, deviation, interval, mean, number, p_text, table, time_taken
 
 # Metrics of a stream by their key in results, as tables head them.
 METRICS = {"cl": "CL", "fg": "FG", "fg_diagonal": "FG-diag", "bwt": "BWT", "fwt": "FWT", "forgetting": "forgetting"}
@@ -13,7 +13,7 @@ class Streams:
     """Results of some arms on the orders of one length."""
 
     def __init__(self, result, part):
-        self.found, self.texts = result[part], result["texts"]
+        self.found, self.texts = result["claimed"].get(part.removeprefix("claimed ")) if part.startswith("claimed") else result[part], result["texts"]
         self.orders = list(dict.fromkeys(run["order"] for run in self.found["runs"]))
 
     def runs(self, name):
@@ -58,14 +58,14 @@ def over(row):
 
 def verdicts(result):
     rows = []
-    for part, length in (("short_main", orders_text(result, "short")), ("long", orders_text(result, "long"))):
-        streams = Streams(result, part)
+    for index, part in enumerate(("short", "long")):
+        streams, length = Streams(result, f"claimed {part}"), orders_text(result, part)
         for a, b, words in result["claims"]:
             row = streams.comparison(a, b, "cl")
             if row is None:
+                rows.append([f"{a} > {b} ({words})", length, *["–"] * 8, "undetermined: no order and seed that both have"])
                 continue
             paper = result["paper"]
-            index = ("short_main", "long").index(part)
             theirs = f"{(paper[a][index] - paper[b][index]) / 100:+.3f}" if a in paper and b in paper else ""
             rows.append([f"{a} > {b} ({words})", length, theirs, f"{row['difference']:+.3f}", interval(row), p_text(row["p"]),
                          p_text(row["p_adjusted"]), number(row["detectable"]), over(row), str(row["left_out"] or ""), row["verdict"]])
@@ -75,7 +75,7 @@ def verdicts(result):
 
 def answer(result):
     """What the verdicts of the short orders say, in words that depend on nothing else."""
-    streams, best, units, lines = Streams(result, "short_main"), result["best"], result["best_units"], []
+    streams, best, units, lines = Streams(result, "claimed short"), result["best"], result["best_units"], []
     trials, variants = result["protocol"]["trials"], len(result["variants"])
 
     def verdict(a, b):
@@ -85,6 +85,7 @@ def answer(result):
     words = {"agrees": "yes", "does not": "no", "undetermined": "cannot be told at this size"}
     lines.append(f"- Does the best of our variants ({best}, of {variants} with {trials} trials each on validation rows; O-LoRA had {trials}) end above "
                  f"O-LoRA here? {words[verdict(best, 'o-lora')].capitalize()}.")
+    lines.append("- Of the other variants there is one seed, on which nothing is concluded.")
     lines.append(f"- Does the best variant that answers as ncft does ({units}) end above random units, and above disjoint ones? "
                  f"{words[verdict(units, 'ncft-random')].capitalize()}; {words[verdict(units, 'ncft-disjoint')]}.")
     pair = [verdict("ncft", "ncft-random"), verdict("ncft", "ncft-disjoint")]
@@ -188,14 +189,14 @@ def costs(result):
         stages = [stage for run in streams.runs(name) for stage in run["stages"]]
         if not stages:
             continue
-        rows.append([title(result, name), f"{mean([stage['trained_values'] for stage in stages]):,.0f}",
+        rows.append([title(result, name), result["told"][name], f"{mean([stage['trained_values'] for stage in stages]):,.0f}",
                      f"{mean([stage['stored_bytes'] for stage in stages]) / 1e6:.2f} MB",
                      f"{max(stage['shared_bytes'] for stage in stages) / 1e6:.2f} MB", claimed(stages),
                      f"{mean([stage['training_seconds'] for stage in stages]):.0f} s",
                      f"{1e6 * sum(stage['training_seconds'] for stage in stages) / sum(stage['tokens'] for stage in stages):.0f} µs",
                      f"{mean([stage['detection_seconds'] + stage['memory_seconds'] for stage in stages]):.1f} s",
                      f"{max(stage['peak_memory_bytes'] for stage in stages) / 1e6:.0f} MB"])
-    return table(["method", "trained values", "kept per task", "kept once", "of the units, trained before", "training of a stage", "per token", "finding and remembering",
+    return table(["method", "told of a row that it answers", "trained values", "kept per task", "kept once", "of the units, trained before", "training of a stage", "per token", "finding and remembering",
                   "peak memory"], rows)
 
 
@@ -207,9 +208,12 @@ def claimed(stages):
 
 def settings(result):
     rows = []
+    streams = Streams(result, "short")
     for name in result["arms"] + result["variants"]:
-        rows.append([title(result, name), f"`{result['texts'][name]}`", "yes" if name in result["edges"] else "",
-                     "; ".join(f"{trial['text'].partition(':')[2]}: {number(trial['cl'])}" for trial in result["trials"][name])])
+        every = next((run["settings"] for run in streams.runs(name)), {})
+        rows.append([title(result, name), f"`{result['texts'][name]}`", ", ".join(result["edges"].get(name, ())),
+                     "; ".join(f"{trial['text'].partition(':')[2]}: {number(trial['cl'])}" for trial in result["trials"].get(name, ())),
+                     ", ".join(f"{key} {value}" for key, value in every.items())])
     protocol = result["protocol"]
     def sizes(length):
         tested = f"{protocol['test'][length]} test rows" if protocol["test"][length] else "all test rows"
@@ -219,15 +223,16 @@ def settings(result):
              f"{protocol['tuning']['validation']} validation rows, a seed of its own. The streams train on more rows, and so for more steps: the "
              "best rate there may be a lower one.",
              f"- {orders_text(result, 'short')}: {sizes('short')}. {orders_text(result, 'long')}: {sizes('long')}. {protocol['epochs']} "
-             f"epochs, batches of {protocol['batch']}; units: top 10% unless a setting says otherwise, found on "
-             f"{protocol['detect']} rows.",
+             f"epochs, batches of {protocol['batch']}; units are found on at most {protocol['detect']} of the rows that train.",
              f"- Seeds: {protocol['seeds']['short']} of the main methods on {orders_text(result, 'short')}, {protocol['seeds']['long']} on "
              f"{orders_text(result, 'long')}; one of the rest.",
              f"- The best variant has the highest validation CL in its trials: {result['best']}; of those that answer as ncft does, "
-             f"{result['best_units']}. One that chooses its k by validation does so on rows that its trials are not scored on.",
-             f"- Estimated before: {result['estimated_minutes']:.0f} minutes. Measured: the times of all stages add up to "
-             f"{result['seconds'] / 60:.0f} minutes, of which {result['cores']} ran side by side.", ""]
-    return lines + table(["method", "settings", "at the grid's end", "validation CL of every trial"], rows)
+             f"{result['best_units']}. One that chooses its k by validation does so on rows that its trials are not scored on; it trains every share, and so "
+             "more often than the others, on more labelled rows.",
+             "- Trials are equal in number, not in what they try: methods with two settings try two values of each, and a value at the end of three or "
+             "more that were tried is named below; no grid was widened. CL of a trial is over few rows, and the luck in it is in no interval.",
+             f"- {time_taken(result)}", ""]
+    return lines + table(["method", "as it ran", "at the grid's end", "validation CL of every trial", "every setting"], rows)
 
 
 def measured(result, folder):
@@ -237,7 +242,7 @@ def measured(result, folder):
         ["## What agrees with the paper", ""] + answer(result)
         + ["A claim is that the first method has the higher CL. It *agrees* if the corrected p is at most .05 and the whole interval is above "
            "zero, *does not* if none of the interval is (which no correction makes stricter); everything else is *undetermined*, as is all "
-           "that one seed says. p (BH) holds for all pairs of the main methods. Intervals are over orders and seeds; all streams are tested on "
+           "that one seed says. p (BH) holds for these claims, which were written beforehand; below, every pair of the main methods. Intervals are over orders and seeds; all streams are tested on "
            "the same rows, so that which rows those are is in no interval.", ""]
         + verdicts(result)
         + ["## Performance after the last task", "", "CL, mean ± standard deviation over seeds; the paper's are of Llama-2-7b.", "",

@@ -64,7 +64,7 @@ ExampleParts example_parts(const Trainings& trainings) {
 }
 
 // No component of variance is below 0, so the sum is not less than either of its parts.
-Variance total_variance(const SeedVariance& seeds, const ExampleParts& parts) {
+Variance total_variance(const SeedVariance& seeds, const ExampleParts& parts, double least_df) {
   const Variance examples = sum_variance(parts.examples), both = sum_variance(parts.both);
   if (!(seeds.df > 0)) return examples;
   Variance total;
@@ -72,7 +72,7 @@ Variance total_variance(const SeedVariance& seeds, const ExampleParts& parts) {
   const auto part = [](double value, double df) { return df > 0 ? value * value / df : 0; };
   const double uncertainty =
       part(seeds.value, seeds.df) + part(examples.value, examples.df) + part(both.value, both.df);
-  if (uncertainty > 0) total.df = std::max(total.value * total.value / uncertainty, 1.0);
+  if (uncertainty > 0) total.df = std::max(total.value * total.value / uncertainty, least_df);
   return total;
 }
 
@@ -147,7 +147,8 @@ SeedVariance combined_variance(const std::vector<const Trainings*>& points,
 
 // REQUIRES as many points as coefficients, and a point.
 Contrast combined(const std::vector<const Trainings*>& points,
-                  const std::vector<double>& coefficients, const SeedVariance& pooled) {
+                  const std::vector<double>& coefficients, const SeedVariance& pooled,
+                  double least_df) {
   TN_CHECK(!points.empty());
   TN_CHECK_EQ(points.size(), coefficients.size());
   double largest = 0;
@@ -155,7 +156,8 @@ Contrast combined(const std::vector<const Trainings*>& points,
   const Trainings scores = combine(points, coefficients);
   Contrast contrast;
   conclude(scores, largest,
-           total_variance(combined_variance(points, coefficients, pooled), example_parts(scores)),
+           total_variance(combined_variance(points, coefficients, pooled), example_parts(scores),
+                          least_df),
            contrast);
   return contrast;
 }
@@ -173,7 +175,7 @@ SeedVariance pooled_seed_variance(const std::vector<Trainings>& alike) {
 }
 
 Contrast mean_of_trainings(const Trainings& trainings, const SeedVariance& pooled) {
-  Contrast contrast = combined({&trainings}, {1}, pooled);
+  Contrast contrast = combined({&trainings}, {1}, pooled, 1);
   // That a mean is not 0 is no finding.
   contrast.test.reset();
   contrast.detectable.reset();
@@ -181,9 +183,9 @@ Contrast mean_of_trainings(const Trainings& trainings, const SeedVariance& poole
 }
 
 Contrast contrast_of_trainings(const std::vector<const Trainings*>& points,
-                               const std::vector<double>& coefficients,
-                               const SeedVariance& pooled) {
-  Contrast contrast = combined(points, coefficients, pooled);
+                               const std::vector<double>& coefficients, const SeedVariance& pooled,
+                               double least_df) {
+  Contrast contrast = combined(points, coefficients, pooled, least_df);
   if (pooled.df > 0) return contrast;
   // Examples alone would tell any two trainings apart.
   contrast.test.reset();

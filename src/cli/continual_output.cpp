@@ -197,29 +197,38 @@ std::string difference_text(const Contrast& contrast) {
                      contrast.interval->high);
 }
 
-// The first method that can be compared against all others.
-void print_comparisons(const ContinualResult& found) {
+// The pairs that were asked for, or the first method that can be compared against all others.
+void print_comparisons(const ContinualResult& found, Compared compared) {
   const auto any =
       std::find_if(found.summary.comparisons.begin(), found.summary.comparisons.end(), compares);
   if (any == found.summary.comparisons.end()) return;
-  const std::string& first = any->a;
-  Table table({"against", "CL difference (95%)", "over", "p", "p (BH)", "verdict"});
+  const bool asked = compared == Compared::kAsked;
+  const std::string first = asked ? "the first method" : any->a;
+  std::vector<std::string> columns = {"against", "CL difference (95%)", "over", "p", "p (BH)",
+                                      "verdict"};
+  if (asked) columns.insert(columns.begin(), "method");
+  Table table(columns);
   std::int64_t left_out = 0;
   bool one_seed = false;
   for (const StreamComparison& one : found.summary.comparisons) {
-    if (!compares(one) || one.a != first) continue;
+    if (!compares(one) || (!asked && one.a != first)) continue;
     one_seed = one_seed || one.spread == StreamSpread::kOrders;
     left_out += one.left_out;
-    table.add({one.b, difference_text(one.contrast),
-               counted(one.orders, "order") + " × " + counted(one.seeds, "seed"),
-               p_text(one.contrast.p()), p_text(one.contrast.p_adjusted),
-               verdict_name(judge(one))});
+    std::vector<std::string> row = {
+        one.b,
+        difference_text(one.contrast),
+        counted(one.orders, "order") + " × " + counted(one.seeds, "seed"),
+        p_text(one.contrast.p()),
+        p_text(one.contrast.p_adjusted),
+        verdict_name(judge(one))};
+    if (asked) row.insert(row.begin(), one.a);
+    table.add(row);
   }
   fmt::print(
       "\n{} minus the other method, over the streams that both have; verdict: is it better?\n",
       first);
   table.print();
-  fmt::print("p (BH) holds for all pairs of methods\n");
+  fmt::print("p (BH) holds for {}\n", asked ? "these pairs" : "all pairs of methods");
   if (one_seed) {
     fmt::print("over orders of one seed nothing is concluded: another may give something else\n");
   }
@@ -245,11 +254,11 @@ void add_streams_json(OutputJson& json, const ContinualResult& found) {
   json["trained"] = found.trained;
 }
 
-void print_streams(const ContinualResult& found) {
+void print_streams(const ContinualResult& found, Compared compared) {
   for (const StreamRun& run : found.runs) print_matrix(run);
   print_metrics(found);
   print_costs(found);
-  print_comparisons(found);
+  print_comparisons(found, compared);
 }
 
 }  // namespace taskneuron::cli

@@ -21,7 +21,7 @@ void run(const Options& options) {
   add_streams_json(json, found);
   options.result.write(json);
   if (options.common.json) return print_json(json);
-  print_streams(found);
+  print_streams(found, options.streams.compare.empty() ? Compared::kWithFirst : Compared::kAsked);
 }
 
 }  // namespace
@@ -34,12 +34,14 @@ void add_streams(CLI::App& app) {
   add_options(*command, options->streams);
   options->result.add_to(*command);
   options->common.add_to(*command);
-  set_run(*command,
-          std::string("The first file's first method is compared with all others. Streams must be "
-                      "measured alike:\nresults whose settings differ are refused.\n\n"
-                      "Example: taskneuron streams ours/result.json baselines/result.json") +
-              kTermsFooter,
-          [options] { run(*options); });
+  set_run(
+      *command,
+      std::string("The first file's first method is compared with all others, or what --compare "
+                  "names. Streams must be "
+                  "measured alike:\nresults whose settings differ are refused.\n\n"
+                  "Example: taskneuron streams ours/result.json baselines/result.json") +
+          kTermsFooter,
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

@@ -130,7 +130,11 @@ void conclude(const std::vector<std::vector<double>>& table, StreamComparison& c
     // The differences themselves are the trainings: pairs share their seed, so what a seed does to
     // both methods is no spread between them.
     const Trainings paired = {{table, 1}};
-    comparison.contrast = contrast_of_trainings({&paired}, {1}, pooled_seed_variance({paired}));
+    // The variance of a difference of estimates, and so its own estimate of df, is rough where
+    // there are few; it never has fewer than the rarer of the two sources of spread has by itself.
+    const double least_df = static_cast<double>(std::min(comparison.seeds, comparison.orders) - 1);
+    comparison.contrast =
+        contrast_of_trainings({&paired}, {1}, pooled_seed_variance({paired}), least_df);
     return;
   }
   std::vector<double> values = table.front();
@@ -169,14 +173,19 @@ bool shows_seeds(const StreamComparison& comparison) {
          comparison.spread == StreamSpread::kOrdersAndSeeds;
 }
 
-void add_comparisons(const std::vector<ScoredStream>& streams,
-                     const std::vector<std::string>& methods, const std::string& key,
-                     std::vector<StreamComparison>& found) {
-  const std::size_t first = found.size();
+MethodPairs every_two(const std::vector<std::string>& methods) {
+  MethodPairs pairs;
   for (std::size_t i = 0; i < methods.size(); ++i) {
-    for (std::size_t j = i + 1; j < methods.size(); ++j) {
-      if (auto one = compare(streams, methods[i], methods[j], key)) found.push_back(*one);
-    }
+    for (std::size_t j = i + 1; j < methods.size(); ++j) pairs.push_back({methods[i], methods[j]});
+  }
+  return pairs;
+}
+
+void add_comparisons(const std::vector<ScoredStream>& streams, const MethodPairs& pairs,
+                     const std::string& key, std::vector<StreamComparison>& found) {
+  const std::size_t first = found.size();
+  for (const auto& [a, b] : pairs) {
+    if (auto one = compare(streams, a, b, key)) found.push_back(*one);
   }
   // What can be no finding must not make others easier to find.
   std::vector<Contrast*> family;
@@ -241,7 +250,7 @@ Verdict judge(const StreamComparison& comparison) {
                formula_of(comparison.key).higher_is_better ? Claim::kHigher : Claim::kLower);
 }
 
-StreamSummary stream_summary(const std::vector<ScoredStream>& streams) {
+StreamSummary stream_summary(const std::vector<ScoredStream>& streams, const MethodPairs& pairs) {
   require_distinct(streams);
   StreamSummary summary;
   const std::vector<std::string> methods = distinct(streams, &ScoredStream::method);
@@ -251,7 +260,8 @@ StreamSummary stream_summary(const std::vector<ScoredStream>& streams) {
     }
   }
   for (const StreamFormula& formula : stream_formulas()) {
-    add_comparisons(streams, methods, formula.key, summary.comparisons);
+    add_comparisons(streams, pairs.empty() ? every_two(methods) : pairs, formula.key,
+                    summary.comparisons);
   }
   return summary;
 }

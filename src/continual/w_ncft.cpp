@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "continual/ncft.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/continual/combination.h"
@@ -23,16 +25,20 @@ class WeightedNcft : public Ncft {
   std::map<std::string, std::string> identity(std::size_t stage) const override {
     auto identity = Ncft::identity(stage);
     if (settings().dynamic && stage > 0) {
-      identity["dynamic"] = std::to_string(settings().temperature);
+      identity["found_and_started_at"] =
+          fmt::format("weights of temperature {}", settings().temperature);
     }
     return identity;
   }
 
   StagePlan plan(StageView& view) const override {
-    StagePlan plan = Ncft::plan(view);
+    std::vector<double> weights;
     if (settings().dynamic && view.stage() > 0) {
-      plan.start_weights = view.similarities(settings().temperature);
+      weights = view.similarities(settings().temperature);
+      view.start_from(weights);
     }
+    StagePlan plan = Ncft::plan(view);
+    plan.start_weights = std::move(weights);
     return plan;
   }
 

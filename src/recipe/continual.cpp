@@ -72,7 +72,7 @@ void Stream::run_stage_of(std::size_t position, StreamRun& run, std::int64_t& tr
   StageCost cost = chain_.stages().back().cost;
   const bool last = position + 1 == tasks_.size();
   if (!last) {
-    chain_.remember(remembered(method_, data_, chain_, tasks_, stage_seed(seed_, position), cost));
+    chain_.remember(remembered(method_, data_, chain_, tasks_, seed_, cost));
   }
   run.stages.push_back(cost);
   for (std::size_t task = 0; task <= position; ++task) test(task, position, run, task);

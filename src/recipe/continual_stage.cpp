@@ -368,11 +368,19 @@ TermState remembered(const Method& method, StreamData& data, const StageChain& c
   const DoneStage& last = chain.stages().back();
   const fs::path path =
       last.folder / fmt::format("memory-{}.safetensors", sha256_hex(what).substr(0, 12));
+  const std::size_t next = chain.stages().size();
   if (!fs::exists(path)) {
+    const StageIdentity later =
+        stage_identity(method, data, data.options(), last.key, next, tasks, seed);
+    const fs::path stages = last.folder.parent_path();
+    const std::string name = stage_name(method, tasks, next);
+    if (fs::exists(stages / fmt::format("{}-{}", name, later.key) / kStageFile)) {
+      require_file(path, last.cost.task);
+    }
     // The view of the stage that is done: the chain before it, with its model as the last one.
     StageChain before(chain.base());
     for (std::size_t k = 0; k + 1 < chain.stages().size(); ++k) before.add(chain.stages()[k]);
-    ChainView view(data, before, tasks, seed, last.folder);
+    ChainView view(data, before, tasks, stage_seed(seed, next - 1), last.folder);
     view.finished(chain.session_of(chain.start_of(StagePlan{})));
     const auto begun = std::chrono::steady_clock::now();
     NamedTensors memory = method.remember(view);

@@ -1,6 +1,8 @@
 // How well a choice of units would serve a stage, by validation rows.
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "base/elapsed.h"
 #include "base/file.h"
 #include "base/sha256.h"
@@ -15,6 +17,8 @@ namespace taskneuron {
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr double kDiverged = std::numeric_limits<double>::infinity();
 
 // Of a model after training.
 double loss_on_validation(const TrainableModel& model, StreamData& data, const std::string& folder,
@@ -57,7 +61,8 @@ double ChainView::validation_loss(const NeuronSet& set, const MethodSettings& se
   const fs::path path = folder_ / fmt::format("trial-{}.json", sha256_hex(units).substr(0, 12));
   if (fs::exists(path)) {
     const Json known = read_json(path);
-    return JsonView(known, path.string()).at("loss").number();
+    const auto loss = JsonView(known, path.string()).find("loss");
+    return loss ? loss->number() : kDiverged;
   }
   const std::vector<TaskRow> rows = data_.trial_rows(task().folder);
   const auto begun = std::chrono::steady_clock::now();
@@ -65,10 +70,18 @@ double ChainView::validation_loss(const NeuronSet& set, const MethodSettings& se
   TrainableOptions what;
   what.units = set.units();
   TrainableModel model = make_trainable(session.checkpoint(), session.decoder(), what);
-  train_in_memory(model, data_, task(), stage_train_options(settings, data_, seed_),
-                  fmt::format("try {} units", set.size()));
-  const double loss = loss_on_validation(model, data_, task().folder, rows);
-  const OutputJson json = {{"units", set.size()}, {"loss", loss}};
+  double loss = kDiverged;
+  try {
+    train_in_memory(model, data_, task(), stage_train_options(settings, data_, seed_),
+                    fmt::format("try {} units", set.size()));
+    loss = loss_on_validation(model, data_, task().folder, rows);
+  } catch (const NonFiniteError&) {
+    note(fmt::format("trained on {}, {} units diverged: not chosen unless all do", task().name,
+                     set.size()));
+  }
+  const bool diverged = loss == kDiverged;
+  const OutputJson json = {{"units", set.size()},
+                           {"loss", diverged ? OutputJson(nullptr) : OutputJson(loss)}};
   write_file(path, json_text(json, 1) + "\n");
   detection_seconds_ += seconds_since(begun);
   return loss;

@@ -60,6 +60,12 @@ ChainView::ChainView(StreamData& data, const StageChain& chain,
       past_(chain.past()),
       last_(chain.session_of(chain.start_of(StagePlan{}))) {}
 
+void ChainView::start_from(const std::vector<double>& weights) {
+  StagePlan plan;
+  plan.start_weights = weights;
+  last_ = start(plan);
+}
+
 SiteRelevance ChainView::relevance(const MethodSettings& settings) {
   const bool probes = settings.finder == "change" || settings.finder == "fisher";
   if (fs::exists(folder_ / (probes ? kProbeFile : kScoresFile))) return relevance_in(folder_);
@@ -71,7 +77,10 @@ SiteRelevance ChainView::relevance(const MethodSettings& settings) {
     DetectOptions detection;
     detection.data = data_.options().data;
     detection.data.tasks = {task().folder};
-    detection.data.limit = data_.options().detect_limit;
+    // Never more rows than train.
+    const std::int64_t most = data_.options().data.limit, wanted = data_.options().detect_limit;
+    detection.data.limit =
+        most == 0 || wanted == 0 ? std::max(most, wanted) : std::min(most, wanted);
     detection.method = settings.finder;
     detection.output.out = (folder_ / kScoresFile).string();
     detect(last_session(), detection);

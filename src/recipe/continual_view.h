@@ -24,6 +24,7 @@ class ChainView : public StageView {
   const Checkpoint& last() const override { return last_session().checkpoint(); }
   const Decoder& last_decoder() const override { return last_session().decoder(); }
 
+  void start_from(const std::vector<double>& weights) override;
   SiteRelevance relevance(const MethodSettings& settings) override;
   SiteRelevance past_relevance(std::size_t stage) const override;
   double validation_loss(const NeuronSet& set, const MethodSettings& settings) override;

@@ -1,6 +1,7 @@
 #include "taskneuron/recipe/streams.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -112,7 +113,7 @@ std::string difference(const Settings& here, const Settings& there, const std::s
 class StreamFiles {
  public:
   void add(const std::string& file);
-  ContinualResult result();
+  ContinualResult result(const std::vector<std::string>& compare);
 
  private:
   void add(const JsonView& json, const std::string& file);
@@ -190,8 +191,17 @@ void StreamFiles::add(const std::string& file) {
   for (const JsonView& run : runs) add(run, file);
 }
 
-ContinualResult StreamFiles::result() {
-  found_.summary = summary_of(found_.runs);
+ContinualResult StreamFiles::result(const std::vector<std::string>& compare) {
+  MethodPairs pairs;
+  for (std::size_t i = 0; i < compare.size(); ++i) {
+    if (std::find(found_.methods.begin(), found_.methods.end(), compare[i]) ==
+        found_.methods.end()) {
+      throw UsageError("compare", compare[i], fmt::format("{}", fmt::join(found_.methods, ", ")),
+                       "is no method of these");
+    }
+    if (i % 2 == 1) pairs.emplace_back(compare[i - 1], compare[i]);
+  }
+  found_.summary = summary_of(found_.runs, pairs);
   return std::move(found_);
 }
 
@@ -202,16 +212,22 @@ void StreamsOptions::declare(OptionList& list) {
            "Folders of continual, their result.json, or what it printed with JSON")
       .positional()
       .required();
+  list.add("compare", &compare, Effect::kResult,
+           "Methods, two by two, as results name them: the first of each is compared with the "
+           "second, and p corrected over these pairs alone; default: every two");
 }
 
 ContinualResult streams_from_files(const StreamsOptions& options) {
   check_declared(options);
+  if (options.compare.size() % 2 == 1) {
+    throw UsageError("compare", options.compare.back(), "methods two by two", "has no other side");
+  }
   StreamFiles streams;
   for (const std::string& file : options.files) {
     const std::filesystem::path path(file);
     streams.add(std::filesystem::is_directory(path) ? (path / "result.json").string() : file);
   }
-  return streams.result();
+  return streams.result(options.compare);
 }
 
 }  // namespace taskneuron

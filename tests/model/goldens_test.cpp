@@ -27,7 +27,7 @@ class SumHook : public NeuronHook {
   }
   bool wants_tap(Site site, std::int64_t) const override { return signed_.count(site) != 0; }
   void tap(const SiteView& view) override {
-    const at::Tensor product = view.activation * view.gradient;
+    const at::Tensor product = (view.activation * view.gradient).cpu();
     for (const RowSpan& span : *view.spans) {
       const at::Tensor rows = product.narrow(0, span.begin, span.end - span.begin);
       const auto own = [&](const at::Tensor& sums) {
@@ -172,7 +172,7 @@ void check_training(const Golden& golden) {
 
 void check_folder(const std::filesystem::path& folder) {
   const Checkpoint checkpoint(folder);
-  const Decoder decoder(checkpoint, {});
+  const Decoder decoder(checkpoint, {at::kFloat, test::device()});
   const SafetensorsFile file(folder / "golden.safetensors");
   const Golden golden{checkpoint, decoder, file, golden_examples(file)};
   ASSERT_FALSE(golden.examples.empty());

@@ -230,14 +230,16 @@ void streams(Page& page) {
       "that begin with the same tasks have.\nCovered: "
       "intervals that hold 0, at least .94 where there are several of both or where the interval's "
       "one source of spread is all\nthere is. Found: verdicts either way, at most .06; of one seed "
-      "none is given.",
-      simulations));
+      "none is given. Power: verdicts where the difference is {:.0f} standard deviations of a "
+      "stream.",
+      simulations, kStreamDifference));
   page.header({"orders × seeds", "common to orders", "common to seeds", "first two orders alike",
-               "covered", "found"});
-  const StreamDesign designs[] = {{3, 2, 0, 0},      {3, 2, 1, 1},     {3, 3, 0, 0}, {3, 3, 1, 0},
-                                  {3, 3, 0, 1},      {3, 3, 1, 1},     {6, 3, 0, 0}, {6, 3, 1, 1},
-                                  {1, 3, 0, 0},      {1, 3, 0, 1},     {3, 1, 0, 0}, {3, 1, 0, 1},
-                                  {3, 3, 0, 0, 0.5}, {3, 3, 1, 1, 0.5}};
+               "covered", "found", "power"});
+  const StreamDesign designs[] = {{3, 2, 0, 0}, {3, 2, 1, 1}, {3, 3, 0, 0},      {3, 3, 1, 0},
+                                  {3, 3, 0, 1}, {3, 3, 1, 1}, {3, 3, 3, 0},      {3, 3, 0, 3},
+                                  {3, 3, 3, 3}, {5, 3, 0, 0}, {5, 3, 3, 0},      {3, 5, 3, 0},
+                                  {6, 3, 0, 0}, {6, 3, 1, 1}, {1, 3, 0, 0},      {1, 3, 0, 1},
+                                  {3, 1, 0, 0}, {3, 1, 0, 1}, {3, 3, 0, 0, 0.5}, {3, 3, 1, 1, 0.5}};
   Draws draws(5, "streams");
   for (const StreamDesign& design : designs) {
     const StreamRates rates = stream_rates(design, simulations, draws);
@@ -248,7 +250,7 @@ void streams(Page& page) {
               fmt::format("{:.1f}", design.alike),
               judged ? page.judged(rates.covered, kStreamBounds, what + ", coverage")
                      : Page::shown(rates.covered),
-              page.judged(rates.found, kFamilyErrors, what + ", found")});
+              page.judged(rates.found, kFamilyErrors, what + ", found"), Page::shown(rates.power)});
   }
 }
 

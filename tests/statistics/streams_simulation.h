@@ -45,7 +45,9 @@ inline std::vector<ScoredStream> sample_streams(const StreamDesign& design, doub
 struct StreamRates {
   double covered = 0;  // intervals that hold the difference
   double found = 0;    // verdicts where there is no difference, either way
+  double power = 0;    // verdicts where there is one of so many standard deviations of a stream
 };
+constexpr double kStreamDifference = 4;
 
 inline StreamRates stream_rates(const StreamDesign& design, std::size_t simulations, Draws& draws) {
   StreamRates rates;
@@ -57,6 +59,9 @@ inline StreamRates stream_rates(const StreamDesign& design, std::size_t simulati
     if (interval.low <= 0 && interval.high >= 0) rates.covered += each;
     const bool apart = judge(one) != Verdict::kUndetermined;
     if (apart) rates.found += each;
+    const StreamComparison other =
+        stream_summary(sample_streams(design, kStreamDifference, draws)).comparisons.front();
+    if (judge(other) != Verdict::kUndetermined) rates.power += each;
   }
   return rates;
 }

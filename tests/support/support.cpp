@@ -1,11 +1,13 @@
 #include "support/support.h"
 
 #include <unistd.h>
-#include <algorithm>
 
+#include <algorithm>
+#include <cstdlib>
 #include <fstream>
 
 #include "base/json.h"
+#include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
 
 namespace taskneuron::test {
@@ -24,14 +26,19 @@ std::vector<std::string> family_fixtures() {
   return names;
 }
 
+at::Device device() {
+  const char* name = std::getenv("TASKNEURON_TEST_DEVICE");
+  return name == nullptr ? at::Device(at::kCPU) : parse_device(name);
+}
+
 fs::path shared() {
   const fs::path folder = TASKNEURON_SHARED;
   return fs::is_directory(folder / "models") ? folder : fs::path();
 }
 
 double relative_error(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor x = a.detach().to(at::kDouble).flatten(),
-                   y = b.detach().to(at::kDouble).flatten();
+  const at::Tensor x = a.detach().cpu().to(at::kDouble).flatten(),
+                   y = b.detach().cpu().to(at::kDouble).flatten();
   const double scale = y.norm().item<double>();
   const double distance = (x - y).norm().item<double>();
   return scale == 0 ? distance : distance / scale;

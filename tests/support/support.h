@@ -17,6 +17,8 @@ std::filesystem::path fixtures();
 std::filesystem::path examples();
 // Every folder of fixtures/hf_parity, by name.
 std::vector<std::string> family_fixtures();
+// Of goldens: that of the environment's TASKNEURON_TEST_DEVICE (tests/device), or the CPU.
+at::Device device();
 // A folder beside the clone with more data, or an empty path when it is not there.
 std::filesystem::path shared();
 

@@ -35,8 +35,10 @@ Contrast mean_of_trainings(const Trainings& trainings, const SeedVariance& poole
 // Σ coefficient · mean of the trainings at the same place, paired by example, with the test of its
 // being 0: {1, −1} is a difference. Of one training each neither test nor interval. REQUIRES the
 // same tasks, shares, examples and number of seeds in all. `pooled`: of trainings like these.
+// least_df: of the test, where the estimate of its own degrees of freedom is less.
 Contrast contrast_of_trainings(const std::vector<const Trainings*>& points,
-                               const std::vector<double>& coefficients, const SeedVariance& pooled);
+                               const std::vector<double>& coefficients, const SeedVariance& pooled,
+                               double least_df = 1);
 
 // Which of several means is best, and what can be told from it.
 struct Best {

@@ -53,6 +53,10 @@ class StageView {
   virtual const Checkpoint& last() const = 0;
   virtual const Decoder& last_decoder() const = 0;
 
+  // The stage will start from the base with earlier stages' changes at these weights
+  // (StagePlan::start_weights): units are found, and tried, in that model. Before either.
+  virtual void start_from(const std::vector<double>& weights) = 0;
+
   // Relevance of units for this stage's task in the model that it starts from, and for an earlier
   // one's as it was found then. `finder`: MethodSettings::finder.
   virtual SiteRelevance relevance(const MethodSettings& settings) = 0;

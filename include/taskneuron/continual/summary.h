@@ -76,11 +76,15 @@ Verdict judge(const StreamComparison& comparison);
 
 struct StreamSummary {
   std::vector<StreamMean> means;              // by method, order and metric, as they first come
-  std::vector<StreamComparison> comparisons;  // by metric, then all pairs of methods that share
-                                              // an order and seed
+  std::vector<StreamComparison> comparisons;  // by metric, then pairs of methods that share an
+                                              // order and seed
 };
 
+// pairs: the methods that are compared, the first with the second; empty: every two. p is corrected
+// over what is compared, so what was asked beforehand is found more easily than among all there is.
 // REQUIRES streams to differ in method, order or seed.
-StreamSummary stream_summary(const std::vector<ScoredStream>& streams);
+using MethodPairs = std::vector<std::pair<std::string, std::string>>;
+StreamSummary stream_summary(const std::vector<ScoredStream>& streams,
+                             const MethodPairs& pairs = {});
 
 }  // namespace taskneuron

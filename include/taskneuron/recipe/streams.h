@@ -10,6 +10,7 @@ namespace taskneuron {
 // Results of `continual` from several calls, folders or machines, put together and compared.
 struct StreamsOptions {
   std::vector<std::string> files;
+  std::vector<std::string> compare;  // methods two by two: the first of each with the second
   void declare(OptionList& list);
 };
 
