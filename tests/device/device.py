@@ -136,7 +136,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="taskneuron_device_"))
     comparison = Comparison(arguments, folder)
     try:
-        for part in (streams,):
+        for part in (small_models, trainings, streams):
             began = time.time()
             part(comparison)
             print(f"{part.__name__.replace('_', ' ')}: {time.time() - began:.0f} s", flush=True)

@@ -46,9 +46,9 @@ enum class StreamSpread { kNone, kOrders, kSeeds, kOrdersAndSeeds };
 // less than that of either alone. Of one order it is over seeds, and says nothing of other orders;
 // of one seed it is over orders, and says nothing of what a seed does to all of them.
 //
-// How often the interval holds the difference, of normal ones (4,000 simulated): 97 to 100 of 100
-// for 3 orders and 2 or 3 seeds, 95 to 100 for 6 and 3: it errs to the wide side, also where two of
-// the orders begin alike and so have half of their variance in common. Over orders or
+// How often the interval holds the difference, of normal ones (4,000 simulated): 95 to 100 of 100
+// for 3 orders and 2 or 3 seeds, 96 to 100 for 5 or 6 and 3, 94 for 3 orders that differ much and 5
+// seeds; also where two of the orders begin alike and so have half of their variance in common. Over orders or
 // seeds alone 95, if the other adds nothing in common; 84 where it adds as much as the rest, and
 // fewer where it adds more.
 struct StreamComparison {

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# On a machine with a GPU: builds against its Python's torch package and prints whether the device gives the CPU's numbers, whether it
+# gives the same bytes twice, and how fast it is: gpu_check.sh [OUT]
+#
+# Needs a C++20 compiler, CMake, Ninja, a Python with torch, and the libraries of scripts/deps.sh; where no packages can be had, those of
+# tools/bundle.sh: gpu_check.sh is then called in FOLDER/source with SYSTEM=FOLDER/system/usr. DEVICE: another than cuda; ROWS: of
+# the last measurement.
+set -euo pipefail
+out=$(mkdir -p "${1:-gpu-check}" && cd "${1:-gpu-check}" && pwd)
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3} device=${DEVICE:-cuda}
+rows=()
+row() { rows+=("$(printf '%-34s %s' "$1" "$2")"); printf '%-34s %s\n' "$1" "$2"; }
+
+row "device" "$(nvidia-smi --query-gpu=name,memory.total --format=csv,noheader 2>/dev/null | head -1 || true)"
+row "torch" "$("$python" -c 'import torch; print(torch.__version__, torch.version.cuda)')"
+began=$SECONDS
+folder=$("$python" -c 'import torch; print(torch.utils.cmake_prefix_path)')/Torch
+cmake --preset wheel -DTorch_DIR="$folder" -DTASKNEURON_TESTS=ON ${SYSTEM:+-DCMAKE_PREFIX_PATH="$SYSTEM"} >"$out/configure.log"
+cmake --build --preset wheel -j "$(nproc)" --target unit_tests taskneuron_program >"$out/build.log"
+row "built" "in $((SECONDS - began)) s"
+program=build/wheel/taskneuron
+export LD_LIBRARY_PATH=${SYSTEM:+$SYSTEM/lib/x86_64-linux-gnu:}${LD_LIBRARY_PATH:-}
+
+# check NAME COMMAND...: whether it ends well; what it says is kept.
+failed=0
+check() {
+  local name=$1 log=$out/${1// /-}.log
+  shift
+  if "$@" >"$log" 2>&1; then row "$name" "yes: $(tail -n 1 "$log")"; else row "$name" "NO: see $log"; failed=1; fi
+}
+check "unit tests on the CPU" build/wheel/unit_tests --gtest_brief=1
+check "goldens on the device" env TASKNEURON_TEST_DEVICE="$device" build/wheel/unit_tests --gtest_filter='*Goldens*' --gtest_brief=1
+check "every command as on the CPU" "$python" tests/device/device.py "$program" --device "$device"
+
+mini=examples/models/mini task=examples/tasks/scitail
+twice() {
+  "$program" detect "$mini" --task "$task" --device "$device" --limit 200 --force --quiet --out "$out/a.safetensors" >/dev/null
+  "$program" detect "$mini" --task "$task" --device "$device" --limit 200 --force --quiet --out "$out/b.safetensors" >/dev/null
+  cmp "$out/a.safetensors" "$out/b.safetensors" && echo "the same bytes"
+}
+check "detect gives the same bytes twice" twice
+
+# Random weights of a published shape, in bfloat16.
+shape() {
+  "$python" - "$out" <<'PY'
+import sys
+sys.path.insert(0, "bench")
+import shapes
+shapes.write_model("llama-1.1B", sys.argv[1] + "/llama-1.1B")
+shapes.write_task(sys.argv[1] + "/random", 1024, 128, 256, 8)
+PY
+}
+speed() {
+  [ -d "$out/random" ] || shape
+  "$program" detect "$out/llama-1.1B" --task "$out/random" --device "$device" --limit "${ROWS:-1024}" --batch-tokens 16384 --force --quiet --json \
+    --out "$out/speed.safetensors" >"$out/speed.json"
+  "$python" -c 'import json, sys; a = json.load(open(sys.argv[1])); print("{:.0f} tokens/s".format(a["tokens"] / a["seconds"]))' "$out/speed.json"
+}
+check "detect, llama-1.1B, bfloat16" speed
+
+printf '\n== in short\n'
+printf '%s\n' "${rows[@]}" | tee "$out/table.txt"
+exit $failed
