@@ -48,9 +48,9 @@ enum class StreamSpread { kNone, kOrders, kSeeds, kOrdersAndSeeds };
 //
 // How often the interval holds the difference, of normal ones (4,000 simulated): 95 to 100 of 100
 // for 3 orders and 2 or 3 seeds, 96 to 100 for 5 or 6 and 3, 94 for 3 orders that differ much and 5
-// seeds; also where two of the orders begin alike and so have half of their variance in common. Over orders or
-// seeds alone 95, if the other adds nothing in common; 84 where it adds as much as the rest, and
-// fewer where it adds more.
+// seeds; also where two of the orders begin alike and so have half of their variance in common.
+// Over orders or seeds alone 95, if the other adds nothing in common; 84 where it adds as much as
+// the rest, and fewer where it adds more.
 struct StreamComparison {
   std::string a;
   std::string b;
