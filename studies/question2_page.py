@@ -2,7 +2,7 @@
 import os
 
 from figures import curves, heatmap, tree
-from page_parts import CONTRAST, commands, contrast, mean, metric_name, number, p_text, table, time_taken
+from page_parts import CONTRAST, NO_TEST, commands, contrast, mean, metric_name, number, p_text, table, time_taken
 from question2_protocol import DEFINITIONS, KINDS, TOP
 from question2_verdicts import (averages_of, carries, correct, find, kind_name, limits, measure_of, own_metric, peak_words, single_tasks, verdicts)
 
@@ -293,7 +293,7 @@ def kinds(result):
 
 def kind_contrast(against, single):
     """Cells under CONTRAST and a verdict; where no test over tasks is valid, how many tasks show it alone."""
-    if against["low"] is None and against["verdict"] not in ("agrees", "does not", "undetermined"):
+    if against["verdict"] == NO_TEST:
         return [f"{against['difference']:+.3f}", "–", f"≤ .05 in {single_tasks(single)} tasks", "–", "", against["verdict"]]
     return contrast(against) + [against["verdict"]]
 

@@ -42,13 +42,13 @@ def correct(result):
                         families.setdefault(("off", kind, measure, entries), []).append(contrast)
             for matrix in found.get("cross_matrices", []) if kind != "core" else []:
                 for measure in ("value", "loss"):
-                    others.setdefault(measure, []).append(matrix[measure + "_test"])
+                    others.setdefault(("specific", measure), []).append(matrix[measure + "_test"])
     for family in families.values():
         correct_together(family)
     for found in result["associated"].values():
         for score in found["scores"]:
-            others.setdefault(score["name"], []).append(score)
-    others["forecast"] = result["forecast"]["found"]["scores"]
+            others.setdefault(("associated", score["name"]), []).append(score)
+    others["forecast",] = result["forecast"]["found"]["scores"]
     for family in others.values():
         for test, p in zip(family, corrected([test.get("p") for test in family])):
             test["p_adjusted"] = p

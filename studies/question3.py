@@ -163,8 +163,8 @@ class Question3(Study):
             "paper": {name: arm.paper for name, arm in protocol.arms.items() if arm.paper},
             "short": self.compared("short", short, texts, names),
             "short_main": self.compared("short-main", short, texts, main_arms),
-            "claimed": {"short": self.compared("short-claims", short, texts, main_arms, asked),
-                        "long": self.compared("long-claims", long, texts, main_arms, asked)},
+            "short_claims": self.compared("short-claims", short, texts, main_arms, asked),
+            "long_claims": self.compared("long-claims", long, texts, main_arms, asked),
             "long": self.compared("long", long, texts, main_arms)})
 
 

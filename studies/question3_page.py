@@ -13,7 +13,7 @@ class Streams:
     """Results of some arms on the orders of one length."""
 
     def __init__(self, result, part):
-        self.found, self.texts = result["claimed"].get(part.removeprefix("claimed ")) if part.startswith("claimed") else result[part], result["texts"]
+        self.found, self.texts = result[part], result["texts"]
         self.orders = list(dict.fromkeys(run["order"] for run in self.found["runs"]))
 
     def runs(self, name):
@@ -59,7 +59,7 @@ def over(row):
 def verdicts(result):
     rows = []
     for index, part in enumerate(("short", "long")):
-        streams, length = Streams(result, f"claimed {part}"), orders_text(result, part)
+        streams, length = Streams(result, f"{part}_claims"), orders_text(result, part)
         for a, b, words in result["claims"]:
             row = streams.comparison(a, b, "cl")
             if row is None:
@@ -75,7 +75,7 @@ def verdicts(result):
 
 def answer(result):
     """What the verdicts of the short orders say, in words that depend on nothing else."""
-    streams, best, units, lines = Streams(result, "claimed short"), result["best"], result["best_units"], []
+    streams, best, units, lines = Streams(result, "short_claims"), result["best"], result["best_units"], []
     trials, variants = result["protocol"]["trials"], len(result["variants"])
 
     def verdict(a, b):

@@ -31,11 +31,13 @@ def parts(folder):
 
 
 def held(folder):
-    names = set()
+    """What the newest part that has a file holds of it, by name: of the clock of a start, which goes on, its bytes; of others nothing."""
+    found = {}
     for path in parts(folder):
         with tarfile.open(path) as archive:
-            names.update(archive.getnames())
-    return names
+            for entry in archive:
+                found[entry.name] = archive.extractfile(entry).read() if entry.name.startswith("starts/") else None
+    return found
 
 
 def without_places(value):
@@ -73,7 +75,8 @@ def pack(work, folder):
     there, new = held(folder), []
     for here, _, files in os.walk(work):
         new += (os.path.relpath(os.path.join(here, name), work) for name in files)
-    new = sorted(name for name in new if KEPT.fullmatch(name) and name not in there)
+    new = sorted(name for name in new if KEPT.fullmatch(name)
+                 and (name not in there or (there[name] is not None and there[name] != kept(os.path.join(work, name)))))
     if not new:
         return None
     os.makedirs(folder, exist_ok=True)
@@ -91,7 +94,7 @@ def pack(work, folder):
 def unpack(folder, work):
     """How many files were put into WORK."""
     count = 0
-    for path in parts(folder):
+    for path in reversed(parts(folder)):  # the newest of a file that is there twice
         with tarfile.open(path) as archive:
             for entry in archive:
                 target = os.path.join(work, entry.name)

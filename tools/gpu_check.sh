@@ -20,7 +20,7 @@ cmake --preset wheel -DTorch_DIR="$folder" -DTASKNEURON_TESTS=ON ${SYSTEM:+-DCMA
 cmake --build --preset wheel -j "$(nproc)" --target unit_tests taskneuron_program >"$out/build.log"
 row "built" "in $((SECONDS - began)) s"
 program=build/wheel/taskneuron
-export LD_LIBRARY_PATH=${SYSTEM:+$SYSTEM/lib/x86_64-linux-gnu:}${LD_LIBRARY_PATH:-}
+[ -z "${SYSTEM:-}" ] || export LD_LIBRARY_PATH=$SYSTEM/lib/x86_64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 # check NAME COMMAND...: whether it ends well; what it says is kept.
 failed=0
@@ -31,12 +31,13 @@ check() {
 }
 check "unit tests on the CPU" build/wheel/unit_tests --gtest_brief=1
 check "goldens on the device" env TASKNEURON_TEST_DEVICE="$device" build/wheel/unit_tests --gtest_filter='*Goldens*' --gtest_brief=1
-check "every command as on the CPU" "$python" tests/device/device.py "$program" --device "$device"
+check "commands as on the CPU" "$python" tests/device/device.py "$program" --device "$device"
 
 mini=examples/models/mini task=examples/tasks/scitail
 twice() {
-  "$program" detect "$mini" --task "$task" --device "$device" --limit 200 --force --quiet --out "$out/a.safetensors" >/dev/null
-  "$program" detect "$mini" --task "$task" --device "$device" --limit 200 --force --quiet --out "$out/b.safetensors" >/dev/null
+  for name in a b; do
+    "$program" detect "$mini" --task "$task" --device "$device" --limit 200 --force --quiet --out "$out/$name.safetensors" >/dev/null
+  done
   cmp "$out/a.safetensors" "$out/b.safetensors" && echo "the same bytes"
 }
 check "detect gives the same bytes twice" twice

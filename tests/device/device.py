@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A device gives the CPU's numbers: device.py PROGRAM [--device cuda] [--preload LIBRARY] [--tests UNIT_TESTS]
 
-Every command that runs a model, once on the CPU and once on the device, both in float32: relevance by every method, evaluations, generated texts,
+What runs a model, once on the CPU and once on the device, both in float32: relevance by every method, evaluations, generated texts,
 ablations of every mode, fidelity, trainings of every kind, streams by every method. The fixtures' models are small; `--tests` runs the goldens of
 every family on the device too. Without --device it is `privateuseone`, as tests/device/far_device.cpp makes it of the CPU."""
 import argparse
