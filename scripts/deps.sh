@@ -16,7 +16,7 @@ build=(
   nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev
 )
 demo=("${build[@]}" python3)
-test=("${build[@]}" libgtest-dev python3)
+test=("${build[@]}" libgtest-dev python3 iproute2) # iproute2: two hosts in the place of one
 install_test=("${build[@]}")
 format=(git)                      # and clang-format 14, where the release has it
 bench=("${build[@]}" libbenchmark-dev python3 python3-dev python3-torch python3-numpy) # python3-dev: torch.compile

@@ -16,18 +16,28 @@ mkdir -p "$folder/source" "$folder/system"
 git archive "$commit" | tar -x -C "$folder/source"
 packages=(libdnnl-dev libgloo-dev libpcre2-dev libutf8proc-dev nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev libgtest-dev)
 keep() {
+  [ ! -e "$folder/system$1" ] || return 0
   mkdir -p "$folder/system$(dirname "$1")"
   cp -a "$1" "$folder/system$1"
+}
+# keep_library PATH: a shared library, under its own name and the one that programs ask for, and those that it needs in turn but
+# for the compiler's own, which every machine that builds has.
+keep_library() {
+  local library name needed
+  library=$(readlink -f "$1")
+  keep "$1"
+  keep "$library"
+  name=$(objdump -p "$library" | sed -n 's/^ *SONAME *//p')
+  [ -z "$name" ] || [ ! -e "$(dirname "$library")/$name" ] || keep "$(dirname "$library")/$name"
+  for needed in $(objdump -p "$library" | sed -n 's/^ *NEEDED *//p'); do
+    case $needed in libc.so* | libm.so* | libdl.so* | librt.so* | libpthread.so* | ld-linux* | libgcc_s.so* | libstdc++.so* | libgomp.so*) continue ;; esac
+    [ -e "$folder/system$(dirname "$library")/$needed" ] || keep_library "$(dirname "$library")/$needed"
+  done
 }
 for package in "${packages[@]}"; do
   { dpkg -L "$package" | grep -E '^/usr/(include|lib|share/cmake)/' || true; } | while read -r path; do
     [ -f "$path" ] || continue
-    keep "$path"
-    [[ $path == *.so ]] || continue
-    # The link's library, under the name that programs ask for, is in a package of its own.
-    keep "$(dirname "$path")/$(basename "$(readlink -f "$path")")"
-    soname=$(objdump -p "$path" | sed -n 's/^ *SONAME *//p')
-    keep "$(dirname "$path")/$soname"
+    case $path in *.so) keep_library "$path" ;; *) keep "$path" ;; esac
   done
 done
 # Gloo's own libraries are LibTorch's.

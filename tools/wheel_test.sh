@@ -29,8 +29,16 @@ cmake --preset wheel -DTorch_DIR="$folder" -DTASKNEURON_TESTS=ON -DTASKNEURON_ON
 cmake --build --preset wheel -j "$(nproc)" --target unit_tests taskneuron_program
 build/wheel/unit_tests
 python3 tests/cli/run.py build/wheel/taskneuron tests/cli/cases/pipeline.case tests/cli/cases/train.case
+echo "== several processes, by this torch's own launcher, and with another LibTorch"
+python3 tests/ranks/ranks.py build/wheel/taskneuron
+made=$(mktemp -d)
+trap 'rm -rf "$made"' EXIT
+"$environment/bin/torchrun" --nproc-per-node 2 --no-python build/wheel/taskneuron detect examples/models/mini --task examples/tasks/scitail \
+  --limit 40 --out "$made/scores.safetensors"
+[ ! -x build/release/taskneuron ] || python3 tests/ranks/versions.py build/release/taskneuron build/wheel/taskneuron
 
 echo "== without oneDNN"
 cmake --preset wheel -DTorch_DIR="$folder" -DTASKNEURON_ONEDNN=OFF >/dev/null
-cmake --build --preset wheel -j "$(nproc)" --target unit_tests
+cmake --build --preset wheel -j "$(nproc)" --target unit_tests taskneuron_program
 build/wheel/unit_tests
+python3 tests/cli/run.py build/wheel/taskneuron tests/cli/cases/pipeline.case tests/cli/cases/train.case

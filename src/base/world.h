@@ -19,11 +19,11 @@ namespace taskneuron {
 struct WorldPlace {
   std::int64_t rank = 0;
   std::int64_t size = 1;
-  std::int64_t local_rank = 0;  // among those on this machine
-  std::int64_t local_size = 1;  // of them
+  std::int64_t local_rank = 0;  // among those on this machine; -1: the launcher does not say
+  std::int64_t local_size = 1;  // of them; 0: the same
   std::string host;             // of rank 0
   std::int64_t port = 0;        // that rank 0 listens at
-  std::string attempt;          // of the launcher's restarts
+  std::string job;              // the launcher's names of its job, its step and its restart
 };
 
 // RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT (torchrun), or
@@ -79,6 +79,11 @@ class World {
  protected:
   explicit World(WorldPlace place) : place_(std::move(place)) {}
   void set_neighbours(std::int64_t neighbours) { neighbours_ = neighbours; }
+  // Where the launcher has not said it.
+  void set_local(std::int64_t rank, std::int64_t size) {
+    if (place_.local_rank < 0) place_.local_rank = rank;
+    if (place_.local_size == 0) place_.local_size = size;
+  }
 
  private:
   WorldPlace place_;

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace taskneuron {
 
 namespace {
@@ -36,31 +38,51 @@ std::string address_towards(const WorldPlace& place) {
   return address;
 }
 
-// An address that other machines can reach, of the first interface that has one; else "".
-std::string outer_address() {
+// Addresses that other machines can reach, of all interfaces.
+std::vector<std::string> outer_addresses() {
   ifaddrs* all = nullptr;
-  if (::getifaddrs(&all) != 0) return "";
-  std::string address;
-  for (const ifaddrs* one = all; one != nullptr && address.empty(); one = one->ifa_next) {
+  std::vector<std::string> addresses;
+  if (::getifaddrs(&all) != 0) return addresses;
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
     const bool usable = one->ifa_addr != nullptr && one->ifa_addr->sa_family == AF_INET &&
                         (one->ifa_flags & IFF_UP) != 0 && (one->ifa_flags & IFF_LOOPBACK) == 0;
     char name[NI_MAXHOST] = "";
     if (usable && ::getnameinfo(one->ifa_addr, sizeof(sockaddr_in), name, sizeof name, nullptr, 0,
                                 NI_NUMERICHOST) == 0) {
-      address = name;
+      addresses.push_back(name);
     }
   }
   ::freeifaddrs(all);
-  return address;
+  return addresses;
+}
+
+bool is_inner(const std::string& address) {
+  return address.rfind("127.", 0) == 0 || address == "::1";
 }
 
 }  // namespace
 
-std::string own_address(const WorldPlace& place) {
+std::string address_of_host(const std::string& host) {
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  if (::getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) return "";
+  char name[NI_MAXHOST] = "";
+  ::getnameinfo(found->ai_addr, found->ai_addrlen, name, sizeof name, nullptr, 0, NI_NUMERICHOST);
+  ::freeaddrinfo(found);
+  return name;
+}
+
+std::string own_address(const WorldPlace& place, const std::vector<std::string>& host_seen_at) {
   const std::string address = address_towards(place);
-  // Many a machine's own name leads to itself alone.
-  const bool inner = address.rfind("127.", 0) == 0 || address == "::1";
-  return inner && place.local_size < place.size ? outer_address() : address;
+  if (!is_inner(address) || place.local_size >= place.size) return address;
+  // Many a machine's own name leads to itself alone. This is rank 0's: others know better, and
+  // which of its interfaces they mean.
+  const std::vector<std::string> own = outer_addresses();
+  for (const std::string& seen : host_seen_at) {
+    if (std::find(own.begin(), own.end(), seen) != own.end()) return seen;
+  }
+  return own.empty() ? "" : own.front();
 }
 
 }  // namespace taskneuron

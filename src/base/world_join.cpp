@@ -13,10 +13,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <mutex>
 #include <thread>
 
 #include "base/temporaries.h"
@@ -35,7 +38,7 @@ namespace {
 
 using StorePtr = c10::intrusive_ptr<c10d::Store>;
 
-constexpr std::chrono::milliseconds kMeeting{30'000};
+constexpr std::chrono::seconds kMeeting{25};
 // A rank may compute that long before it is met again.
 constexpr std::chrono::hours kWork{24 * 30};
 // For others to hear why all end, of whoever holds the store.
@@ -47,6 +50,11 @@ std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begi
 // What others say of errors runs over many lines.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+// LibTorch's stores do not say so themselves: those of other versions wait for each other.
+std::string own_version() {
+  return fmt::format("taskneuron {} on LibTorch {}", version(), TORCH_VERSION);
+}
+
 // guest: of the server that is there by now.
 StorePtr open_store(const WorldPlace& place, bool guest) {
   c10d::TCPStoreOptions options;
@@ -57,19 +65,19 @@ StorePtr open_store(const WorldPlace& place, bool guest) {
   try {
     const StorePtr store = c10::make_intrusive<c10d::TCPStore>(place.host, options);
     // One that is started again may meet what is left of the last.
-    const std::string attempt = "taskneuron/" + place.attempt;
-    const std::string counter = attempt + (guest ? "/watched" : "/begun");
+    const std::string job = "taskneuron/" + place.job;
+    const std::string counter = job + (guest ? "/watched" : "/begun");
     const std::int64_t number = (store->add(counter, 1) - 1) / place.size;
-    return c10::make_intrusive<c10d::PrefixStore>(fmt::format("{}/{}", attempt, number), store);
+    return c10::make_intrusive<c10d::PrefixStore>(fmt::format("{}/{}", job, number), store);
   } catch (const std::exception& error) {
     throw Error(
         options.isServer
             ? fmt::format("rank 0 cannot listen at port {} ({}); set MASTER_PORT to a free one",
                           place.port, first_line(error.what()))
             : fmt::format("rank {} cannot reach rank 0 at {}:{} within {} s ({}); does "
-                          "MASTER_ADDR name its host, and does it run?",
-                          place.rank, place.host, place.port, kMeeting.count() / 1000,
-                          first_line(error.what())));
+                          "MASTER_ADDR name its host, does it run, and is it {} too?",
+                          place.rank, place.host, place.port, kMeeting.count(),
+                          first_line(error.what()), own_version()));
   }
 }
 
@@ -91,10 +99,9 @@ class StoreBoard : public WorldBoard {
   StorePtr store_;
 };
 
-auto device_of(const WorldPlace& place) {
+auto device_at(const std::string& address) {
   const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
   if (interface != nullptr) return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
-  const std::string address = own_address(place);
   if (!address.empty()) return c10d::ProcessGroupGloo::createDeviceForHostname(address);
   return c10d::ProcessGroupGloo::createDefaultDevice();
 }
@@ -135,6 +142,32 @@ class Silence {
   int error_ = -1;
 };
 
+// Does something unless it goes before so much time.
+class Deadline {
+ public:
+  Deadline(std::chrono::seconds after, std::function<void()> late)
+      : thread_([this, after, late = std::move(late)] {
+          std::unique_lock<std::mutex> lock(mutex_);
+          if (!met_.wait_for(lock, after, [this] { return over_; })) late();
+        }) {}
+  ~Deadline() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      over_ = true;
+    }
+    met_.notify_all();
+    thread_.join();
+  }
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable met_;
+  bool over_ = false;
+  std::thread thread_;  // last: it uses the others
+};
+
 class GlooWorld : public World {
  public:
   explicit GlooWorld(const WorldPlace& place);
@@ -149,6 +182,7 @@ class GlooWorld : public World {
 
  private:
   void meet();
+  [[noreturn]] void tell_unconnected();
   void make_own_folder();
   bool claims(const std::string& text) const;
   void publish(const std::string& what, const std::string& text);
@@ -192,8 +226,12 @@ bool GlooWorld::claims(const std::string& text) const {
 void GlooWorld::meet() {
   publish("name", fmt::format("process {} on {}", ::getpid(), host_name()));
   publish("processors", own_processors());
-  publish("version", fmt::format("taskneuron {} on LibTorch {}", version(), TORCH_VERSION));
+  publish("version", own_version());
+  publish("host", host_name());
   require_versions();
+  const std::vector<std::string> hosts = published("host");
+  const auto here = [&](auto end) { return std::count(hosts.begin(), end, host_name()); };
+  set_local(here(hosts.begin() + rank()), here(hosts.end()));
   // A launcher that binds gives each rank processors of its own.
   const std::vector<std::string> processors = published("processors");
   set_neighbours(std::count(processors.begin(), processors.end(), own_processors()));
@@ -203,11 +241,15 @@ void GlooWorld::meet() {
                                           if (!text.empty()) silence_.end();
                                           end_at_once(text.empty() ? "" : "error: " + text);
                                         });
+  publish("seen", address_of_host(place().host));
+  const std::string address = own_address(place(), published("seen"));
+  publish("address", address);
+  const Deadline deadline(kMeeting, [&] { tell_unconnected(); });
   try {
     // The one timeout that Gloo knew until 2.9, whatever a collective asks for. Who goes is noticed
     // by the watch.
     auto options = c10d::ProcessGroupGloo::Options::create(kWork);
-    options->devices.push_back(device_of(place()));
+    options->devices.push_back(device_at(address));
     group_ = c10::make_intrusive<c10d::ProcessGroupGloo>(
         c10::make_intrusive<c10d::PrefixStore>("gloo", store_), static_cast<int>(rank()),
         static_cast<int>(size()), options);
@@ -218,6 +260,27 @@ void GlooWorld::meet() {
                     rank(), first_line(error.what())));
   }
   if (rank() > 0) make_own_folder();
+}
+
+// Gloo itself would wait for hours. Each rank that has no connection comes here.
+void GlooWorld::tell_unconnected() {
+  std::string where;
+  try {
+    const std::vector<std::string> all = published("address");
+    for (std::size_t r = 0; r < all.size(); ++r) {
+      where += fmt::format("{}rank {} at {}", r == 0 ? "" : ", ", r, all[r]);
+    }
+  } catch (const std::exception&) {
+    where = "some have not said where they are";
+  }
+  const std::string text = fmt::format(
+      "the ranks cannot connect to each other within {} s ({}); GLOO_SOCKET_IFNAME names "
+      "the network interface that each is reached by",
+      kMeeting.count(), where);
+  const bool tells = claims(text);
+  if (tells) silence_.end();
+  if (rank() == 0) std::this_thread::sleep_for(kHeard);
+  end_at_once(tells ? "error: " + text : "");
 }
 
 void GlooWorld::make_own_folder() {
@@ -251,8 +314,9 @@ std::vector<std::string> GlooWorld::published(const std::string& what) const {
     try {
       found.push_back(text_of(store_->get(fmt::format("{}/{}", what, r))));
     } catch (const std::exception&) {
-      throw Error(fmt::format("rank {} did not come within {} s; all {} must be started", r,
-                              kMeeting.count() / 1000, size()));
+      throw Error(
+          fmt::format("rank {} did not come within {} s; all {} must be started, each as {}", r,
+                      kMeeting.count(), size(), own_version()));
     }
   }
   return found;

@@ -36,11 +36,13 @@ struct Launcher {
   const char* local_rank;
   const char* local_size;
 };
-// A step of Slurm's, not its job: a script of a job runs once, whatever the job's size.
+// A step of Slurm's, not its job: a script of a job runs once, whatever the job's size. MPICH's and
+// Intel's mpirun start one process of Slurm's on each node, which starts the ranks.
 constexpr Launcher kLaunchers[] = {
     {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"},
     {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
      "OMPI_COMM_WORLD_LOCAL_SIZE"},
+    {"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
     {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE"},
 };
 
@@ -80,6 +82,9 @@ WorldPlace world_place() {
   for (const Launcher& launcher : kLaunchers) {
     const auto size = number_of(launcher.size, 1, kMostRanks);
     const auto rank = number_of(launcher.rank, 0, kMostRanks - 1);
+    if (size && *size > 1 && !rank && launcher.size == std::string("WORLD_SIZE")) {
+      throw Error(fmt::format("WORLD_SIZE={} without RANK; the launcher sets both", *size));
+    }
     if (!size || !rank) continue;
     if (*rank >= *size) {
       throw Error(fmt::format("{}={} is no rank of {}={}; ranks count from 0", launcher.rank, *rank,
@@ -92,13 +97,17 @@ WorldPlace world_place() {
     if (of_nodes) {
       place.local_size = tasks_on_node(local, number_of("SLURM_NODEID", 0, kMostRanks).value_or(0));
     } else {
-      place.local_size = number_of(launcher.local_size, 1, kMostRanks).value_or(1);
+      place.local_size = number_of(launcher.local_size, 1, kMostRanks).value_or(0);
     }
     place.local_size = std::min(place.local_size, place.size);
-    place.local_rank = number_of(launcher.local_rank, 0, kMostRanks).value_or(0);
+    place.local_rank = number_of(launcher.local_rank, 0, kMostRanks).value_or(-1);
     break;
   }
-  if (place.size == 1) return place;
+  if (place.size == 1) {
+    place.local_rank = 0;
+    place.local_size = 1;
+    return place;
+  }
   place.host = text_of("MASTER_ADDR");
   if (place.host.empty()) place.host = first_node(text_of("SLURM_STEP_NODELIST"));
   if (place.host.empty()) {
@@ -110,7 +119,10 @@ WorldPlace world_place() {
   place.port = number_of("MASTER_PORT", 1, 65535).value_or(kDefaultPort);
   // There listens torchrun itself, and what it speaks depends on its version.
   if (text_of("TORCHELASTIC_USE_AGENT_STORE") == "True") place.port += place.port < 65535 ? 1 : -1;
-  place.attempt = text_of("TORCHELASTIC_RESTART_COUNT");
+  for (const char* name : {"TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "SLURM_JOB_ID",
+                           "SLURM_STEP_ID", "PMIX_NAMESPACE"}) {
+    place.job += text_of(name) + ".";
+  }
   return place;
 }
 

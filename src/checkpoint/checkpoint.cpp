@@ -166,6 +166,20 @@ std::string Checkpoint::compute_hash() const {
   return "sha256:" + hash.hex();
 }
 
+std::string Checkpoint::sample_hash() const {
+  constexpr std::size_t kSample = 4096, kStep = 1 << 20;
+  Sha256 hash;
+  for (const SafetensorsFile& file : files_) {
+    for (const auto& [name, entry] : file.entries()) {
+      const std::string_view bytes = file.bytes(name);
+      for (std::size_t at = 0; at < bytes.size(); at += kStep) {
+        hash.update(bytes.substr(at, kSample));
+      }
+    }
+  }
+  return "sha256:" + hash.hex();
+}
+
 std::string Checkpoint::first_non_finite() const {
   for (const std::string& name : tensor_names()) {
     const at::Tensor values = tensor(name);

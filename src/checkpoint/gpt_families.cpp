@@ -121,13 +121,13 @@ void read_gpt_neox(ModelConfig& config, const JsonView& json) {
 
 void read_phi(ModelConfig& config, const JsonView& json) {
   set_llama_sizes(config, json);
-  require_false(json, "qk_layernorm");
   config.norm_epsilon = epsilon_or(json, "layer_norm_eps", 1e-5);
   config.activation = parse_activation(json, json.string_or("hidden_act", "gelu_new"));
   config.qkv_bias = config.attention_output_bias = config.ffn_bias = config.head_bias = true;
   config.tied_head = json.boolean_or("tie_word_embeddings", false);
   LayerConfig layer;
   layer.rotary = read_rotary(json, config, {.default_share = 0.5});
+  if (json.boolean_or("qk_layernorm", false)) layer.query_key_norm = QueryKeyNorm::kPerHead;
   layer.block = BlockKind::kParallel;
   layer.ffn_norm = false;
   set_layers(config, json, layer);
@@ -160,7 +160,7 @@ void read_falcon(ModelConfig& config, const JsonView& json) {
   config.max_positions = positive_or(json, "max_position_embeddings", 2048);
   set_heads(config, json, either("num_attention_heads", "n_head"),
             either("num_kv_heads", "n_head_kv"));
-  // Rounded to bfloat16 on the way, in ways that the two attentions of transformers do not share.
+  // Transformers adds it once or twice, as its attention is of one kind or another.
   require_false(json, "alibi");
   const bool grouped = json.boolean_or("new_decoder_architecture", false);
   if (!grouped) config.kv_heads = json.boolean_or("multi_query", true) ? 1 : config.heads;

@@ -173,13 +173,13 @@ void read_phi3(ModelConfig& config, const JsonView& json) {
 
 void read_stablelm(ModelConfig& config, const JsonView& json) {
   set_llama_sizes(config, json);
-  require_false(json, "qk_layernorm");
   config.norm_epsilon = epsilon_or(json, "layer_norm_eps", 1e-5);
   config.activation = parse_activation(json, json.string_or("hidden_act", "silu"));
   config.gated = true;
   config.tied_head = json.boolean_or("tie_word_embeddings", false);
   config.qkv_bias = json.boolean_or("use_qkv_bias", false);
   LayerConfig layer = rotary_layer(config, json, {.share = "rope_pct", .default_share = 0.25});
+  if (json.boolean_or("qk_layernorm", false)) layer.query_key_norm = QueryKeyNorm::kEachHead;
   if (json.boolean_or("use_parallel_residual", false)) {
     layer.block = BlockKind::kParallel;
     layer.ffn_norm = false;

@@ -46,6 +46,13 @@ WeightNames qwen3_names() {
   return names;
 }
 
+WeightNames stablelm_names() {
+  WeightNames names = llama_names();
+  names.query_norm = "self_attn.q_layernorm.norms";
+  names.key_norm = "self_attn.k_layernorm.norms";
+  return names;
+}
+
 WeightNames qwen3_moe_names() {
   WeightNames names = qwen3_names();
   names.router = "mlp.gate";
@@ -93,6 +100,8 @@ WeightNames phi3_names() {
 
 WeightNames phi_names() {
   WeightNames names = llama_names();
+  names.query_norm = "self_attn.q_layernorm";
+  names.key_norm = "self_attn.k_layernorm";
   names.attention_output = "self_attn.dense";
   names.ffn_norm = "";
   names.gate = "";
@@ -215,17 +224,17 @@ WeightNames gpt_neox_names() {
 
 const WeightNames& weight_names(const ModelConfig& config) {
   static const std::map<std::string, WeightNames> table = {
-      {"gpt2", gpt2_names()},       {"gpt_neo", gpt_neo_names()},
-      {"gptj", gptj_names()},       {"gpt_neox", gpt_neox_names()},
-      {"llama", llama_names()},     {"mistral", llama_names()},
-      {"granite", llama_names()},   {"smollm3", llama_names()},
-      {"stablelm", llama_names()},  {"qwen2", llama_names()},
-      {"gemma", llama_names()},     {"bloom", bloom_names()},
-      {"falcon", falcon_names()},   {"opt", opt_names()},
-      {"phi", phi_names()},         {"phi3", phi3_names()},
-      {"qwen3", qwen3_names()},     {"olmo2", olmo2_names()},
-      {"gemma2", gemma3_names()},   {"gemma3_text", gemma3_names()},
-      {"mixtral", mixtral_names()}, {"qwen3_moe", qwen3_moe_names()},
+      {"gpt2", gpt2_names()},         {"gpt_neo", gpt_neo_names()},
+      {"gptj", gptj_names()},         {"gpt_neox", gpt_neox_names()},
+      {"llama", llama_names()},       {"mistral", llama_names()},
+      {"granite", llama_names()},     {"smollm3", llama_names()},
+      {"stablelm", stablelm_names()}, {"qwen2", llama_names()},
+      {"gemma", llama_names()},       {"bloom", bloom_names()},
+      {"falcon", falcon_names()},     {"opt", opt_names()},
+      {"phi", phi_names()},           {"phi3", phi3_names()},
+      {"qwen3", qwen3_names()},       {"olmo2", olmo2_names()},
+      {"gemma2", gemma3_names()},     {"gemma3_text", gemma3_names()},
+      {"mixtral", mixtral_names()},   {"qwen3_moe", qwen3_moe_names()},
       {"olmoe", qwen3_moe_names()},
   };
   static const WeightNames falcon_two_norms = falcon_two_norms_names();

@@ -222,6 +222,12 @@ int run_and_report(int argc, char** argv) {
     end_by_deferred_signal(error.what());
   } catch (const std::bad_alloc&) {
     tell("not enough memory; lower --batch-tokens or --max-length");
+  } catch (const c10::OutOfMemoryError& error) {
+    const std::string text = error.what_without_backtrace();
+    tell(
+        fmt::format("the device's memory is full ({}); say with --memory what batches may take, or "
+                    "lower --batch-tokens",
+                    text.substr(0, text.find('\n'))));
   } catch (const c10::Error& error) {
     tell(std::string("LibTorch: ") + error.what_without_backtrace());
   } catch (const std::filesystem::filesystem_error& error) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <type_traits>
 
 #include "base/world.h"
@@ -35,6 +36,23 @@ bool is_option_name(const std::string& text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
   });
+}
+
+// What each command declared; it lives as long as the program.
+std::map<const CLI::App*, OptionList>& declared_options() {
+  static std::map<const CLI::App*, OptionList> all;
+  return all;
+}
+
+// Every rank is given the same, but for the device that it has.
+void require_same_options(const CLI::App& command) {
+  std::string text = command.get_name();
+  for (const auto& [name, value] : settings_of(declared_options()[&command])) {
+    if (name == "device") continue;
+    const std::string shown = std::visit([](const auto& v) { return fmt::format("{}", v); }, value);
+    text += fmt::format(" {} '{}'", flag_of(name), shown);
+  }
+  world().require_same("command line", text);
 }
 
 std::string positional_name(std::string name) {
@@ -71,8 +89,9 @@ void set_run(CLI::App& command, const std::string& footer, std::function<void()>
 void set_shared_run(CLI::App& command, const std::string& footer, std::vector<std::string*> outputs,
                     std::function<void()> run) {
   command.footer(footer);
-  command.callback([outputs = std::move(outputs), run = std::move(run)] {
+  command.callback([&command, outputs = std::move(outputs), run = std::move(run)] {
     join_world();
+    require_same_options(command);
     for (std::string* output : outputs) *output = world().output(*output);
     run();
     world().leave();
@@ -80,7 +99,9 @@ void set_shared_run(CLI::App& command, const std::string& footer, std::vector<st
 }
 
 void add_options(CLI::App& command, OptionList& list) {
+  OptionList& all = declared_options()[&command];
   for (const Option& declared : list.all()) {
+    all.add(declared.name, declared.place, declared.effect, declared.help);
     const std::string name =
         declared.is_positional ? positional_name(declared.name) : flag_of(declared.name);
     const std::string help = with_flags(declared.help);

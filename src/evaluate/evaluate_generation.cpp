@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <numeric>
 
 #include "base/workers.h"
 #include "base/world.h"
@@ -62,6 +63,25 @@ void TaskEvaluation::encode_prompts(const Task& task) {
   }
 }
 
+// Rows are dealt by length, for a group of long ones takes longer than one of short ones.
+std::vector<TaskEvaluation::Members> TaskEvaluation::own_groups(const BatchLimits& limits) const {
+  const std::vector<std::int64_t> all = lengths();
+  Members rows(all.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  std::stable_sort(rows.begin(), rows.end(), [&](std::int64_t a, std::int64_t b) {
+    return all[static_cast<std::size_t>(a)] > all[static_cast<std::size_t>(b)];
+  });
+  rows = world().own_share(std::move(rows));
+  std::sort(rows.begin(), rows.end());
+  std::vector<std::int64_t> own;
+  for (const std::int64_t row : rows) own.push_back(all[static_cast<std::size_t>(row)]);
+  std::vector<Members> groups = group_by_length(own, limits);
+  for (Members& group : groups) {
+    for (std::int64_t& member : group) member = rows[static_cast<std::size_t>(member)];
+  }
+  return groups;
+}
+
 void TaskEvaluation::generate_members(const Pass& pass) const {
   BatchLimits texts = pass.limits;
   if (texts.side_by_side > 0) texts.max_examples = texts.side_by_side;
@@ -69,7 +89,7 @@ void TaskEvaluation::generate_members(const Pass& pass) const {
     const std::int64_t each = (examples() + world().size() - 1) / world().size();
     texts.max_examples = std::min(texts.max_examples, each);
   }
-  const std::vector<Members> groups = world().own_share(group_by_length(lengths(), texts));
+  const std::vector<Members> groups = own_groups(texts);
   // A group's passes report as they go, so that a long text can be cut short.
   std::mutex reporting;
   const EvaluationProgress report = [&](std::int64_t examples, std::int64_t tokens) {

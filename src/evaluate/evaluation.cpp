@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/sha256.h"
+#include "base/fingerprint.h"
 #include "base/torch_compat.h"
 #include "base/workers.h"
 #include "base/world.h"
@@ -68,16 +68,36 @@ TaskEvaluation::TaskEvaluation(const Task& task, std::string split,
                     "`scoring` generate",
                     folder_));
   }
-  require_same_rows();
   encode_rows(task);
   if (scoring_ == Scoring::kGenerate) encode_prompts(task);
+  require_same_rows();
 }
 
 void TaskEvaluation::require_same_rows() const {
   if (world().alone()) return;
-  Sha256 hash;
-  for (const TaskRow& row : rows_) hash.update(row.input + '\n' + row.output + '\n');
-  world().require_same(fmt::format("rows of {}, split {}", folder_, split_), hash.hex());
+  Fingerprint all;
+  for (const TaskRow& row : rows_) {
+    all.add(row.output);
+    for (const std::string& reference : row.references) all.add(reference);
+    for (const std::string& label : row.labels) all.add(label);
+  }
+  for (const RankedExample& example : ranked_) {
+    all.add(example.trunk);
+    all.add(example.gold);
+    for (const RankedExample::Label& label : example.labels) {
+      all.add(label.ids);
+      all.add(label.scored_tokens);
+      all.add(label.characters);
+    }
+  }
+  for (const AnswerExample& example : answers_) {
+    all.add(example.ids);
+    all.add(example.answer_tokens);
+  }
+  for (const std::vector<std::int64_t>& prompt : prompts_) all.add(prompt);
+  all.add(max_new_tokens_);
+  world().require_same(fmt::format("{} (split {}: rows, labels or tokens)", folder_, split_),
+                       all.hex());
 }
 
 void TaskEvaluation::encode_rows(const Task& task) {

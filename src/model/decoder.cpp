@@ -144,6 +144,23 @@ std::vector<at::Tensor> Decoder::attention_projections(const LayerPass& pass,
   return {linear(x.index_select(0, pass.plan->logit_rows), w.query), keys[0], keys[1]};
 }
 
+void Decoder::norm_heads(QueryKeyNorm kind, const std::vector<Norm>& norms,
+                         at::Tensor& heads) const {
+  const std::int64_t width = config_->head_dim;
+  if (kind == QueryKeyNorm::kEachHead) {
+    std::vector<at::Tensor> parts;
+    for (std::size_t h = 0; h < norms.size(); ++h) {
+      const at::Tensor one = heads.narrow(1, static_cast<std::int64_t>(h) * width, width);
+      parts.push_back(normalized(norms[h], one));
+    }
+    heads = at::cat(parts, 1);
+    return;
+  }
+  const bool per_head = kind == QueryKeyNorm::kPerHead;
+  const at::Tensor rows = per_head ? heads.reshape({-1, width}) : heads;
+  heads = normalized(norms[0], rows).view(heads.sizes());
+}
+
 at::Tensor Decoder::attention(const LayerPass& pass, const at::Tensor& x) const {
   const LayerConfig& layer = config_->layer(pass.layer);
   const LayerWeights& w = weights_->layers[static_cast<std::size_t>(pass.layer)];
@@ -154,13 +171,8 @@ at::Tensor Decoder::attention(const LayerPass& pass, const at::Tensor& x) const 
   input.cache = pass.cache;
   if (layer.query_key_norm != QueryKeyNorm::kNone) {
     TN_CHECK(!input.layout.fused());  // no family norms what it fuses
-    const bool per_head = layer.query_key_norm == QueryKeyNorm::kPerHead;
-    const auto norm = [&](at::Tensor& heads, const Norm& weights) {
-      const at::Tensor rows = per_head ? heads.reshape({-1, config_->head_dim}) : heads;
-      heads = normalized(weights, rows).view(heads.sizes());
-    };
-    norm(input.projections[0], w.attention.query_norm);
-    norm(input.projections[1], w.attention.key_norm);
+    norm_heads(layer.query_key_norm, w.attention.query_norms, input.projections[0]);
+    norm_heads(layer.query_key_norm, w.attention.key_norms, input.projections[1]);
   }
   const at::Tensor attended = linear(packed_attention(input, pass.plan), w.attention.output);
   if (layer.attention_output_norm != OutputNorm::kAdded) return added_part(attended);

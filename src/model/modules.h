@@ -36,6 +36,7 @@ struct ModuleId {
   ModuleRole role = ModuleRole::kEmbedding;
   std::int64_t layer = -1;   // -1: of the model as a whole
   std::int64_t expert = -1;  // -1: not one of a mixture's experts
+  std::int64_t norm = 0;     // which of a layer's query norms, or key norms
 };
 
 // Calls f(ModuleId, module) for the place of every Table, Norm and Linear that a decoder can have,
@@ -59,8 +60,13 @@ void for_each_module(Weights& weights, Function&& f) {
     visit(Role::kAttentionOutputNorm, layer.attention_output_norm);
     visit(Role::kFfnNorm, layer.ffn_norm);
     visit(Role::kFfnOutputNorm, layer.ffn_output_norm);
-    visit(Role::kQueryNorm, layer.attention.query_norm);
-    visit(Role::kKeyNorm, layer.attention.key_norm);
+    const auto visit_heads = [&](Role role, auto& norms) {
+      for (std::size_t n = 0; n < norms.size(); ++n) {
+        f(ModuleId{role, static_cast<std::int64_t>(l), -1, static_cast<std::int64_t>(n)}, norms[n]);
+      }
+    };
+    visit_heads(Role::kQueryNorm, layer.attention.query_norms);
+    visit_heads(Role::kKeyNorm, layer.attention.key_norms);
     visit(Role::kQueryKeyValue, layer.attention.query_key_value);
     visit(Role::kQuery, layer.attention.query);
     visit(Role::kKey, layer.attention.key);

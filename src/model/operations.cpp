@@ -118,14 +118,15 @@ struct LinearProducts : Function<LinearProducts> {
 
 template <typename T>
 kernels::Norm<T> norm_arguments(const at::Tensor& x, const at::Tensor& addend,
-                                const at::Tensor& weight, const at::Tensor& bias, double epsilon) {
+                                const at::Tensor& weight, const at::Tensor& bias, bool rms,
+                                double epsilon) {
   kernels::Norm<T> norm;
   norm.width = x.size(-1);
   norm.x = kernels::data<T>(x);
   norm.addend = kernels::data<T>(addend);
   norm.weight = kernels::data<T>(weight);
   norm.bias = kernels::data<T>(bias);
-  norm.rms = !bias.defined();
+  norm.rms = rms;
   norm.epsilon = epsilon;
   return norm;
 }
@@ -134,7 +135,7 @@ kernels::Norm<T> norm_arguments(const at::Tensor& x, const at::Tensor& addend,
 struct FusedNorm : Function<FusedNorm> {
   static tensor_list forward(AutogradContext* context, const at::Tensor& x,
                              const OptionalTensor& addend, const at::Tensor& weight,
-                             const OptionalTensor& bias, double epsilon,
+                             const OptionalTensor& bias, bool rms, double epsilon,
                              const std::shared_ptr<const NormTraining>& training) {
     const bool adds = addend.has_value();
     const std::int64_t rows = x.size(0), width = x.size(1);
@@ -142,13 +143,13 @@ struct FusedNorm : Function<FusedNorm> {
     const at::Tensor normalized = empty_rows(rows, width, x.options());
     at::Tensor mean;
     const at::TensorOptions wide = x.options().dtype(wide_type(x));
-    if (bias.has_value()) mean = at::empty({rows}, wide);
+    if (!rms) mean = at::empty({rows}, wide);
     const at::Tensor inverse = at::empty({rows}, wide);
     kernels::for_type_of(x, [&](auto zero) {
       using T = decltype(zero);
       using A = kernels::Accumulator<T>;
       kernels::Norm<T> norm = norm_arguments<T>(x, tensor_or_undefined(addend), weight,
-                                                tensor_or_undefined(bias), epsilon);
+                                                tensor_or_undefined(bias), rms, epsilon);
       norm.sum = adds ? kernels::data<T>(sum) : nullptr;
       norm.normalized = kernels::data<T>(normalized);
       norm.mean = kernels::data<A>(mean);
@@ -191,7 +192,10 @@ struct FusedNorm : Function<FusedNorm> {
         });
       });
     }
-    return {dx, adds ? dx : at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {dx,           adds ? dx : at::Tensor(),
+            at::Tensor(), at::Tensor(),
+            at::Tensor(), at::Tensor(),
+            at::Tensor()};
   }
 
   // Of a trained norm's weight and bias.
@@ -323,9 +327,9 @@ Residual add_and_normalize(const at::Tensor& x, const at::Tensor& addend, const 
     return result;
   }
   const at::Tensor weight = kind == NormKind::kRmsNormOne ? weights.weight + 1 : weights.weight;
-  const tensor_list results =
-      FusedNorm::apply(x.contiguous(), optional_tensor(addend), weight,
-                       optional_tensor(weights.bias), epsilon, weights.training);
+  const tensor_list results = FusedNorm::apply(
+      x.contiguous(), optional_tensor(addend), weight, optional_tensor(weights.bias),
+      kind != NormKind::kLayerNorm, epsilon, weights.training);
   return {results[0], results[1]};
 }
 

@@ -30,6 +30,7 @@ struct LinearSpec {
 struct NormSpec {
   std::string name;
   std::int64_t width = 0;
+  bool bias = false;
 };
 
 class Loader {
@@ -86,20 +87,31 @@ at::Tensor Loader::prepared(at::Tensor tensor, bool convert) const {
 
 std::optional<NormSpec> Loader::norm_spec(ModuleId id) const {
   const std::int64_t d = config_.hidden;
+  const bool bias = config_.norm == NormKind::kLayerNorm;
   if (id.role == ModuleRole::kEmbeddingNorm) {
     if (!config_.embedding_norm) return {};
-    return NormSpec{prefix_ + names_.embedding_norm, d};
+    return NormSpec{prefix_ + names_.embedding_norm, d, bias};
   }
   if (id.role == ModuleRole::kFinalNorm) {
     if (!config_.final_norm) return {};
-    return NormSpec{prefix_ + names_.final_norm, d};
+    return NormSpec{prefix_ + names_.final_norm, d, bias};
   }
   const LayerConfig& layer = config_.layer(id.layer);
   const auto where = [&](bool there, const std::string& name, std::int64_t width) {
-    return there ? std::optional(NormSpec{layer_prefix(id.layer) + name, width}) : std::nullopt;
+    return there ? std::optional(NormSpec{layer_prefix(id.layer) + name, width, bias})
+                 : std::nullopt;
   };
-  const bool per_head = layer.query_key_norm == QueryKeyNorm::kPerHead;
-  const bool query_key = layer.query_key_norm != QueryKeyNorm::kNone;
+  const auto of_heads = [&](const std::string& name, std::int64_t heads) {
+    const std::string whole = layer_prefix(id.layer) + name;
+    switch (layer.query_key_norm) {
+      case QueryKeyNorm::kNone: break;
+      case QueryKeyNorm::kPerHead: return NormSpec{whole, config_.head_dim, bias};
+      case QueryKeyNorm::kAllHeads: return NormSpec{whole, heads * config_.head_dim, bias};
+      case QueryKeyNorm::kEachHead:
+        return NormSpec{fmt::format("{}.{}", whole, id.norm), config_.head_dim, false};
+    }
+    TN_CHECK(false);  // such layers have no query norms
+  };
   switch (id.role) {
     case ModuleRole::kAttentionNorm: return where(layer.attention_norm, names_.attention_norm, d);
     case ModuleRole::kAttentionOutputNorm:
@@ -108,11 +120,8 @@ std::optional<NormSpec> Loader::norm_spec(ModuleId id) const {
     case ModuleRole::kFfnNorm: return where(layer.ffn_norm, names_.ffn_norm, d);
     case ModuleRole::kFfnOutputNorm:
       return where(layer.ffn_output_norm != OutputNorm::kNone, names_.ffn_output_norm, d);
-    case ModuleRole::kQueryNorm:
-      return where(query_key, names_.query_norm, (per_head ? 1 : config_.heads) * config_.head_dim);
-    case ModuleRole::kKeyNorm:
-      return where(query_key, names_.key_norm,
-                   (per_head ? 1 : config_.kv_heads) * config_.head_dim);
+    case ModuleRole::kQueryNorm: return of_heads(names_.query_norm, config_.heads);
+    case ModuleRole::kKeyNorm: return of_heads(names_.key_norm, config_.kv_heads);
     default: TN_CHECK(false);
   }
 }
@@ -197,7 +206,7 @@ void Loader::load(ModuleId id, Norm& norm) const {
   if (!found) return;
   norm.name = found->name;
   norm.weight = prepared(checkpoint_.tensor(norm.name + ".weight", {found->width}), true);
-  if (config_.norm == NormKind::kLayerNorm) {
+  if (found->bias) {
     norm.bias = prepared(checkpoint_.tensor(norm.name + ".bias", {found->width}), true);
   }
 }
@@ -242,8 +251,14 @@ DecoderWeights Loader::load() const {
   DecoderWeights weights;
   weights.tied_head = config_.tied_head;
   weights.layers.resize(static_cast<std::size_t>(config_.layers));
-  for (LayerWeights& layer : weights.layers) {
+  for (std::size_t l = 0; l < weights.layers.size(); ++l) {
+    LayerWeights& layer = weights.layers[l];
     layer.experts.resize(static_cast<std::size_t>(config_.mixture.experts));
+    const QueryKeyNorm norms = config_.each_layer[l].query_key_norm;
+    if (norms == QueryKeyNorm::kNone) continue;
+    const bool each = norms == QueryKeyNorm::kEachHead;
+    layer.attention.query_norms.resize(each ? static_cast<std::size_t>(config_.heads) : 1);
+    layer.attention.key_norms.resize(each ? static_cast<std::size_t>(config_.kv_heads) : 1);
   }
   for_each_module(weights, [&](ModuleId id, auto& module) { load(id, module); });
   if (weights.tied_head) weights.head = tied_head(weights.embedding);

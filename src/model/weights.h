@@ -50,7 +50,7 @@ struct Linear {
   bool transposed = false;  // whether the checkpoint holds it as [in, out]
 };
 
-// weight, bias: [width]; bias is undefined for RMS norms.
+// weight, bias: [width]; bias is undefined for RMS norms, and for layer norms without one.
 struct Norm {
   at::Tensor weight;
   at::Tensor bias;
@@ -74,8 +74,9 @@ inline const at::Tensor& stored_weight(const Norm& norm) { return norm.weight; }
 inline const at::Tensor& stored_weight(const Table& table) { return table.weight; }
 
 struct AttentionWeights {
-  Norm query_norm;  // where LayerConfig::query_key_norm says so
-  Norm key_norm;
+  // None, one, or one of each head: LayerConfig::query_key_norm.
+  std::vector<Norm> query_norms;
+  std::vector<Norm> key_norms;
   Linear query_key_value;  // fused families; otherwise the three below
   Linear query;
   Linear key;

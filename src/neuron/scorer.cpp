@@ -26,7 +26,8 @@ void add_random(ScoreRun& run) {
         values[j] = static_cast<float>(random.uniform());
       }
       run.relevance.add_example({site, l}, values);
-      run.report(1.0 / static_cast<double>(shape.layers * std::ssize(run.options.sites)), 0);
+      const auto parts = shape.layers * std::ssize(run.options.sites) * world().size();
+      run.report(1.0 / static_cast<double>(parts), 0);  // every rank draws all
     }
   }
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "base/fingerprint.h"
 #include "base/sha256.h"
 #include "base/world.h"
 #include "taskneuron/base/compute.h"
@@ -39,7 +40,7 @@ Session::Session(const ModelOptions& options)
   tokenizer_ = std::move(tokenizer);
   end_of_sequence_ = end_of_sequence_of(*tokenizer_, checkpoint_->config(), options.model);
   if (world().alone()) return;
-  world().require_same("model", checkpoint_->hash());
+  world().require_same("model", checkpoint_->hash() + " " + checkpoint_->sample_hash());
   world().require_same("dtype", std::string(dtype_name(how_.dtype)));
 }
 
@@ -177,6 +178,14 @@ EncodedTask TaskReader::encode(const std::string& folder) const {
   note_truncated(result.task.name, result.truncated,
                  static_cast<std::int64_t>(result.examples.size()));
   require_same_file(split_path(result.task, options_.split).string());
+  if (world().alone()) return result;
+  Fingerprint all;
+  for (const AnswerExample& example : result.examples) {
+    all.add(example.ids);
+    all.add(example.answer_tokens);
+  }
+  world().require_same(fmt::format("{} (split {}: tokens of its rows)", folder, options_.split),
+                       all.hex());
   return result;
 }
 
@@ -196,12 +205,16 @@ void agree(BatchMemory& plan) {
 BatchMemory TaskReader::fit(const BatchDemand& demand) const {
   const Checkpoint& checkpoint = session_.checkpoint();
   const DecoderOptions& how = session_.decoder().options();
+  BatchMemory plan{options_.limits(), false, 0};
+  std::int64_t budget = 0;
   // What another device holds is not in this process's memory.
-  if (options_.memory.empty() && !how.device.is_cpu()) return {options_.limits(), false, 0};
-  const std::int64_t budget = options_.memory.empty() ? default_memory_budget(checkpoint)
-                                                      : parse_bytes(options_.memory, "memory");
-  BatchMemory plan = fit_batches(checkpoint, how, demand, options_.limits(), budget);
+  if (!options_.memory.empty() || how.device.is_cpu()) {
+    budget = options_.memory.empty() ? default_memory_budget(checkpoint)
+                                     : parse_bytes(options_.memory, "memory");
+    plan = fit_batches(checkpoint, how, demand, options_.limits(), budget);
+  }
   agree(plan);
+  if (budget == 0) return plan;
   if (plan.recompute || plan.limits.max_tokens < options_.batch_tokens) {
     note(fmt::format("to fit {}: {} tokens per forward pass{}; {} predicted", format_bytes(budget),
                      plan.limits.max_tokens,

@@ -33,11 +33,12 @@ std::vector<ExampleRef> RankSum::share(std::vector<ExampleRef> examples) const {
 }
 
 void RankSum::reduce(StepSums& sums, TrainableModel& model) {
-  std::vector<double> numbers = {sums.loss, DeferredSignals::requested() ? 1.0 : 0.0};
+  std::vector<double> numbers = {sums.loss, DeferredSignals::requested() ? 1.0 : 0.0,
+                                 static_cast<double>(sums.tokens)};
   world().sum(numbers);
-  world().sum(sums.tokens);
   sums.loss = numbers[0];
   ends_ = numbers[1] > 0;
+  sums.tokens = static_cast<std::int64_t>(numbers[2]);
   std::vector<at::Tensor> gradients;
   for (const ParameterPtr& parameter : model.parameters) {
     // A rank's examples need not reach everything that trains.

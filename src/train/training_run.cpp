@@ -65,6 +65,7 @@ class Run {
   TrainingState state_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point last_save_ = start_;
+  double seconds_of_all_ = 0;  // once the last step is done
   std::vector<TaskResult> validation_;
   std::vector<TaskResult> validation_before_;
 };
@@ -148,9 +149,11 @@ void Run::resume() {
 void Run::train() {
   StepLog steps(options_.out / kStepsFile, state_.step);
   StepLog evaluations(options_.out / kEvaluationsFile, state_.evaluated_step);
+  start_ = last_save_ = std::chrono::steady_clock::now();
   for (;;) {
     if (evaluation_due()) judge(evaluate(evaluations));
     const bool done = state_.stopped || state_.step == trainer_.steps();
+    if (done) seconds_of_all_ = seconds();
     // At the end too: a kill while the result is written costs no training.
     if (state_.step > 0 && (done || seconds_since(last_save_) >= options_.checkpoint_seconds)) {
       save_checkpoint();
@@ -205,10 +208,13 @@ TrainingRunResult Run::save_result() const {
   result.first_loss = state_.first_loss;
   result.last_loss = state_.last_loss;
   result.tokens = state_.tokens;
-  result.seconds = seconds();
+  result.seconds = seconds_of_all_;
   result.validation = validation_;
   result.validation_before = validation_before_;
-  if (world().rank() > 0) return result;
+  if (world().rank() > 0) {
+    world().least(0);  // until rank 0 has written it: signals are deferred here
+    return result;
+  }
   save_trained(result);
   save_certificate(result.certificate);
   if (!result.certificate.holds()) {
@@ -219,6 +225,7 @@ TrainingRunResult Run::save_result() const {
   }
   finish_run(options_.out, result);
   remove_training_state(options_.out);
+  world().least(0);
   return result;
 }
 

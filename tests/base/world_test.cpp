@@ -13,12 +13,33 @@ namespace {
 class Launched {
  public:
   explicit Launched(const std::map<std::string, std::string>& variables) {
-    for (const char* name :
-         {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
-          "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
-          "OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID",
-          "SLURM_STEP_TASKS_PER_NODE", "SLURM_NODEID", "SLURM_STEP_NODELIST", "SLURM_NTASKS",
-          "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RESTART_COUNT"}) {
+    for (const char* name : {"RANK",
+                             "WORLD_SIZE",
+                             "LOCAL_RANK",
+                             "LOCAL_WORLD_SIZE",
+                             "MASTER_ADDR",
+                             "MASTER_PORT",
+                             "OMPI_COMM_WORLD_RANK",
+                             "OMPI_COMM_WORLD_SIZE",
+                             "OMPI_COMM_WORLD_LOCAL_RANK",
+                             "OMPI_COMM_WORLD_LOCAL_SIZE",
+                             "SLURM_PROCID",
+                             "SLURM_STEP_NUM_TASKS",
+                             "SLURM_LOCALID",
+                             "SLURM_STEP_TASKS_PER_NODE",
+                             "SLURM_NODEID",
+                             "SLURM_STEP_NODELIST",
+                             "SLURM_NTASKS",
+                             "TORCHELASTIC_USE_AGENT_STORE",
+                             "TORCHELASTIC_RUN_ID",
+                             "TORCHELASTIC_RESTART_COUNT",
+                             "PMI_RANK",
+                             "PMI_SIZE",
+                             "MPI_LOCALRANKID",
+                             "MPI_LOCALNRANKS",
+                             "SLURM_JOB_ID",
+                             "SLURM_STEP_ID",
+                             "PMIX_NAMESPACE"}) {
       if (const char* value = std::getenv(name)) before_[name] = value;
       ::unsetenv(name);
       names_.push_back(name);
@@ -67,7 +88,7 @@ TEST(WorldPlace, Torchrun) {
   EXPECT_EQ(place.local_size, 4);
   EXPECT_EQ(place.host, "node1");
   EXPECT_EQ(place.port, 1235);  // torchrun itself listens at the one it names
-  EXPECT_EQ(place.attempt, "2");
+  EXPECT_EQ(place.job, ".2....");
 }
 
 TEST(WorldPlace, OpenMpi) {
@@ -80,6 +101,22 @@ TEST(WorldPlace, OpenMpi) {
   EXPECT_EQ(place.rank, 1);
   EXPECT_EQ(place.size, 2);
   EXPECT_EQ(place.port, 29500);
+}
+
+// The rest is counted when the ranks meet.
+TEST(WorldPlace, Mpich) {
+  const Launched launched({{"PMI_RANK", "1"},
+                           {"PMI_SIZE", "4"},
+                           {"SLURM_PROCID", "0"},
+                           {"SLURM_STEP_NUM_TASKS", "2"},
+                           {"SLURM_JOB_ID", "77"},
+                           {"MASTER_ADDR", "10.0.0.1"}});
+  const WorldPlace place = world_place();
+  EXPECT_EQ(place.rank, 1);
+  EXPECT_EQ(place.size, 4);
+  EXPECT_EQ(place.local_rank, -1);
+  EXPECT_EQ(place.local_size, 0);
+  EXPECT_EQ(place.job, "..77...");
 }
 
 TEST(WorldPlace, StepOfSlurm) {
@@ -112,6 +149,7 @@ TEST(WorldPlace, RefusesWhatContradictsItself) {
   EXPECT_NE(refusal({{"RANK", "x"}, {"WORLD_SIZE", "2"}}).find("RANK='x'"), std::string::npos);
   EXPECT_NE(refusal({{"RANK", "0"}, {"WORLD_SIZE", "0"}}).find("WORLD_SIZE='0'"),
             std::string::npos);
+  EXPECT_NE(refusal({{"WORLD_SIZE", "2"}}).find("without RANK"), std::string::npos);
   EXPECT_NE(refusal({{"RANK", "2"}, {"WORLD_SIZE", "2"}}).find("no rank of"), std::string::npos);
   EXPECT_NE(refusal({{"RANK", "1"}, {"WORLD_SIZE", "2"}}).find(where), std::string::npos);
   const std::string port =

@@ -54,6 +54,7 @@ MADE = {
     "phi4_mini": ("phi3", {**SIZES, **KV, "tie_word_embeddings": True, "original_max_position_embeddings": 24, "rope_parameters": {
         "rope_type": "longrope", "rope_theta": 100.0, "partial_rotary_factor": 0.5, "original_max_position_embeddings": 24,
         "short_factor": [1.0, 1.2], "long_factor": [1.5, 6.0]}}),
+    "phi_norms": ("phi", {**SIZES, **KV, "partial_rotary_factor": 0.5, "qk_layernorm": True}),
     "qwen2_sliding": ("qwen2", {**SIZES, **KV, "use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1}),
     "qwen3": ("qwen3", {**SIZES, **KV, "head_dim": 16}),
     "qwen3_moe": ("qwen3_moe", {**SIZES, **KV, "head_dim": 16, "moe_intermediate_size": 16, "num_experts": 5,
@@ -61,6 +62,7 @@ MADE = {
     "smollm3": ("smollm3", {**SIZES, **KV, "num_hidden_layers": 4, "no_rope_layer_interval": 2}),
     "stablelm": ("stablelm", {**SIZES, **KV, "partial_rotary_factor": 0.5, "use_qkv_bias": True}),
     "stablelm_parallel": ("stablelm", {**SIZES, "num_key_value_heads": 4, "partial_rotary_factor": 0.25, "use_parallel_residual": True}),
+    "stablelm_norms": ("stablelm", {**SIZES, **KV, "partial_rotary_factor": 0.25, "use_parallel_residual": True, "qk_layernorm": True}),
 }
 # Where a family's FFN is, and its matrices: (gate, up, down), (up, down) or, gate before up in one, ("gate|up", down).
 LLAMA = ("model.layers.{}.mlp", ("gate_proj", "up_proj", "down_proj"))

@@ -44,6 +44,10 @@ class Checkpoint {
   // tells checkpoints apart in milliseconds whatever their size. Starts with "sha256:".
   const std::string& hash() const { return hash_; }
 
+  // SHA-256 of 4 KiB in every MiB of every tensor, as hash() is written: for copies that may have
+  // been damaged on their way.
+  std::string sample_hash() const;
+
   // The first tensor that holds a value that is not finite, or "" (reads every weight).
   std::string first_non_finite() const;
 

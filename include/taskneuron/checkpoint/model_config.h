@@ -40,6 +40,7 @@ enum class QueryKeyNorm {
   kNone,
   kPerHead,   // of each head by itself, weight [head_dim] (Qwen 3, Gemma 3)
   kAllHeads,  // of all heads together, weight [heads * head_dim] (OLMo 2)
+  kEachHead,  // of each head by itself, a weight [head_dim] and no bias of its own (StableLM 2)
 };
 
 // How a block's two parts meet the hidden states x.

@@ -28,7 +28,7 @@ struct WeightNames {
   std::string query;
   std::string key;
   std::string value;
-  std::string query_norm;
+  std::string query_norm;  // where every head has one, by its number below this
   std::string key_norm;
   std::string attention_output;
   std::string ffn_norm;

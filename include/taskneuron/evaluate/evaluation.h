@@ -82,6 +82,7 @@ class TaskEvaluation {
   void score_members(const Pass& pass) const;
   void run_ranking(const Pass& pass, const Members& members) const;
   void run_loss(const Pass& pass, const Members& members) const;
+  std::vector<Members> own_groups(const BatchLimits& limits) const;  // that this rank generates
   void generate_members(const Pass& pass) const;
   void run_generation(const Pass& pass, const Members& members) const;
   void encode_rows(const Task& task);

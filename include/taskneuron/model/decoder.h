@@ -99,8 +99,10 @@ class Decoder {
     NeuronHook& hook;
     KeyValueCache* cache = nullptr;
   };
-  // What the two parts of a block add to the hidden states: of what they read, x.
   at::Tensor normalized(const Norm& weights, const at::Tensor& x) const;
+  // heads, [rows, heads * head_dim], become what they are after their norms.
+  void norm_heads(QueryKeyNorm kind, const std::vector<Norm>& norms, at::Tensor& heads) const;
+  // What the two parts of a block add to the hidden states: of what they read, x.
   at::Tensor added_part(const at::Tensor& part) const;
   at::Tensor attention(const LayerPass& pass, const at::Tensor& x) const;
   std::vector<at::Tensor> attention_projections(const LayerPass& pass, const at::Tensor& x) const;
