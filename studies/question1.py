@@ -82,9 +82,10 @@ class Question1(Study):
         """Files of the sets that are trained, drawn like the task's own."""
         folder = self.path("sets", f"{name}-{scope}-{kind}")
         count = self.protocol.trained_sets
-        self.run(f"sets/{name}-{scope}-{kind}.run", "select", "--random", count, "--random-kind", kind, "--like",
-                 self.own_set(name, scope), "--out", folder, threads=1)
-        return [os.path.join(folder, f"random-{draw}.json") for draw in range(count)]
+        draws = [os.path.join(folder, f"random-{draw}.json") for draw in range(count)]
+        self.made_when_needed(draws, f"sets/{name}-{scope}-{kind}.run", "select", "--random", count, "--random-kind", kind, "--like",
+                              self.own_set(name, scope), "--out", folder, output=draws[-1], threads=1)
+        return draws
 
     def tuning_set(self, name):
         """A matched random set that is not among those compared."""
@@ -175,12 +176,14 @@ class Question1(Study):
                 given = flags + (text if "-text" in control else [])
                 found["controls"].setdefault(control, {})[kind] = self.ablate(
                     f"{control}-{kind}", model, scores, names, "--own-only", *given, rows=rows, sets=protocol.control_sets)
+        found.update({"matrix": {"cross_matrices": []}, "doses": {}, "table": {}})
+        if not counted:
+            return found
         found["matrix"] = self.ablate("matrix", model, scores, counted, rows=protocol.matrix, sets=1)
         found["doses"] = {top: self.run(f"ablated/dose-{top}", "ablate", model, *self.flags(*counted), "--limit", protocol.doses,
                                         "--site", "act", "--top", top, "--own-only", "--random-seeds", protocol.control_sets,
                                         *(part for name in counted for part in ("--scores", scores[name])))
                           for top in DOSES}
-        found["table"] = {}
         for aggregate, scope, site in TABLE:
             flags = [part for one in SITES[site] for part in ("--site", one)]
             found["table"][f"{aggregate} {scope} {site}"] = self.run(

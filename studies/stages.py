@@ -26,7 +26,15 @@ def end_with_parent():
 
 
 class Failed(Exception):
-    """A command did not end well; what it said stands on standard error."""
+    """A command did not end well. said: its message."""
+
+    def __init__(self, text, said=""):
+        super().__init__(text)
+        self.said = said
+
+    def diverged(self):
+        """Whether a training found numbers that are not finite: an answer about its learning rate, and no fault."""
+        return "training diverged" in self.said or "is not finite" in self.said
 
 
 class Stages:
@@ -75,7 +83,7 @@ class Stages:
     def _run(self, stage, command, result, outputs, serves, threads, again, needs, defer):
         there = defer or any(all(map(os.path.exists, files)) for files in (outputs, serves or outputs))
         if not again and os.path.exists(result) and there:
-            return self.read(stage)["result"]
+            return self.known(stage, self.shown(command))
         if needs:
             needs()
         os.makedirs(os.path.dirname(result), exist_ok=True)
@@ -84,13 +92,25 @@ class Stages:
         start = time.time()
         extra = ["--json", "--quiet"] + (["--force"] if command[1] in REPLACES else [])
         extra += ["--threads", str(threads)] if threads else []
-        run = subprocess.run(command + extra, stdout=subprocess.PIPE, preexec_fn=end_with_parent)
+        run = subprocess.run(command + extra, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=end_with_parent)
+        sys.stderr.write(run.stderr)
         if run.returncode != 0:
-            raise Failed(f"{stage}: exit {run.returncode}: {self.shown(command)}")
-        answer = {"seconds": time.time() - start, "result": json.loads(run.stdout)}
-        with open(result + ".part", "w") as file:
-            json.dump(answer, file, indent=1)
-        os.rename(result + ".part", result)
+            raise Failed(f"{stage}: exit {run.returncode}: {self.shown(command)}", run.stderr)
+        return self.keep(stage, time.time() - start, json.loads(run.stdout))
+
+    def keep(self, stage, seconds, result):
+        """Writes what a stage has found; returns it."""
+        path = self.path(stage + ".json")
+        with open(path + ".part", "w") as file:
+            json.dump({"seconds": seconds, "command": self.commands[stage], "result": result}, file, indent=1)
+        os.rename(path + ".part", path)
+        return result
+
+    def known(self, stage, command):
+        """What a stage has found before; of another command, as an edited study or other settings would give it, it is not used."""
+        answer = self.read(stage)
+        if answer.get("command", command) != command:
+            raise Failed(f"{self.path(stage)}.json was made by `{answer['command']}`, and now is `{command}`; delete it, or use another --work")
         return answer["result"]
 
     def side_by_side(self, jobs):

@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import os
+import shutil
 import sys
 import threading
 import time
@@ -11,6 +12,9 @@ import time
 import records
 from stages import Failed, Stages
 from study_tasks import flags
+
+
+DIVERGED = {"diverged": True}  # what is kept of a training at a learning rate that is too high
 
 
 class Study:
@@ -43,10 +47,10 @@ class Study:
     def flags(self, *names):
         return flags(self.tasks, *names)
 
-    def lowest(self, rates, loss_of):
-        """The rate with the lowest loss, and all that were tried: the grid grows until the best is inside."""
+    def lowest(self, rates, loss_of, most=3):
+        """The rate with the lowest loss, and all that were tried: the grid grows until the best is inside, by at most so many."""
         losses = {rate: loss_of(rate) for rate in rates}
-        while not self.quick:
+        while not self.quick and len(losses) < len(rates) + most:
             best, tried = min(losses, key=losses.get), sorted(losses)
             if best == tried[0]:
                 rate = best / 3.1623
@@ -56,17 +60,26 @@ class Study:
                 break
             rate = float(f"{rate:.1e}")
             losses[rate] = loss_of(rate)
+        if not any(map(math.isfinite, losses.values())):
+            raise Failed(f"no learning rate trains: {', '.join(f'{rate:g}' for rate in sorted(losses))} diverged")
         return {"rate": min(losses, key=losses.get), "losses": {f"{r:g}": losses[r] for r in sorted(losses)}}
 
     def tuned_loss(self, stage, rate, *command, threads=0):
         """Mean validation loss over the tasks after an epoch of training on a few rows; infinite where it diverged."""
-        out = self.path("tuned", f"{stage}-{rate:g}")
+        name = f"tuned/{stage}-{rate:g}"
+        out, known = self.path(name), self.path(name + ".run.json")
+        if os.path.exists(known) and self.stages.read(name + ".run")["result"] == DIVERGED:
+            return math.inf
         try:
-            answer = self.run(f"tuned/{stage}-{rate:g}.run", "train", self.model, *command, "--lr", f"{rate:g}", "--limit",
+            answer = self.run(f"{name}.run", "train", self.model, *command, "--lr", f"{rate:g}", "--limit",
                               self.protocol.tuning["rows"], "--epochs", 1, "--validation-limit",
                               self.protocol.tuning["validation"], "--save", "delta", "--out", out, "--resume",
                               output=os.path.join(out, "run.json"), threads=threads)
-        except Failed:
+        except Failed as failure:
+            if not failure.diverged():
+                raise
+            self.stages.keep(name + ".run", 0.0, DIVERGED)
+            shutil.rmtree(out, ignore_errors=True)
             return math.inf
         losses = [row["loss"] for row in answer["validation"]]
         return sum(losses) / len(losses)

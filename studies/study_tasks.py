@@ -16,7 +16,7 @@ def find_tasks(paths):
     if not folders:
         sys.exit(f"{', '.join(paths)}: no task folders")
     tasks = {}
-    for folder in folders:
+    for folder in map(os.path.abspath, folders):
         with open(os.path.join(folder, "meta.json")) as file:
             meta = json.load(file)
         if meta["name"] in tasks:
@@ -46,7 +46,8 @@ def seconds_per_row(stages, model, tasks, rows):
     saved = stages.path("estimate.json")
     if not os.path.exists(saved):
         found = dict(zip(tasks, stages.side_by_side([functools.partial(measure, name) for name in tasks])))
-        with open(saved, "w") as file:
+        with open(saved + ".part", "w") as file:
             json.dump(found, file)
+        os.rename(saved + ".part", saved)
     with open(saved) as file:
         return json.load(file)

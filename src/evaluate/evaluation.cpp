@@ -234,29 +234,44 @@ TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const B
   return result;
 }
 
-BatchDemand perplexity_demand(std::int64_t tokens, std::int64_t window_tokens) {
-  BatchDemand demand;
-  for (std::int64_t begin = 0; begin < tokens; begin += window_tokens) {
-    demand.lengths.push_back(std::min(window_tokens, tokens - begin));
+TextWindows text_windows(const std::vector<std::int64_t>& ids,
+                         const std::vector<std::int64_t>& begins_with, std::int64_t window_tokens) {
+  TextWindows text;
+  text.tokens = static_cast<std::int64_t>(ids.size());
+  text.window_tokens = window_tokens;
+  const auto begun = static_cast<std::int64_t>(begins_with.size());
+  const std::int64_t step = window_tokens - begun;
+  if (step < (begun > 0 ? 1 : 2)) {
+    throw Error(fmt::format("windows of {} tokens have no room for a text", window_tokens));
   }
-  demand.logit_rows = window_tokens;
+  for (std::int64_t begin = 0; begin < text.tokens; begin += step) {
+    const std::int64_t end = std::min(begin + step, text.tokens);
+    const std::int64_t predicted = end - begin - (begun > 0 ? 0 : 1);
+    if (predicted < 1) break;
+    AnswerExample& window = text.windows.emplace_back();
+    window.ids = begins_with;
+    window.ids.insert(window.ids.end(), ids.begin() + begin, ids.begin() + end);
+    window.answer_tokens = predicted;
+  }
+  if (text.tokens < 2 || text.windows.empty()) {
+    throw Error("a text of fewer than two tokens has no perplexity");
+  }
+  return text;
+}
+
+BatchDemand perplexity_demand(const TextWindows& text) {
+  BatchDemand demand;
+  for (const AnswerExample& window : text.windows) {
+    demand.lengths.push_back(static_cast<std::int64_t>(window.ids.size()));
+  }
+  demand.logit_rows = text.window_tokens;
   return demand;
 }
 
 PerplexityResult evaluate_perplexity(const Decoder& decoder, NeuronHook& hook,
-                                     const std::vector<std::int64_t>& ids,
-                                     std::int64_t window_tokens, const BatchLimits& limits,
+                                     const TextWindows& text, const BatchLimits& limits,
                                      const EvaluationProgress& progress) {
-  std::vector<AnswerExample> windows;
-  const auto count = static_cast<std::int64_t>(ids.size());
-  for (std::int64_t begin = 0; begin + 1 < count; begin += window_tokens) {
-    const std::int64_t end = std::min(begin + window_tokens, count);
-    if (end - begin < 2) break;
-    AnswerExample& window = windows.emplace_back();
-    window.ids.assign(ids.begin() + begin, ids.begin() + end);
-    window.answer_tokens = end - begin - 1;
-  }
-  if (windows.empty()) throw Error("a text of fewer than two tokens has no perplexity");
+  const std::vector<AnswerExample>& windows = text.windows;
   std::vector<std::int64_t> lengths;
   for (const AnswerExample& window : windows) {
     lengths.push_back(static_cast<std::int64_t>(window.ids.size()));

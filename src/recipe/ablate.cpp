@@ -116,19 +116,11 @@ class TextEvaluation {
  public:
   TextEvaluation(const AblateOptions& options, const TaskReader& reader)
       : decoder_(reader.session().decoder()),
-        ids_(reader.read_text(options.text)),
-        window_(reader.max_tokens()) {
-    const auto tokens = static_cast<std::int64_t>(ids_.size());
-    if (options.text_tokens > 0) ids_.resize(std::min(tokens, options.text_tokens));
-    if (ids_.size() < 2) {
-      throw Error(
-          fmt::format("{}: a text of fewer than two tokens has no perplexity", options.text));
-    }
-    limits_ = reader.fit(perplexity_demand(size(), window_)).limits;
-  }
+        text_(reader.read_text(options.text, options.text_tokens)),
+        limits_(reader.fit(perplexity_demand(text_)).limits) {}
 
-  std::int64_t size() const { return static_cast<std::int64_t>(ids_.size()); }
-  const std::vector<std::int64_t>& ids() const { return ids_; }
+  std::int64_t size() const { return text_.tokens; }
+  const TextWindows& windows() const { return text_; }
 
   // Perplexity with every set of the conditions off, and as the model is.
   void run(AblateResult& found, const References& references) const {
@@ -161,14 +153,13 @@ class TextEvaluation {
  private:
   double perplexity(const Variant& variant, Progress& bar) const {
     return evaluate_perplexity(
-               *variant.decoder, *variant.hook, ids_, window_, limits_,
+               *variant.decoder, *variant.hook, text_, limits_,
                [&](std::int64_t, std::int64_t tokens) { bar.advance(tokens, tokens); })
         .perplexity;
   }
 
   const Decoder& decoder_;
-  std::vector<std::int64_t> ids_;
-  std::int64_t window_;
+  TextWindows text_;
   BatchLimits limits_;
 };
 
@@ -239,7 +230,7 @@ ReferenceRuns::Request Ablation::reference_request() const {
   for (const auto& dose : found_.doses) {
     for (const TaskSets& sets : *dose) request.sites.merge(sites_of({sets.own}));
   }
-  if (text_) request.text = text_->ids();
+  if (text_) request.text = text_->windows();
   request.seed = options_.seed;
   return request;
 }

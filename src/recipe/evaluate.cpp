@@ -65,7 +65,7 @@ std::vector<NeuronSet> load_sets(const EvaluateOptions& options, const Checkpoin
 }
 
 ReferenceRuns::Request reference_request(const Mode& mode, const std::vector<NeuronSet>& sets,
-                                         const std::vector<std::int64_t>& text) {
+                                         const TextWindows& text) {
   ReferenceRuns::Request request;
   if (sets.empty()) return request;
   request.modes = {mode};
@@ -89,7 +89,7 @@ class Evaluator {
         how_(evaluation_options(options)),
         mode_(parse_mode(options.mode)),
         sets_(load_sets(options, reader.session().checkpoint())),
-        text_(options.text.empty() ? std::vector<std::int64_t>() : reader.read_text(options.text)),
+        text_(options.text.empty() ? TextWindows() : reader.read_text(options.text, 0)),
         references_(reader, reference_request(mode_, sets_, text_)) {}
 
   void run_task(const std::string& folder, AtomicFile* predictions);
@@ -105,7 +105,7 @@ class Evaluator {
   EvaluationOptions how_;
   Mode mode_;
   std::vector<NeuronSet> sets_;
-  std::vector<std::int64_t> text_;  // ids
+  TextWindows text_;
   ReferenceRuns references_;
   EvaluateResult found_;
 };
@@ -145,14 +145,12 @@ void Evaluator::run_task(const std::string& folder, AtomicFile* predictions) {
 }
 
 void Evaluator::run_text() {
-  const std::int64_t window = reader_.max_tokens();
-  const auto tokens = static_cast<std::int64_t>(text_.size());
-  const BatchLimits limits = reader_.fit(perplexity_demand(tokens, window)).limits;
+  const BatchLimits limits = reader_.fit(perplexity_demand(text_)).limits;
   for (const Variant& variant : variants(references_.of_text())) {
-    Progress bar("perplexity", tokens / window + 1);
-    found_.text.push_back({variant.name, window,
-                           evaluate_perplexity(*variant.decoder, *variant.hook, text_, window,
-                                               limits, [&](std::int64_t windows, std::int64_t ran) {
+    Progress bar("perplexity", std::ssize(text_.windows));
+    found_.text.push_back({variant.name, text_.window_tokens,
+                           evaluate_perplexity(*variant.decoder, *variant.hook, text_, limits,
+                                               [&](std::int64_t windows, std::int64_t ran) {
                                                  bar.advance(windows, ran);
                                                })});
   }

@@ -61,12 +61,7 @@ ReferenceActivations ReferenceRuns::run(const std::vector<std::vector<std::int64
 
 void ReferenceRuns::run_text() {
   std::vector<std::vector<std::int64_t>> windows;
-  const auto window = static_cast<std::size_t>(reader_.max_tokens());
-  for (std::size_t begin = 0; begin < request_.text.size(); begin += window) {
-    const std::size_t end = std::min(request_.text.size(), begin + window);
-    windows.emplace_back(request_.text.begin() + static_cast<std::ptrdiff_t>(begin),
-                         request_.text.begin() + static_cast<std::ptrdiff_t>(end));
-  }
+  for (const AnswerExample& window : request_.text.windows) windows.push_back(window.ids);
   text_.emplace(run(windows, "activations of the text"));
   texts_.push_back({"", "", 0, text_->tokens(), text_->sampled()});
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/evaluate/variant.h"
 #include "taskneuron/recipe/findings.h"
 #include "taskneuron/recipe/session.h"
@@ -18,7 +19,7 @@ class ReferenceRuns {
   struct Request {
     std::vector<Mode> modes;
     std::set<Site> sites;
-    std::vector<std::int64_t> text;  // ids of the unrelated text; empty: none
+    TextWindows text;  // the unrelated text; without windows: none
     std::uint64_t seed = 0;
   };
   // Borrows the reader. REQUIRES a text where a mode takes activations from one.

@@ -224,12 +224,34 @@ BatchMemory TaskReader::fit(const BatchDemand& demand) const {
   return plan;
 }
 
-std::vector<std::int64_t> TaskReader::read_text(const std::string& path) const {
+namespace {
+
+// What the tokenizer puts before every text: Gemma and Llama begin with <bos>, and know no text
+// that does not.
+std::vector<std::int64_t> beginning_of_texts(const Tokenizer& tokenizer) {
+  const std::vector<std::int64_t> plain = tokenizer.encode("a", SpecialTokens::kLeaveOut);
+  std::vector<std::int64_t> whole = tokenizer.encode("a", SpecialTokens::kAdd);
+  const auto text = std::search(whole.begin(), whole.end(), plain.begin(), plain.end());
+  whole.erase(text == whole.end() ? whole.begin() : text, whole.end());
+  return whole;
+}
+
+}  // namespace
+
+TextWindows TaskReader::read_text(const std::string& path, std::int64_t tokens) const {
   constexpr std::size_t kMaxBytes = 1u << 30;
+  constexpr std::int64_t kMaxWindow = 2048;
   const std::string text = read_file(path, kMaxBytes);
   require_same_file(path);
   if (!is_valid_utf8(text)) throw Error(fmt::format("{}: is not valid UTF-8", path));
-  return session_.tokenizer().encode(text, SpecialTokens::kLeaveOut);
+  std::vector<std::int64_t> ids = session_.tokenizer().encode(text, SpecialTokens::kLeaveOut);
+  if (tokens > 0 && tokens < std::ssize(ids)) ids.resize(static_cast<std::size_t>(tokens));
+  try {
+    return text_windows(ids, beginning_of_texts(session_.tokenizer()),
+                        std::min(max_tokens_, kMaxWindow));
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}: {}", path, error.what()));
+  }
 }
 
 void note_truncated(const std::string& task, std::int64_t truncated, std::int64_t examples) {

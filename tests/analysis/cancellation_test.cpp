@@ -159,7 +159,7 @@ TEST_F(Cancellation, OfPerplexity) {
   NeuronHook none;
   expect_cancels([&](Canceller& cancel) {
     const PerplexityResult result =
-        evaluate_perplexity(fixture().decoder, none, ids, 20, small_passes(),
+        evaluate_perplexity(fixture().decoder, none, text_windows(ids, {}, 20), small_passes(),
                             [&](std::int64_t, std::int64_t) { cancel(); });
     return Numbers{result.perplexity, result.standard_error};
   });

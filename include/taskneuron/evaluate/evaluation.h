@@ -105,7 +105,19 @@ class TaskEvaluation {
   std::vector<std::vector<std::int64_t>> prompts_;  // when generating
 };
 
-// Perplexity of running text: exp of the mean nats per token, over windows that do not overlap.
+// A running text in windows that do not overlap.
+struct TextWindows {
+  std::vector<AnswerExample> windows;  // the answer: what is predicted
+  std::int64_t tokens = 0;             // of the text
+  std::int64_t window_tokens = 0;      // that a window may have
+};
+// begins_with: tokens that the model knows every text to begin with; each window does, and all that
+// follows them is predicted. Without any, a window's first token is not. Throws Error where no
+// window has two tokens.
+TextWindows text_windows(const std::vector<std::int64_t>& ids,
+                         const std::vector<std::int64_t>& begins_with, std::int64_t window_tokens);
+
+// Perplexity of running text: exp of the mean nats per token that is predicted.
 struct PerplexityResult {
   double perplexity = 0;
   double standard_error = 0;  // from the spread over windows (delta method)
@@ -113,10 +125,9 @@ struct PerplexityResult {
   std::int64_t tokens = 0;    // predicted ones
   std::int64_t windows = 0;
 };
-BatchDemand perplexity_demand(std::int64_t tokens, std::int64_t window_tokens);
+BatchDemand perplexity_demand(const TextWindows& text);
 PerplexityResult evaluate_perplexity(const Decoder& decoder, NeuronHook& hook,
-                                     const std::vector<std::int64_t>& ids,
-                                     std::int64_t window_tokens, const BatchLimits& limits,
+                                     const TextWindows& text, const BatchLimits& limits,
                                      const EvaluationProgress& progress);
 
 }  // namespace taskneuron

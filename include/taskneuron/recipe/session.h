@@ -12,6 +12,7 @@
 #include "taskneuron/data/batch_memory.h"
 #include "taskneuron/data/examples.h"
 #include "taskneuron/data/task.h"
+#include "taskneuron/evaluate/evaluation.h"
 #include "taskneuron/model/decoder.h"
 #include "taskneuron/text/prompt_template.h"
 #include "taskneuron/text/tokenizer.h"
@@ -133,8 +134,9 @@ class TaskReader {
   EncodedTask encode(const std::string& folder) const;
   // The options' limits, made to fit memory, with a note if that changes them.
   BatchMemory fit(const BatchDemand& demand) const;
-  // A text's ids, without special ones.
-  std::vector<std::int64_t> read_text(const std::string& path) const;
+  // A text, or its first `tokens` (0: all), in windows of the context, 2,048 tokens at most, each
+  // behind what the tokenizer puts before every text. Throws Error naming it if it is too short.
+  TextWindows read_text(const std::string& path, std::int64_t tokens) const;
 
  private:
   const Session& session_;
