@@ -31,15 +31,16 @@ keep_library() {
   [ -z "$name" ] || [ ! -e "$(dirname "$library")/$name" ] || keep "$(dirname "$library")/$name"
   for needed in $(objdump -p "$library" | sed -n 's/^ *NEEDED *//p'); do
     case $needed in libc.so* | libm.so* | libdl.so* | librt.so* | libpthread.so* | ld-linux* | libgcc_s.so* | libstdc++.so* | libgomp.so*) continue ;; esac
-    [ -e "$folder/system$(dirname "$library")/$needed" ] || keep_library "$(dirname "$library")/$needed"
+    needed=$(ldconfig -p | sed -n "s|^[[:space:]]*$needed (.*x86-64.*) => ||p" | head -1)
+    needed=$(readlink -f "$(dirname "$needed")")/$(basename "$needed") # of /lib, which is /usr/lib
+    [ -e "$folder/system$needed" ] || keep_library "$needed"
   done
 }
 for package in "${packages[@]}"; do
   { dpkg -L "$package" | grep -E '^/usr/(include|lib|share/cmake)/' || true; } | while read -r path; do
     [ -f "$path" ] || continue
-    case $path in *.so) keep_library "$path" ;; *) keep "$path" ;; esac
+    # Gloo's libraries are LibTorch's own.
+    case $path in */libgloo*) continue ;; *.so) keep_library "$path" ;; *) keep "$path" ;; esac
   done
 done
-# Gloo's own libraries are LibTorch's.
-find "$folder/system" -name 'libgloo*' -delete
 du -sh "$folder/source" "$folder/system"
