@@ -2,7 +2,7 @@
 """Question 1 of the method, end to end: do task-specific neurons exist in this model?
 
   question1.py PROGRAM MODEL TASKS... --work FOLDER [--text FILE] [--templates NAME...]
-              [--docs docs/results/question1.md] [--quick]
+              [--protocol small|pretrained] [--docs docs/results/question1.md] [--quick]
 
 TASKS are task folders, or folders of them. Of several prompt templates the one is taken with which the base model does best on
 validation rows, before anything else is looked at. Settings are chosen on validation data, the model is
@@ -16,16 +16,20 @@ import json
 import os
 
 import question1_page
-from question1_protocol import ARMS, CONTROLS, COUNTS_P, DOSES, SITES, TABLE, TOP, Protocol, at_least_as_many
+from question1_protocol import ARMS, CONTROLS, COUNTS_P, PROTOCOLS, SITES, TOP, at_least_as_many
 from study import Study, main
 from study_tasks import find_tasks, seconds_per_row
+
+
+TOKENS_OF_ROW = 100  # about, of estimates
 
 
 class Question1(Study):
     def __init__(self, arguments):
         self.text, self.templates = arguments.text, arguments.templates or ["default"]
         self.template = self.templates[0]
-        super().__init__(arguments, Protocol(arguments.quick), find_tasks(arguments.tasks),
+        self.about = arguments.about
+        super().__init__(arguments, PROTOCOLS[arguments.protocol, arguments.quick](), find_tasks(arguments.tasks),
                          {self.text: "TEXT"} if self.text else {})
 
     def flags(self, *names):
@@ -52,14 +56,26 @@ class Question1(Study):
         full = self.lowest(self.protocol.rates["full"],
                            lambda rate: self.tuned_loss("full", rate, *self.flags(), "--full", "--warmup-steps", 20))
 
-        def units(name, arm):
-            chosen = self.own_set(name, "global") if arm == "own" else self.tuning_set(name)
-            return self.lowest(self.protocol.rates["units"], lambda rate: self.tuned_loss(
-                f"{name}-{arm}", rate, *self.flags(name), "--set", chosen, threads=1))
+        tuning, arms = self.protocol.tuning, self.protocol.tuning["arms"]
 
-        jobs = {(name, arm): functools.partial(units, name, arm) for name in self.tasks for arm in ("own", "random")}
+        def loss_of(name, arm, rate):
+            chosen = self.own_set(name, "global") if arm == "own" else self.tuning_set(name, "matched" if arm == "random" else arm)
+            which = self.tasks[name]["type"]
+            like = {"rows": self.protocol.train[which], "epochs": self.protocol.epochs[which]} if tuning["like_training"] else {}
+            return self.tuned_loss(f"{name}-{arm}", rate, *self.flags(name), "--set", chosen, threads=1, **like)
+
+        def apart(name, arm):
+            return self.lowest(self.protocol.rates["units"], functools.partial(loss_of, name, arm))
+
+        def together(name):
+            return self.lowest_of_arms(self.protocol.rates["units"], arms, functools.partial(loss_of, name))
+
+        if tuning["like_training"]:
+            found = self.stages.side_by_side([functools.partial(together, name) for name in self.tasks])
+            return {"full": full, "units": dict(zip(self.tasks, found))}
+        jobs = {(name, arm): functools.partial(apart, name, arm) for name in self.tasks for arm in arms}
         found = dict(zip(jobs, self.stages.side_by_side(jobs.values())))
-        return {"full": full, "units": {name: {arm: found[name, arm] for arm in ("own", "random")} for name in self.tasks}}
+        return {"full": full, "units": {name: {arm: found[name, arm] for arm in arms} for name in self.tasks}}
 
     # ---- sets ----
 
@@ -81,17 +97,18 @@ class Question1(Study):
     def random_sets(self, name, scope, kind):
         """Files of the sets that are trained, drawn like the task's own."""
         folder = self.path("sets", f"{name}-{scope}-{kind}")
-        count = self.protocol.trained_sets
+        count = self.protocol.trained_sets[kind]
         draws = [os.path.join(folder, f"random-{draw}.json") for draw in range(count)]
         self.made_when_needed(draws, f"sets/{name}-{scope}-{kind}.run", "select", "--random", count, "--random-kind", kind, "--like",
                               self.own_set(name, scope), "--out", folder, output=draws[-1], threads=1)
         return draws
 
-    def tuning_set(self, name):
-        """A matched random set that is not among those compared."""
-        path = self.path("sets", f"{name}-tuning.json")
-        self.run(f"sets/{name}-tuning.run", "select", "--random", 1, "--seed", 1, "--like", self.own_set(name, "global"),
-                 "--out", path, output=path, threads=1)
+    def tuning_set(self, name, kind):
+        """A random set that is not among those compared."""
+        stage = f"sets/{name}-tuning" + ("" if kind == "matched" else f"-{kind}")
+        path = self.path(stage + ".json")
+        self.run(stage + ".run", "select", "--random", 1, *(() if kind == "matched" else ("--random-kind", kind)), "--seed", 1, "--like",
+                 self.own_set(name, "global"), "--out", path, output=path, threads=1)
         return path
 
     # ---- the model that is fine-tuned on all tasks, and which tasks count ----
@@ -170,7 +187,8 @@ class Question1(Study):
                 continue
             folder = ["--predictions", self.path("ablated", f"main-{kind}-rows")]
             found["main"][kind] = self.ablate(f"main-{kind}", model, scores, names, "--own-only", *text, *folder, rows=rows)
-            for control, flags in CONTROLS.items():
+            for control in protocol.controls:
+                flags = CONTROLS[control]
                 if "-text" in control and not self.text:
                     continue
                 given = flags + (text if "-text" in control else [])
@@ -183,8 +201,8 @@ class Question1(Study):
         found["doses"] = {top: self.run(f"ablated/dose-{top}", "ablate", model, *self.flags(*counted), "--limit", protocol.doses,
                                         "--site", "act", "--top", top, "--own-only", "--random-seeds", protocol.control_sets,
                                         *(part for name in counted for part in ("--scores", scores[name])))
-                          for top in DOSES}
-        for aggregate, scope, site in TABLE:
+                          for top in protocol.tops}
+        for aggregate, scope, site in protocol.open:
             flags = [part for one in SITES[site] for part in ("--site", one)]
             found["table"][f"{aggregate} {scope} {site}"] = self.run(
                 f"ablated/{aggregate}-{scope}-{site}", "ablate", model, *self.flags(*counted), "--limit", protocol.table,
@@ -202,7 +220,8 @@ class Question1(Study):
         on a few of every task's."""
         scope, kind = ARMS[arm]["scope"], ARMS[arm].get("kind")
         chosen = self.random_sets(name, scope, kind)[draw] if kind else self.own_set(name, scope)
-        rate = rates[name]["random" if kind else "own"]["rate"]
+        arm_of_rate = "own" if not kind else arm if arm in rates[name] else "random"
+        rate = rates[name][arm_of_rate]["rate"]
         which, stage = self.tasks[name]["type"], f"{arm}{draw if kind else ''}-seed{seed}"
         in_matrix = list(self.tasks) if arm == "own" and seed == 0 else []
         out = self.path("trained", f"{name}-{stage}")
@@ -218,11 +237,14 @@ class Question1(Study):
         """Own and matched sets are trained from several seeds; the further kinds from the first."""
         return range(self.protocol.seeds if arm in ("own", "matched") else 1)
 
+    def draws_of(self, arm):
+        return self.protocol.trained_sets[ARMS[arm]["kind"]] if "kind" in ARMS[arm] else 1
+
     def train_all(self, rates):
         """Predictions of every training: {(task, arm, draw, seed): file}."""
         jobs = {}
-        for arm in ARMS:
-            for draw in range(self.protocol.trained_sets if "kind" in ARMS[arm] else 1):
+        for arm in self.protocol.arms:
+            for draw in range(self.draws_of(arm)):
                 for seed in self.seeds_of(arm):
                     for name in self.tasks:
                         jobs[name, arm, draw, seed] = functools.partial(self.train, name, arm, draw, seed, rates)
@@ -230,7 +252,7 @@ class Question1(Study):
 
     def trained(self, paths, zero, counted):
         found = {"arms": {}}
-        for arm in (a for a in ARMS if "kind" in ARMS[a]):
+        for arm in (a for a in self.protocol.arms if "kind" in ARMS[a]):
             seeds = self.seeds_of(arm)
             for group, names in (("counted", counted), ("rest", [n for n in self.tasks if n not in counted])):
                 if not names:
@@ -240,7 +262,7 @@ class Question1(Study):
                     return self.joined(f"{group}-{which}{draw}-seed{seed}", [paths[n, which, draw, seed] for n in names])
 
                 own = ",".join(file(ARMS[arm]["own"], 0, seed) for seed in seeds)
-                random = [part for draw in range(self.protocol.trained_sets)
+                random = [part for draw in range(self.draws_of(arm))
                           for part in ("--random", ",".join(file(arm, draw, seed) for seed in seeds))]
                 found["arms"].setdefault(arm, {})[group] = self.run(
                     f"tested/{group}-{arm}", "test", "--own", own, *random, "--original",
@@ -260,22 +282,31 @@ class Question1(Study):
         """Says how long the study takes, from short stages on this machine."""
         per_row = seconds_per_row(self.stages, self.model, self.tasks, 8 if self.quick else 48)
         protocol, seconds = self.protocol, 0.0
-        runs = sum(len(self.seeds_of(arm)) * (protocol.trained_sets if "kind" in ARMS[arm] else 1) for arm in ARMS)
-        off = 1 + 2 + protocol.sets + len(CONTROLS) * (1 + protocol.control_sets)
+        runs = sum(len(self.seeds_of(arm)) * self.draws_of(arm) for arm in protocol.arms)
+        off = 1 + 2 + protocol.sets + len(protocol.controls) * (2 + protocol.control_sets)
+        tuning, units = protocol.tuning, len(protocol.rates["units"])
         for name, (evaluate, train) in per_row.items():
             kind = self.tasks[name]["type"]
             seconds += evaluate * protocol.test[kind] * (off + runs + 2)
             seconds += evaluate * (protocol.matrix * (2 * len(self.tasks) + 2)
-                                   + (len(DOSES) * protocol.doses + len(TABLE) * protocol.table) * (2 + protocol.control_sets))
+                                   + (len(protocol.tops) * protocol.doses + len(protocol.open) * protocol.table) * (2 + protocol.control_sets))
             seconds += train * protocol.train[kind] * protocol.epochs[kind] * runs
-            seconds += train * (1000 * protocol.original_epochs + protocol.tuning["rows"] * 11 + 2 * protocol.detect)
+            tuned = protocol.train[kind] * protocol.epochs[kind] if tuning["like_training"] else tuning["rows"]
+            # Grids grow by about one rate; all parameters cost about twice what FFNs do.
+            seconds += len(tuning["arms"]) * (units + 1) * (train * tuned + evaluate * tuning["validation"])
+            seconds += 2 * train * (1000 * protocol.original_epochs + (len(protocol.rates["full"]) + 1) * tuning["rows"])
+            seconds += train * 2 * protocol.detect
+            seconds += evaluate * tuning["validation"] * (len(self.templates) if len(self.templates) > 1 else 0)
+            # A pass over the text for every set of every task, as dear as rows of as many tokens.
+            if self.text:
+                seconds += evaluate * protocol.text_tokens / TOKENS_OF_ROW * (1 + 1 + protocol.sets)
         minutes = seconds / self.stages.cores / 60
         print(f"about {minutes:.0f} minutes on this machine's {self.stages.cores} cores, from nothing", flush=True)
         return minutes
 
     def go(self):
-        prompts = self.choose_template()
         minutes = self.estimate()
+        prompts = self.choose_template()
         self.detect("base", self.model)
         settings = self.tune()
         # What starts from the base model comes first: it can be measured in parts, on several machines.
@@ -288,11 +319,13 @@ class Question1(Study):
         trained = self.trained(paths, zero, counted)
         return self.finished(minutes, {
             "original_settings": original_settings, "tasks": {name: task["type"] for name, task in self.tasks.items()},
-            "protocol": vars(self.protocol), "top": TOP, "template": self.template, "prompts": prompts, "settings": settings, "eligible": eligible, "counted": counted, "off": off,
+            "protocol": {"name": self.protocol.name, **vars(self.protocol)}, "about": self.about, "text": os.path.basename(self.text or ""), "top": TOP, "template": self.template, "prompts": prompts, "settings": settings, "eligible": eligible, "counted": counted, "off": off,
             "trained": trained})
 
 
 if __name__ == "__main__":
     main(__doc__, Question1, question1_page.write,
          ("--text", {"help": "unrelated text: its perplexity is the side effect, its activations a replacement"}),
+         ("--protocol", {"choices": ("small", "pretrained"), "default": "small", "help": "how much of everything is measured"}),
+         ("--about", {"help": "what the model is and where it comes from, in a sentence, for the page"}),
          ("--templates", {"nargs": "+", "metavar": "NAME", "help": "prompt templates to choose from (default: default)"}))

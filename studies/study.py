@@ -64,15 +64,34 @@ class Study:
             raise Failed(f"no learning rate trains: {', '.join(f'{rate:g}' for rate in sorted(losses))} diverged")
         return {"rate": min(losses, key=losses.get), "losses": {f"{r:g}": losses[r] for r in sorted(losses)}}
 
-    def tuned_loss(self, stage, rate, *command, threads=0):
-        """Mean validation loss over the tasks after an epoch of training on a few rows; infinite where it diverged."""
+    def lowest_of_arms(self, rates, arms, loss_of, most=3):
+        """What `lowest` finds of each arm, all with the same rates: the grid grows until every arm's best is inside."""
+        losses = {arm: {} for arm in arms}
+        todo = list(rates)
+        while todo:
+            for rate in todo:
+                for arm in arms:
+                    losses[arm][rate] = loss_of(arm, rate)
+            tried, best = sorted(losses[arms[0]]), {min(found, key=found.get) for found in losses.values()}
+            todo = []
+            if not self.quick and len(tried) < len(rates) + most:
+                todo = [float(f"{rate:.1e}") for rate in ([tried[0] / 3.1623] if tried[0] in best else [])
+                        + ([tried[-1] * 3.1623] if tried[-1] in best else [])]
+        if not all(any(map(math.isfinite, found.values())) for found in losses.values()):
+            raise Failed(f"no learning rate trains: {', '.join(f'{rate:g}' for rate in tried)} diverged")
+        return {arm: {"rate": min(found, key=found.get), "losses": {f"{r:g}": found[r] for r in sorted(found)}}
+                for arm, found in losses.items()}
+
+    def tuned_loss(self, stage, rate, *command, threads=0, rows=None, epochs=1):
+        """Mean validation loss over the tasks after training on a few rows (or so many), by default for an epoch; infinite where it
+        diverged."""
         name = f"tuned/{stage}-{rate:g}"
         out, known = self.path(name), self.path(name + ".run.json")
         if os.path.exists(known) and self.stages.read(name + ".run")["result"] == DIVERGED:
             return math.inf
         try:
             answer = self.run(f"{name}.run", "train", self.model, *command, "--lr", f"{rate:g}", "--limit",
-                              self.protocol.tuning["rows"], "--epochs", 1, "--validation-limit",
+                              rows or self.protocol.tuning["rows"], "--epochs", epochs, "--validation-limit",
                               self.protocol.tuning["validation"], "--save", "delta", "--out", out, "--resume",
                               output=os.path.join(out, "run.json"), threads=threads)
         except Failed as failure:

@@ -15,10 +15,11 @@ scripts/deps.sh check build test >/dev/null || { echo "bundle: install the packa
 mkdir -p "$folder/source" "$folder/system"
 git archive "$commit" | tar -x -C "$folder/source"
 packages=(libdnnl-dev libgloo-dev libpcre2-dev libutf8proc-dev nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev libgtest-dev)
-keep() {
-  [ ! -e "$folder/system$1" ] || return 0
-  mkdir -p "$folder/system$(dirname "$1")"
-  cp -a "$1" "$folder/system$1"
+keep() { keep_at "$1" "$1"; }
+keep_at() {
+  [ ! -e "$folder/system$2" ] || return 0
+  mkdir -p "$folder/system$(dirname "$2")"
+  cp -a "$1" "$folder/system$2"
 }
 # keep_library PATH: a shared library, under its own name and the one that programs ask for, and those that it needs in turn but
 # for the compiler's own, which every machine that builds has.
@@ -39,8 +40,9 @@ keep_library() {
 for package in "${packages[@]}"; do
   { dpkg -L "$package" | grep -E '^/usr/(include|lib|share/cmake)/' || true; } | while read -r path; do
     [ -f "$path" ] || continue
-    # Gloo's libraries are LibTorch's own.
-    case $path in */libgloo*) continue ;; *.so) keep_library "$path" ;; *) keep "$path" ;; esac
+    # Gloo's libraries are LibTorch's own. Headers of one architecture stand beside the others: elsewhere no compiler looks for them
+    # in a folder of their own.
+    case $path in */libgloo*) continue ;; *.so) keep_library "$path" ;; */include/*-linux-gnu/*) keep_at "$path" "/usr/include/${path#/usr/include/*-linux-gnu/}" ;; *) keep "$path" ;; esac
   done
 done
 du -sh "$folder/source" "$folder/system"
