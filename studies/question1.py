@@ -16,9 +16,9 @@ import json
 import os
 
 import question1_page
-from question1_protocol import ARMS, CONTROLS, COUNTS_P, PROTOCOLS, SITES, TOP, at_least_as_many
+from question1_protocol import ARMS, CONTROLS, COUNTS_P, PROTOCOLS, SITES, TOP, at_least_as_many, larger_on_average
 from study import Study, main
-from study_tasks import find_tasks, seconds_per_row
+from study_tasks import answers_of_others, find_tasks, seconds_per_row
 
 
 TOKENS_OF_ROW = 100  # about, of estimates
@@ -28,7 +28,11 @@ class Question1(Study):
     def __init__(self, arguments):
         self.text, self.templates = arguments.text, arguments.templates or ["default"]
         self.template = self.templates[0]
-        self.about = arguments.about
+        self.about, self.beside = arguments.about, {}
+        for text in arguments.beside or []:
+            name, _, path = text.partition("=")
+            with open(path) as file:
+                self.beside[name] = json.load(file)
         super().__init__(arguments, PROTOCOLS[arguments.protocol, arguments.quick](), find_tasks(arguments.tasks),
                          {self.text: "TEXT"} if self.text else {})
 
@@ -151,18 +155,22 @@ class Question1(Study):
         found = {}
         for name, task in self.tasks.items():
             row = rows[name]
+            with open(original[name]) as file, open(zero[name]) as base:
+                examples, base = ([json.loads(line) for line in lines] for lines in (file, base))
             if task["type"] == "classification":
-                with open(original[name]) as file:
-                    examples = [json.loads(line) for line in file]
                 labels = [example["label"] for example in examples]
                 majority = max(map(labels.count, labels)) / len(labels)
                 right = sum(example["correct"] for example in examples)
                 p, baseline = at_least_as_many(right, len(examples), majority), majority
+                chance, base_p = majority, at_least_as_many(sum(example["correct"] for example in base), len(base), majority)
             else:
+                floor = answers_of_others(task["folder"], len(base))
+                chance, base_p = sum(floor) / len(floor), larger_on_average([own["score"] - other for own, other in zip(base, floor)])
                 contrast, baseline = row["own_minus_original"]["value"], row["original"]["value"]
                 two_sided = contrast.get("p_t", 1.0)  # no test where all differences are the same
                 p = two_sided / 2 if contrast["difference"] > 0 else 1 - two_sided / 2
             found[name] = {"value": row["own"]["value"], "baseline": baseline, "zero": row["original"]["value"], "p": p,
+                           "chance": chance, "base_p": base_p,
                            "counts": p < COUNTS_P or self.quick}
         return found
 
@@ -319,7 +327,7 @@ class Question1(Study):
         trained = self.trained(paths, zero, counted)
         return self.finished(minutes, {
             "original_settings": original_settings, "tasks": {name: task["type"] for name, task in self.tasks.items()},
-            "protocol": {"name": self.protocol.name, **vars(self.protocol)}, "about": self.about, "text": os.path.basename(self.text or ""), "top": TOP, "template": self.template, "prompts": prompts, "settings": settings, "eligible": eligible, "counted": counted, "off": off,
+            "protocol": {"name": self.protocol.name, **vars(self.protocol)}, "about": self.about, "beside": self.beside, "text": os.path.basename(self.text or ""), "top": TOP, "template": self.template, "prompts": prompts, "settings": settings, "eligible": eligible, "counted": counted, "off": off,
             "trained": trained})
 
 
@@ -327,5 +335,6 @@ if __name__ == "__main__":
     main(__doc__, Question1, question1_page.write,
          ("--text", {"help": "unrelated text: its perplexity is the side effect, its activations a replacement"}),
          ("--protocol", {"choices": ("small", "pretrained"), "default": "small", "help": "how much of everything is measured"}),
+         ("--beside", {"nargs": "+", "metavar": "NAME=FILE", "help": "WORK/result.json of this study on other models, for the table beside the paper"}),
          ("--about", {"help": "what the model is and where it comes from, in a sentence, for the page"}),
          ("--templates", {"nargs": "+", "metavar": "NAME", "help": "prompt templates to choose from (default: default)"}))

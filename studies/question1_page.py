@@ -226,9 +226,13 @@ def eligible(result):
     for name, found in result["eligible"].items():
         kind = result["tasks"][name]
         what = "commonest label" if kind == "classification" else "base model"
-        rows.append([name, kind, number(found["zero"]), number(found["value"]), f"{what}: {found['baseline']:.3f}",
-                     p_text(found["p"]), "yes" if found["counts"] else "no"])
-    return table(["task", "type", "base model", "fine-tuned on all", "to be beaten", "p", "counts"], rows)
+        rows.append([name, kind, number(found["chance"]), number(found["zero"]), p_text(found["base_p"]), number(found["value"]),
+                     f"{what}: {found['baseline']:.3f}", p_text(found["p"]), "yes" if found["counts"] else "no"])
+    below = [name for name, found in result["eligible"].items() if not found["base_p"] < COUNTS_P]
+    said = (f"The base model is not above chance, with p < {COUNTS_P}, on {', '.join(below)}." if below
+            else f"The base model is above chance on every task, with p < {COUNTS_P}.")
+    return table(["task", "type", "chance", "base model", "p", "fine-tuned on all", "to be beaten", "p", "counts"], rows) + [
+        "Chance: always the commonest label; of generation, the right answer of another row. " + said, ""]
 
 
 def losses(tried):
@@ -252,6 +256,19 @@ def prompts_table(result):
     return table(["template"] + list(result["tasks"]) + ["mean"], rows)
 
 
+def rates_lines(protocol):
+    tuning = protocol["tuning"]
+    apart = "- Learning rates are chosen task by task, for own units and for random ones apart (by a random set that is not among those compared)"
+    if tuning["like_training"]:
+        return [f"{apart}, by the loss on {tuning['validation']} validation rows after a training as long as those that are compared; "
+                "one grid for all kinds of sets, which grows until the best rate of each lies inside. Random sets outside the own one take the rate of "
+                "matched ones. Own units are tuned on the very set that is compared, which favours them a little."]
+    return [f"{apart}, by the loss on {tuning['validation']} validation rows after one epoch on {tuning['rows']} rows; a grid grows until its best "
+            "rate lies inside. Other kinds of random sets take the rate of matched ones, own units within layers that of own ones. That is shorter "
+            "than the trainings that are compared, and where losses hardly differ a rate is a guess: differences of trained units on a single "
+            "task are of rates too."]
+
+
 def settings(result):
     protocol, chosen, run = result["protocol"], result["settings"], result["original_settings"]
     test, train, epochs = protocol["test"], protocol["train"], protocol["epochs"]
@@ -265,16 +282,16 @@ def settings(result):
         f"- Units off: {protocol['sets']} matched random sets, {protocol['control_sets']} of each other kind; up to "
         f"{test['classification']} test rows of a classification task, {test['generation']} of a generation task.",
         f"- Units trained, from the base model: up to {train['classification']} training rows for {epochs['classification']} "
-        f"epochs (classification), {train['generation']} for {epochs['generation']} (generation); {protocol['trained_sets']} "
-        f"random sets of each kind; own and matched sets from {protocol['seeds']} training seeds, the other kinds from one.",
-        "- Learning rates are chosen task by task, for own units and for random ones apart (by a matched set that is not among "
-        f"those compared), by validation loss after one epoch on {protocol['tuning']['rows']} rows; a grid grows until its best "
-        "rate lies inside. Other kinds of random sets take the rate of matched ones, own units within layers that of own ones.",
+        f"epochs (classification), {train['generation']} for {epochs['generation']} (generation); random "
+        f"sets: {', '.join(f'{count} {kind}' for kind, count in protocol['trained_sets'].items())}; own and matched sets from {protocol['seeds']} training "
+        f"seed{'s' if protocol['seeds'] != 1 else ''}, the other kinds from one.",
+        *rates_lines(protocol),
         f"- Estimated before: {result['estimated_minutes']:.0f} minutes. Measured: the times of all stages add up to "
         f"{result['seconds'] / 60:.0f} minutes, of which many ran side by side on {result['cores']} cores.", ""]
-    rows = [[name, f"{arms['own']['rate']:g}", losses(arms["own"]), f"{arms['random']['rate']:g}", losses(arms["random"])]
-            for name, arms in chosen["units"].items()]
-    return lines + prompts_table(result) + table(["task", "rate, own", "validation losses", "rate, random", "validation losses"], rows)
+    arms = protocol["tuning"]["arms"]
+    rows = [[name, *(part for arm in arms for part in (f"{found[arm]['rate']:g}", losses(found[arm])))] for name, found in chosen["units"].items()]
+    header = ["task", *(part for arm in arms for part in (f"rate, {arm}", "validation losses"))]
+    return lines + prompts_table(result) + table(header, rows)
 
 
 def measured(result, page):
@@ -282,7 +299,7 @@ def measured(result, page):
         ["## What agrees with the paper", "", "The verdict is that of `taskneuron` (docs/method.md): *agrees* needs a corrected p "
          "of at most .05 and the whole interval on the claimed side; *does not*: the interval leaves out every difference on "
          "the claimed side; everything else is *undetermined*. p: corrected over the kinds of task. Intervals and p are of these tasks "
-         "and sets; without one task: the lowest and highest mean when any one of the tasks is left out. The paper's random units are "
+         "and sets; detectable: the difference that the t test over sets would have found in 80% of cases, uncorrected, for means a guide; without one task: the lowest and highest mean when any one of the tasks is left out. The paper's random units are "
          "the uniform ones; matched ones have as many units in every layer as the own set. The loss over labels cannot see whether an "
          "answer still has its form, the others can.", ""] + verdicts(result)
         + ["## Which tasks count", "", "Decided by a rule that looks at neither own nor random units: a classification task counts if the "
@@ -297,9 +314,9 @@ def measured(result, page):
         + ["### Does the answer depend on how units are switched off, or on the control?", ""] + controls(result) + in_common(result)
         + side_effect(result) + off_matrix(result, page)
         + ["### Dose", "", f"{result['protocol']['doses']} test rows of each task, {result['protocol']['control_sets']} random sets.", ""] + doses(result)
-        + ["### What the paper leaves open: aggregate, scope, site", "",
-           f"Top {result['top']}, `act` alone or `act` and `out` ranked together (`paper`), {result['protocol']['table']} test "
-           "rows of each task.", ""] + settings_table(result)
+        + (["### What the paper leaves open: aggregate, scope, site", "",
+            f"Top {result['top']}, `act` alone or `act` and `out` ranked together (`paper`), {result['protocol']['table']} test "
+            "rows of each task.", ""] + settings_table(result) if result["off"]["table"] else [])
         + ["## Units trained, from the base model", "", "Own sets are of the base model's relevance here, and of the fine-tuned "
            "model's above: they are not the same sets.", ""] + trained(result) + trained_matrix(result, page)
         + ["## Commands", "", "The first of each kind of stage; WORK/result.json has all. TEXT is the unrelated text.", ""] + commands(result))
@@ -320,12 +337,24 @@ def other_pages(path):
     return f"\nThe same study elsewhere: {'; '.join(links)}.\n"
 
 
+# What a page can and cannot say, by protocol.
+SCOPES = {
+    "small": "A model of this size supports no claim about large language models: it was made for tests and knows little. What this page\n"
+             "shows is that the instrument works: the whole of question 1 of [the method](../method.md), with the controls that the paper\n"
+             "lacks,",
+    "pretrained": "A pretrained model, not one that was tuned to follow instructions; larger ones may answer otherwise. This is question 1 of\n"
+                  "[the method](../method.md), with the controls that the paper lacks,",
+}
+
+
 def write(result, path):
     correct(result)
     path = os.path.abspath(path)
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "question1_introduction.md")) as file:
         introduction = file.read().format(
             parameters=result["model"]["parameters"] / 1e6, tasks=len(result["tasks"]), cores=result["cores"],
+            scope=SCOPES[result["protocol"]["name"]], about=result["about"] or "a Hugging Face folder", text=result["text"] or "none here",
+            protocol="" if result["protocol"]["name"] == "small" else f" --protocol {result['protocol']['name']}",
             names=", ".join(result["tasks"]), page=os.path.basename(path), others=other_pages(path))
     with open(path + ".part", "w") as file:
         file.write(introduction + "\n" + measured(result, os.path.splitext(path)[0]))

@@ -1,5 +1,5 @@
 """What question 1's tests come to: families of tests, and the verdict on each claim beside the paper's own numbers."""
-from page_parts import answer, correct_together, interval, kinds_of_metrics, mean, metric_name, p_text, table, without_one, worst_p
+from page_parts import answer, correct_together, interval, kinds_of_metrics, mean, metric_name, number, p_text, table, without_one, worst_p
 
 # The paper's Llama-2-7b, tables 1 and 2: means of its tasks.
 PAPER = {"classification": {"original": 87.7, "random off": 84.8, "own off": 76.0, "zero-shot": 53.3, "random trained": 54.8,
@@ -40,7 +40,7 @@ def verdict_rows(result):
 
     def add(claim, kind, measure, entry, entries):
         rows.append((claim, [claim, kind, measure, f"{entry['difference']:+.3f}", interval(entry), p_text(worst_p(entry)),
-                             without_one(entries), entry["verdict"]]))
+                             number(entry["detectable"]), without_one(entries), entry["verdict"]]))
 
     def name_of(measure, entry):
         return {"value": metric_name(entry["metric"]), "label_loss": "loss over labels"}.get(measure, measure)
@@ -66,39 +66,53 @@ def verdict_rows(result):
     return rows
 
 
-def value_of(rows, name):
-    """The mean value of a row of an average, or of the one task that there is."""
-    if name == "random":
-        random = rows["random"]
-        return random["matched"]["value"] if isinstance(random, dict) else mean([row["value"] for row in random])
-    if name == "own" and "own" not in rows:
-        return rows["off"][rows["task"]]["value"]
-    return rows[name]["value"]
+# Columns of the table beside the paper; its random units are uniform ones.
+COLUMNS = ("original", "random off", "matched off", "own off", "zero-shot", "random trained", "matched trained", "own trained")
 
 
-def beside_paper(result, kind):
-    """Our numbers by the paper's names."""
-    ours = {}
-    if kind in result["off"]["main"]:
-        off = averages_of(result["off"]["main"][kind])[0]
-        ours.update({"original": value_of(off, "original"), "random off": value_of(off, "random"), "own off": value_of(off, "own")})
-    found = result["trained"]["arms"]["matched"].get("counted", NO_ROWS)
-    kinds = kinds_of_metrics(result, found)
-    for row in found["averages"]:
-        if kinds[row["metric"]] == kind:
-            ours.update({"zero-shot": row["original"]["value"], "random trained": mean(row["random"]["value"]),
-                         "own trained": row["own"]["value"]})
-    return ours
+def rows_of(result, kind):
+    """What single tasks of a kind that count score: {column: {task: value}}."""
+    found = {}
+    main, uniform = result["off"]["main"].get(kind), result["off"]["controls"].get("uniform", {}).get(kind)
+    for name, source in (("matched", main), ("uniform", uniform)):
+        for entry in source["results"] if source else []:
+            task = entry["task"]
+            random = [row["value"] for row in entry["random"] if row["kind"] == name]
+            found.setdefault("matched off" if name == "matched" else "random off", {})[task] = mean(random)
+            if name == "matched":
+                found.setdefault("original", {})[task] = entry["original"]["value"]
+                found.setdefault("own off", {})[task] = entry["off"][task]["value"]
+    for arm, column in (("matched", "matched trained"), ("uniform", "random trained")):
+        for row in result["trained"]["arms"].get(arm, {}).get("counted", NO_ROWS)["results"]:
+            if result["tasks"][row["task"]] == kind:
+                found.setdefault(column, {})[row["task"]] = mean(row["random"]["value"])
+                if arm == "matched":
+                    found.setdefault("zero-shot", {})[row["task"]] = row["original"]["value"]
+                    found.setdefault("own trained", {})[row["task"]] = row["own"]["value"]
+    return found
+
+
+def beside_paper(result):
+    """Rows of the paper, of this study, and of the studies beside it over the tasks that both have."""
+    rows = []
+    for kind, paper in PAPER.items():
+        rows.append([kind, "paper, Llama-2-7b", "", *(f"{paper[name]:.1f}" if name in paper else "–" for name in COLUMNS)])
+        here = rows_of(result, kind)
+        names = set(here.get("original", {}))
+        for title, found in [("here", here)] + [(name, rows_of(other, kind)) for name, other in result["beside"].items()]:
+            means = []
+            for column in COLUMNS:
+                values = [value for task, value in found.get(column, {}).items() if task in names]
+                means.append(f"{100 * mean(values):.1f}" if values else "–")
+            common = sorted(names & set(found.get("original", {})))
+            rows.append(["", title, ", ".join(common) or "none", *means])
+    return rows
 
 
 def verdicts(result):
     found = verdict_rows(result)
-    lines = answer(found) + table(["claim", "tasks", "measure", "difference", "95%", "p", "without one task", "verdict"],
+    lines = answer(found) + table(["claim", "tasks", "measure", "difference", "95%", "p", "detectable", "without one task", "verdict"],
                                   [row for _, row in found])
-    rows = []
-    for kind, paper in PAPER.items():
-        ours = beside_paper(result, kind)
-        rows.append([kind, "paper, Llama-2-7b"] + [f"{value:.1f}" for value in paper.values()])
-        rows.append(["", "here"] + [f"{100 * ours[name]:.1f}" if name in ours else "–" for name in paper])
-    names = list(next(iter(PAPER.values())))
-    return lines + ["Means over tasks, in percent; the paper's random units are drawn uniformly, ours with the own set's layers:", ""] + table(["tasks", "", *names], rows)
+    return lines + ["Means over tasks, in percent, of those that count in both. The paper's are over other rows and prompts, and its random units are "
+                    "drawn uniformly, as in the columns of that name; matched ones have the own set's layers:", ""] + table(
+                        ["tasks", "", "which", *COLUMNS], beside_paper(result))

@@ -20,36 +20,33 @@ cmake --preset wheel -DTorch_DIR="$folder" -DTASKNEURON_TESTS=ON ${SYSTEM:+-DCMA
 cmake --build --preset wheel -j "$(nproc)" --target unit_tests taskneuron_program >"$out/build.log" 2>&1 || { tail -n 20 "$out/build.log"; exit 1; }
 row "built" "in $((SECONDS - began)) s"
 program=build/wheel/taskneuron
-# Of the program alone: Python has libraries of its own.
-libraries=()
-[ -z "${SYSTEM:-}" ] || libraries=(env "LD_LIBRARY_PATH=$(cd "$SYSTEM" && pwd)/lib/x86_64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}")
-run() { "${libraries[@]}" "$@"; }
-
 # check NAME COMMAND...: whether it ends well; what it says is kept.
 failed=0
 check() {
   local name=$1 log=$out/${1// /-}.log
   shift
-  if "$@" >"$log" 2>&1; then row "$name" "yes: $(tail -n 1 "$log")"; else row "$name" "NO: see $log"; failed=1; fi
+  if "$@" >"$log" 2>&1; then row "$name" "yes: $(grep -m 1 PASSED "$log" || tail -n 1 "$log")"; else row "$name" "NO: see $log"; failed=1; fi
 }
-check "unit tests on the CPU" run build/wheel/unit_tests --gtest_brief=1
-check "goldens on the device" run env TASKNEURON_TEST_DEVICE="$device" build/wheel/unit_tests --gtest_filter='*Goldens*' --gtest_brief=1
+check "unit tests on the CPU" build/wheel/unit_tests --gtest_brief=1
+check "goldens on the device" env TASKNEURON_TEST_DEVICE="$device" build/wheel/unit_tests --gtest_filter='*Goldens*' --gtest_brief=1
 
 mini=examples/models/mini task=examples/tasks/scitail
 # In a condition `set -e` does not count: each command says itself whether it failed.
 twice() {
+  local name
   for name in a b; do
     rm -f "$out/$name.safetensors"
-    run "$program" detect "$mini" --task "$task" --device "$device" --limit 200 --quiet --out "$out/$name.safetensors" >/dev/null || return 1
+    "$program" detect "$mini" --task "$task" --device "$device" --limit 200 --quiet --out "$out/$name.safetensors" >/dev/null || return 1
   done
   cmp "$out/a.safetensors" "$out/b.safetensors" && echo "the same bytes"
 }
 check "detect gives the same bytes twice" twice
 train_twice() {
-  run "$program" select "$out/a.safetensors" --top 10% --force --out "$out/set.json" >/dev/null || return 1
+  local name
+  "$program" select "$out/a.safetensors" --top 10% --force --out "$out/set.json" >/dev/null || return 1
   for name in a b; do
     rm -rf "$out/train-$name"
-    run "$program" train "$mini" --task "$task" --set "$out/set.json" --lr 1e-3 --limit 200 --epochs 1 --evaluate none --device "$device" --quiet \
+    "$program" train "$mini" --task "$task" --set "$out/set.json" --lr 1e-3 --limit 200 --epochs 1 --evaluate none --device "$device" --quiet \
       --out "$out/train-$name" >/dev/null || return 1
   done
   cmp "$out/train-a/delta.safetensors" "$out/train-b/delta.safetensors" && echo "the same bytes"
@@ -69,13 +66,13 @@ PY
 speed() {
   [ -d "$out/random" ] || shape || return 1
   rm -f "$out/speed.json"
-  run "$program" detect "$out/llama-1.1B" --task "$out/random" --device "$device" --limit "${ROWS:-1024}" --batch-tokens 16384 --force --quiet --json \
+  "$program" detect "$out/llama-1.1B" --task "$out/random" --device "$device" --limit "${ROWS:-1024}" --batch-tokens 16384 --force --quiet --json \
     --out "$out/speed.safetensors" >"$out/speed.json" || return 1
   "$python" -c 'import json, sys; a = json.load(open(sys.argv[1])); print("{:.0f} tokens/s".format(a["tokens"] / a["seconds"]))' "$out/speed.json"
 }
 check "detect, llama-1.1B, bfloat16" speed
 # Last, for it takes longest.
-[ "$device" = cpu ] || check "commands as on the CPU" "${libraries[@]}" "$python" tests/device/device.py "$program" --device "$device"
+[ "$device" = cpu ] || check "commands as on the CPU" "$python" tests/device/device.py "$program" --device "$device"
 
 printf '\n== in short\n'
 printf '%s\n' "${rows[@]}" | tee "$out/table.txt"

@@ -39,6 +39,9 @@ namespace {
 using StorePtr = c10::intrusive_ptr<c10d::Store>;
 
 constexpr std::chrono::seconds kMeeting{25};
+// Of rank 0's store alone: LibTorch waits longer and longer between its tries, and may be late by a
+// third.
+constexpr std::chrono::seconds kReaching{18};
 // A rank may compute that long before it is met again.
 constexpr std::chrono::hours kWork{24 * 30};
 // For others to hear why all end, of whoever holds the store.
@@ -55,13 +58,48 @@ std::string own_version() {
   return fmt::format("taskneuron {} on LibTorch {}", version(), TORCH_VERSION);
 }
 
+// Standard error goes nowhere while one lives.
+class ErrorsUnheard {
+ public:
+  ErrorsUnheard() : error_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
+    const int nothing = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    ::dup2(nothing, STDERR_FILENO);
+    ::close(nothing);
+  }
+  ~ErrorsUnheard() {
+    ::dup2(error_, STDERR_FILENO);
+    ::close(error_);
+  }
+  ErrorsUnheard(const ErrorsUnheard&) = delete;
+  ErrorsUnheard& operator=(const ErrorsUnheard&) = delete;
+
+ private:
+  int error_;
+};
+
+// A name may come to be known only a little after its host.
+void wait_for_name(const WorldPlace& place) {
+  const auto until = std::chrono::steady_clock::now() + kReaching;
+  while (address_of_host(place.host).empty()) {
+    if (std::chrono::steady_clock::now() > until) {
+      throw Error(
+          fmt::format("rank {} finds no address of rank 0's host {}:{}; MASTER_ADDR is to name it",
+                      place.rank, place.host, place.port));
+    }
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+}
+
 // guest: of the server that is there by now.
 StorePtr open_store(const WorldPlace& place, bool guest) {
+  wait_for_name(place);
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(place.port);
   options.isServer = place.rank == 0 && !guest;
   options.waitWorkers = false;
-  options.timeout = kMeeting;
+  options.timeout = kReaching;
+  // Newer LibTorches tell of every try, over many lines.
+  const ErrorsUnheard unheard;
   try {
     const StorePtr store = c10::make_intrusive<c10d::TCPStore>(place.host, options);
     // One that is started again may meet what is left of the last.
@@ -76,7 +114,7 @@ StorePtr open_store(const WorldPlace& place, bool guest) {
                           place.port, first_line(error.what()))
             : fmt::format("rank {} cannot reach rank 0 at {}:{} within {} s ({}); does "
                           "MASTER_ADDR name its host, does it run, and is it {} too?",
-                          place.rank, place.host, place.port, kMeeting.count(),
+                          place.rank, place.host, place.port, kReaching.count(),
                           first_line(error.what()), own_version()));
   }
 }
