@@ -256,14 +256,18 @@ def prompts_table(result):
     return table(["template"] + list(result["tasks"]) + ["mean"], rows)
 
 
+def epochs_text(count):
+    return f"{count} epoch{'s' if count != 1 else ''}"
+
+
 def rates_lines(protocol):
     tuning = protocol["tuning"]
     apart = "- Learning rates are chosen task by task, for own units and for random ones apart (by a random set that is not among those compared)"
     if tuning["like_training"]:
         return [f"{apart}, by the loss on {tuning['validation']} validation rows after a training as long as those that are compared; "
-                "one grid for all kinds of sets, which grows until the best rate of each lies inside. Random sets outside the own one take the rate of "
+                "one grid for all kinds of sets, which grows, by three rates at most, until the best of each lies inside. Random sets outside the own one take the rate of "
                 "matched ones. Own units are tuned on the very set that is compared, which favours them a little."]
-    return [f"{apart}, by the loss on {tuning['validation']} validation rows after one epoch on {tuning['rows']} rows; a grid grows until its best "
+    return [f"{apart}, by the loss on {tuning['validation']} validation rows after one epoch on {tuning['rows']} rows; a grid grows, by three rates at most, until its best "
             "rate lies inside. Other kinds of random sets take the rate of matched ones, own units within layers that of own ones. That is shorter "
             "than the trainings that are compared, and where losses hardly differ a rate is a guess: differences of trained units on a single "
             "task are of rates too."]
@@ -274,15 +278,15 @@ def settings(result):
     test, train, epochs = protocol["test"], protocol["train"], protocol["epochs"]
     lines = [prompt_line(result),
         f"- \"Original\": the model fine-tuned on all {len(result['tasks'])} tasks, all parameters, all their training rows, "
-        f"{protocol['original_epochs']} epochs, {run['schedule']} schedule, {run['warmup_steps']} steps of warm-up, AdamW, "
+        f"{epochs_text(protocol['original_epochs'])}, {run['schedule']} schedule, {run['warmup_steps']} steps of warm-up, AdamW, "
         f"batches of {run['batch']}, learning rate "
         f"{chosen['full']['rate']:g} ({losses(chosen['full'])}: mean validation loss over tasks after one epoch on "
         f"{protocol['tuning']['rows']} rows of each).",
         f"- Relevance: {protocol['detect']} training rows of each task; own sets are the top {result['top']} of `act` units.",
         f"- Units off: {protocol['sets']} matched random sets, {protocol['control_sets']} of each other kind; up to "
         f"{test['classification']} test rows of a classification task, {test['generation']} of a generation task.",
-        f"- Units trained, from the base model: up to {train['classification']} training rows for {epochs['classification']} "
-        f"epochs (classification), {train['generation']} for {epochs['generation']} (generation); random "
+        f"- Units trained, from the base model: up to {train['classification']} training rows for "
+        f"{epochs_text(epochs['classification'])} (classification), {train['generation']} for {epochs['generation']} (generation); random "
         f"sets: {', '.join(f'{count} {kind}' for kind, count in protocol['trained_sets'].items())}; own and matched sets from {protocol['seeds']} training "
         f"seed{'s' if protocol['seeds'] != 1 else ''}, the other kinds from one.",
         *rates_lines(protocol),
@@ -337,13 +341,23 @@ def other_pages(path):
     return f"\nThe same study elsewhere: {'; '.join(links)}.\n"
 
 
-# What a page can and cannot say, by protocol.
-SCOPES = {
-    "small": "A model of this size supports no claim about large language models: it was made for tests and knows little. What this page\n"
-             "shows is that the instrument works: the whole of question 1 of [the method](../method.md), with the controls that the paper\n"
-             "lacks,",
-    "pretrained": "A pretrained model, not one that was tuned to follow instructions; larger ones may answer otherwise. This is question 1 of\n"
-                  "[the method](../method.md), with the controls that the paper lacks,",
+# What a page can and cannot say, and what is measured, by protocol.
+WORDS = {
+    "small": {
+        "scope": "A model of this size supports no claim about large language models: it was made for tests and knows little. What this page\n"
+                 "shows is that the instrument works: the whole of question 1 of [the method](../method.md), with the controls that the paper\n"
+                 "lacks,",
+        "random": "are drawn uniformly, outside the own set, or against sets chosen within layers",
+        "seeds": ", and trainings over several seeds",
+        "off": ", and also to their mean and to their values elsewhere",
+        "protocol": ""},
+    "pretrained": {
+        "scope": "A pretrained model, not one that was tuned to follow instructions; larger ones may answer otherwise. This is question 1 of\n"
+                 "[the method](../method.md), with the controls that the paper lacks,",
+        "random": "are drawn uniformly or outside the own set",
+        "seeds": "",
+        "off": "",
+        "protocol": " --protocol pretrained"},
 }
 
 
@@ -353,8 +367,7 @@ def write(result, path):
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "question1_introduction.md")) as file:
         introduction = file.read().format(
             parameters=result["model"]["parameters"] / 1e6, tasks=len(result["tasks"]), cores=result["cores"],
-            scope=SCOPES[result["protocol"]["name"]], about=result["about"] or "a Hugging Face folder", text=result["text"] or "none here",
-            protocol="" if result["protocol"]["name"] == "small" else f" --protocol {result['protocol']['name']}",
+            **WORDS[result["protocol"]["name"]], about=result["about"] or "a Hugging Face folder", text=result["text"] or "none here",
             names=", ".join(result["tasks"]), page=os.path.basename(path), others=other_pages(path))
     with open(path + ".part", "w") as file:
         file.write(introduction + "\n" + measured(result, os.path.splitext(path)[0]))

@@ -47,25 +47,13 @@ class Study:
     def flags(self, *names):
         return flags(self.tasks, *names)
 
-    def lowest(self, rates, loss_of, most=3):
-        """The rate with the lowest loss, and all that were tried: the grid grows until the best is inside, by at most so many."""
-        losses = {rate: loss_of(rate) for rate in rates}
-        while not self.quick and len(losses) < len(rates) + most:
-            best, tried = min(losses, key=losses.get), sorted(losses)
-            if best == tried[0]:
-                rate = best / 3.1623
-            elif best == tried[-1]:
-                rate = best * 3.1623
-            else:
-                break
-            rate = float(f"{rate:.1e}")
-            losses[rate] = loss_of(rate)
-        if not any(map(math.isfinite, losses.values())):
-            raise Failed(f"no learning rate trains: {', '.join(f'{rate:g}' for rate in sorted(losses))} diverged")
-        return {"rate": min(losses, key=losses.get), "losses": {f"{r:g}": losses[r] for r in sorted(losses)}}
+    def lowest(self, rates, loss_of):
+        """What lowest_of_arms finds of one."""
+        return self.lowest_of_arms(rates, (None,), lambda _, rate: loss_of(rate))[None]
 
     def lowest_of_arms(self, rates, arms, loss_of, most=3):
-        """What `lowest` finds of each arm, all with the same rates: the grid grows until every arm's best is inside."""
+        """Of each arm the rate with the lowest loss, and all that were tried. All try the same: the grid grows, by at most so many
+        rates, until every arm's best is inside."""
         losses = {arm: {} for arm in arms}
         todo = list(rates)
         while todo:

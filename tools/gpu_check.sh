@@ -20,6 +20,7 @@ cmake --preset wheel -DTorch_DIR="$folder" -DTASKNEURON_TESTS=ON ${SYSTEM:+-DCMA
 cmake --build --preset wheel -j "$(nproc)" --target unit_tests taskneuron_program >"$out/build.log" 2>&1 || { tail -n 20 "$out/build.log"; exit 1; }
 row "built" "in $((SECONDS - began)) s"
 program=build/wheel/taskneuron
+
 # check NAME COMMAND...: whether it ends well; what it says is kept.
 failed=0
 check() {

@@ -1,34 +1,31 @@
-// A world of several processes: c10d's TCPStore and Gloo.
+// A world of several processes: c10d's Gloo.
 #ifndef USE_C10D_GLOO
 #define USE_C10D_GLOO
 #endif
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
-#include <torch/version.h>
 #include <unistd.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <algorithm>
 #include <cerrno>
-#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <map>
-#include <mutex>
+#include <optional>
 #include <thread>
 
+#include "base/deadline.h"
+#include "base/silence.h"
 #include "base/temporaries.h"
 #include "base/torch_compat.h"
 #include "base/world.h"
 #include "base/world_address.h"
+#include "base/world_store.h"
 #include "base/world_watch.h"
 #include "taskneuron/base/interruption.h"
-#include "taskneuron/base/version.h"
 
 namespace taskneuron {
 
@@ -36,106 +33,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using StorePtr = c10::intrusive_ptr<c10d::Store>;
-
-constexpr std::chrono::seconds kMeeting{25};
-// Of rank 0's store alone: LibTorch waits longer and longer between its tries, and may be late by a
-// third.
-constexpr std::chrono::seconds kReaching{18};
+constexpr std::chrono::seconds kMeeting{22};
 // A rank may compute that long before it is met again.
 constexpr std::chrono::hours kWork{24 * 30};
 // For others to hear why all end, of whoever holds the store.
 constexpr std::chrono::milliseconds kHeard{1000};
-
-std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
-std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
-
-// What others say of errors runs over many lines.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-// LibTorch's stores do not say so themselves: those of other versions wait for each other.
-std::string own_version() {
-  return fmt::format("taskneuron {} on LibTorch {}", version(), TORCH_VERSION);
-}
-
-// Standard error goes nowhere while one lives.
-class ErrorsUnheard {
- public:
-  ErrorsUnheard() : error_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
-    const int nothing = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-    ::dup2(nothing, STDERR_FILENO);
-    ::close(nothing);
-  }
-  ~ErrorsUnheard() {
-    ::dup2(error_, STDERR_FILENO);
-    ::close(error_);
-  }
-  ErrorsUnheard(const ErrorsUnheard&) = delete;
-  ErrorsUnheard& operator=(const ErrorsUnheard&) = delete;
-
- private:
-  int error_;
-};
-
-// A name may come to be known only a little after its host.
-void wait_for_name(const WorldPlace& place) {
-  const auto until = std::chrono::steady_clock::now() + kReaching;
-  while (address_of_host(place.host).empty()) {
-    if (std::chrono::steady_clock::now() > until) {
-      throw Error(
-          fmt::format("rank {} finds no address of rank 0's host {}:{}; MASTER_ADDR is to name it",
-                      place.rank, place.host, place.port));
-    }
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-  }
-}
-
-// guest: of the server that is there by now.
-StorePtr open_store(const WorldPlace& place, bool guest) {
-  wait_for_name(place);
-  c10d::TCPStoreOptions options;
-  options.port = static_cast<std::uint16_t>(place.port);
-  options.isServer = place.rank == 0 && !guest;
-  options.waitWorkers = false;
-  options.timeout = kReaching;
-  // Newer LibTorches tell of every try, over many lines.
-  const ErrorsUnheard unheard;
-  try {
-    const StorePtr store = c10::make_intrusive<c10d::TCPStore>(place.host, options);
-    // One that is started again may meet what is left of the last.
-    const std::string job = "taskneuron/" + place.job;
-    const std::string counter = job + (guest ? "/watched" : "/begun");
-    const std::int64_t number = (store->add(counter, 1) - 1) / place.size;
-    return c10::make_intrusive<c10d::PrefixStore>(fmt::format("{}/{}", job, number), store);
-  } catch (const std::exception& error) {
-    throw Error(
-        options.isServer
-            ? fmt::format("rank 0 cannot listen at port {} ({}); set MASTER_PORT to a free one",
-                          place.port, first_line(error.what()))
-            : fmt::format("rank {} cannot reach rank 0 at {}:{} within {} s ({}); does "
-                          "MASTER_ADDR name its host, does it run, and is it {} too?",
-                          place.rank, place.host, place.port, kReaching.count(),
-                          first_line(error.what()), own_version()));
-  }
-}
-
-class StoreBoard : public WorldBoard {
- public:
-  explicit StoreBoard(StorePtr store) : store_(std::move(store)) {}
-  std::int64_t add(const std::string& key, std::int64_t value) override {
-    return store_->add(key, value);
-  }
-  std::optional<std::string> find(const std::string& key) override {
-    if (!store_->check({key})) return std::nullopt;
-    return text_of(store_->get(key));
-  }
-  std::string claim(const std::string& key, const std::string& text) override {
-    return text_of(store_->compareSet(key, {}, bytes_of(text)));
-  }
-
- private:
-  StorePtr store_;
-};
 
 auto device_at(const std::string& address) {
   const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
@@ -160,52 +62,6 @@ std::string own_processors() {
   return text;
 }
 
-// Ranks above 0 are silent, until one of them is the one that tells.
-class Silence {
- public:
-  explicit Silence(bool wanted) {
-    if (!wanted) return;
-    std::fflush(stdout);
-    error_ = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    const int nothing = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-    ::dup2(nothing, STDOUT_FILENO);
-    ::dup2(nothing, STDERR_FILENO);
-    ::close(nothing);
-  }
-  void end() {
-    if (error_ >= 0) ::dup2(error_, STDERR_FILENO);
-  }
-
- private:
-  int error_ = -1;
-};
-
-// Does something unless it goes before so much time.
-class Deadline {
- public:
-  Deadline(std::chrono::seconds after, std::function<void()> late)
-      : thread_([this, after, late = std::move(late)] {
-          std::unique_lock<std::mutex> lock(mutex_);
-          if (!met_.wait_for(lock, after, [this] { return over_; })) late();
-        }) {}
-  ~Deadline() {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      over_ = true;
-    }
-    met_.notify_all();
-    thread_.join();
-  }
-  Deadline(const Deadline&) = delete;
-  Deadline& operator=(const Deadline&) = delete;
-
- private:
-  std::mutex mutex_;
-  std::condition_variable met_;
-  bool over_ = false;
-  std::thread thread_;  // last: it uses the others
-};
-
 class GlooWorld : public World {
  public:
   explicit GlooWorld(const WorldPlace& place);
@@ -222,6 +78,9 @@ class GlooWorld : public World {
   void meet();
   [[noreturn]] void tell_unconnected();
   void make_own_folder();
+  void speak() {
+    if (errors_) errors_->end();
+  }
   bool claims(const std::string& text) const;
   void publish(const std::string& what, const std::string& text);
   std::vector<std::string> published(const std::string& what) const;
@@ -232,21 +91,26 @@ class GlooWorld : public World {
   void all_reduce(at::Tensor tensor);
 
   StorePtr store_;
-  Silence silence_;
+  // Ranks above 0 are silent, until one of them is the one that tells.
+  std::optional<Silence> errors_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
   fs::path own_folder_;
   std::unique_ptr<WorldWatch> watch_;
 };
 
-GlooWorld::GlooWorld(const WorldPlace& place)
-    : World(place), store_(open_store(place, false)), silence_(place.rank > 0) {
+GlooWorld::GlooWorld(const WorldPlace& place) : World(place), store_(open_store(place, false)) {
+  if (place.rank > 0) {
+    std::fflush(stdout);
+    Silence(STDOUT_FILENO).forever();
+    errors_.emplace(STDERR_FILENO);
+  }
   store_->setTimeout(kMeeting);
   try {
     meet();
   } catch (const std::exception& error) {
     // Others find the same; one tells.
     if (!claims(error.what())) throw LostRank("");
-    silence_.end();
+    speak();
     if (rank() == 0) std::this_thread::sleep_for(kHeard);
     throw;
   }
@@ -255,7 +119,7 @@ GlooWorld::GlooWorld(const WorldPlace& place)
 bool GlooWorld::claims(const std::string& text) const {
   const std::string mine = fmt::format("{} {}", rank(), text);
   try {
-    return StoreBoard(store_).claim(kWhyAllEnd, mine) == mine;
+    return board_of(store_)->claim(kWhyAllEnd, mine) == mine;
   } catch (const std::exception&) {
     return true;  // nothing can be said but here
   }
@@ -273,12 +137,12 @@ void GlooWorld::meet() {
   // A launcher that binds gives each rank processors of its own.
   const std::vector<std::string> processors = published("processors");
   set_neighbours(std::count(processors.begin(), processors.end(), own_processors()));
-  watch_ = std::make_unique<WorldWatch>(place(), published("name"),
-                                        std::make_unique<StoreBoard>(open_store(place(), true)),
-                                        [this](const std::string& text) {
-                                          if (!text.empty()) silence_.end();
-                                          end_at_once(text.empty() ? "" : "error: " + text);
-                                        });
+  watch_ =
+      std::make_unique<WorldWatch>(place(), published("name"), board_of(open_store(place(), true)),
+                                   [this](const std::string& text) {
+                                     if (!text.empty()) speak();
+                                     end_at_once(text.empty() ? "" : "error: " + text);
+                                   });
   publish("seen", address_of_host(place().host));
   const std::string address = own_address(place(), published("seen"));
   publish("address", address);
@@ -316,7 +180,7 @@ void GlooWorld::tell_unconnected() {
       "the network interface that each is reached by",
       kMeeting.count(), where);
   const bool tells = claims(text);
-  if (tells) silence_.end();
+  if (tells) speak();
   if (rank() == 0) std::this_thread::sleep_for(kHeard);
   end_at_once(tells ? "error: " + text : "");
 }
@@ -335,6 +199,7 @@ void GlooWorld::make_own_folder() {
 
 GlooWorld::~GlooWorld() {
   watch_.reset();
+  if (errors_) errors_->forever();
   if (own_folder_.empty()) return;
   const auto lock = hold_temporaries();
   std::error_code ignored;
@@ -343,14 +208,14 @@ GlooWorld::~GlooWorld() {
 }
 
 void GlooWorld::publish(const std::string& what, const std::string& text) {
-  store_->set(fmt::format("{}/{}", what, rank()), bytes_of(text));
+  put(*store_, fmt::format("{}/{}", what, rank()), text);
 }
 
 std::vector<std::string> GlooWorld::published(const std::string& what) const {
   std::vector<std::string> found;
   for (std::int64_t r = 0; r < size(); ++r) {
     try {
-      found.push_back(text_of(store_->get(fmt::format("{}/{}", what, r))));
+      found.push_back(get(*store_, fmt::format("{}/{}", what, r)));
     } catch (const std::exception&) {
       throw Error(
           fmt::format("rank {} did not come within {} s; all {} must be started, each as {}", r,
@@ -462,11 +327,11 @@ std::string GlooWorld::output(const std::string& path) const {
 
 bool GlooWorld::tells(const std::string& text) {
   if (!watch_) {  // they have not met
-    silence_.end();
+    speak();
     return true;
   }
   const bool tells = watch_->tells(text);
-  if (tells) silence_.end();
+  if (tells) speak();
   return tells;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/world.h"
 #include "cli/command.h"
+#include "train/run_files.h"
 
 namespace taskneuron::cli {
 
@@ -47,10 +48,8 @@ std::map<const CLI::App*, OptionList>& declared_options() {
 // Every rank is given the same, but for the device that it has.
 void require_same_options(const CLI::App& command) {
   std::string text = command.get_name();
-  for (const auto& [name, value] : settings_of(declared_options()[&command])) {
-    if (name == "device") continue;
-    const std::string shown = std::visit([](const auto& v) { return fmt::format("{}", v); }, value);
-    text += fmt::format(" {} '{}'", flag_of(name), shown);
+  for (const auto& [name, value] : settings_text(settings_of(declared_options()[&command]))) {
+    if (name != "device") text += fmt::format(" {} '{}'", flag_of(name), value);
   }
   world().require_same("command line", text);
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/data/text_windows.h"
 #include "taskneuron/evaluate/variant.h"
 #include "taskneuron/recipe/findings.h"
 #include "taskneuron/recipe/session.h"

@@ -9,6 +9,7 @@
 #include "taskneuron/data/batch_memory.h"
 #include "taskneuron/data/batching.h"
 #include "taskneuron/data/examples.h"
+#include "taskneuron/data/text_windows.h"
 #include "taskneuron/evaluate/metric.h"
 #include "taskneuron/model/decoder.h"
 
@@ -104,18 +105,6 @@ class TaskEvaluation {
   std::vector<AnswerExample> answers_;              // otherwise
   std::vector<std::vector<std::int64_t>> prompts_;  // when generating
 };
-
-// A running text in windows that do not overlap.
-struct TextWindows {
-  std::vector<AnswerExample> windows;  // the answer: what is predicted
-  std::int64_t tokens = 0;             // of the text
-  std::int64_t window_tokens = 0;      // that a window may have
-};
-// begins_with: tokens that the model knows every text to begin with; each window does, and all that
-// follows them is predicted. Without any, a window's first token is not. Throws Error where no
-// window has two tokens.
-TextWindows text_windows(const std::vector<std::int64_t>& ids,
-                         const std::vector<std::int64_t>& begins_with, std::int64_t window_tokens);
 
 // Perplexity of running text: exp of the mean nats per token that is predicted.
 struct PerplexityResult {

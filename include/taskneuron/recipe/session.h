@@ -12,7 +12,7 @@
 #include "taskneuron/data/batch_memory.h"
 #include "taskneuron/data/examples.h"
 #include "taskneuron/data/task.h"
-#include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/data/text_windows.h"
 #include "taskneuron/model/decoder.h"
 #include "taskneuron/text/prompt_template.h"
 #include "taskneuron/text/tokenizer.h"

@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "taskneuron/base/error.h"
-#include "taskneuron/evaluate/evaluation.h"
+#include "taskneuron/data/text_windows.h"
 
 namespace taskneuron {
 namespace {
