@@ -24,6 +24,16 @@ from study_tasks import answers_of_others, find_tasks, seconds_per_row
 TOKENS_OF_ROW = 100  # about, of estimates
 
 
+def mean_scores(paths):
+    """Of every row of predictions, over the files."""
+    found = []
+    for path in paths:
+        with open(path) as file:
+            rows = map(json.loads, file)
+            found.append([float(row["correct"] if "correct" in row else row["score"]) for row in rows])
+    return [sum(scores) / len(scores) for scores in zip(*found)]
+
+
 class Question1(Study):
     def __init__(self, arguments):
         self.text, self.templates = arguments.text, arguments.templates or ["default"]
@@ -124,7 +134,7 @@ class Question1(Study):
         self.made_when_needed(
             [folder], "original.run", "train", self.model, *self.flags(), "--full", "--lr", f"{rate:g}", "--warmup-steps", 50,
             "--epochs", self.protocol.original_epochs, "--validation-limit", 60, *limit, "--out", folder, "--resume",
-            output=os.path.join(folder, "model.safetensors"))
+            output=os.path.join(folder, "model.safetensors"), unseen=self.protocol.checkpoints)
         if not os.path.exists(kept):
             with open(os.path.join(folder, "run.json")) as file:
                 settings = json.load(file)["settings"]
@@ -176,11 +186,11 @@ class Question1(Study):
 
     # ---- units off ----
 
-    def ablate(self, stage, model, scores, names, *flags, rows=None, sets=None):
-        """The command over the tasks named, classification and generation apart where their rows differ; merged."""
-        return self.run(f"ablated/{stage}", "ablate", model, *self.flags(*names), "--limit", rows, "--site", "act",
-                        "--top", TOP, "--random-seeds", sets or self.protocol.sets,
-                        *(part for name in names for part in ("--scores", scores[name])), *flags)
+    def ablate(self, stage, model, scores, names, *flags, rows=None, sets=None, top=TOP, site="act"):
+        """The command over the tasks named."""
+        return self.run_kept(f"ablated/{stage}", "ablate", model, *self.flags(*names), "--limit", rows,
+                             *(part for one in SITES[site] for part in ("--site", one)), "--top", top, "--random-seeds",
+                             sets or self.protocol.sets, *(part for name in names for part in ("--scores", scores[name])), *flags)
 
     def off(self, model, scores, counted):
         text = ["--text", self.text, "--text-tokens", self.protocol.text_tokens] if self.text else []
@@ -206,16 +216,13 @@ class Question1(Study):
         if not counted:
             return found
         found["matrix"] = self.ablate("matrix", model, scores, counted, rows=protocol.matrix, sets=1)
-        found["doses"] = {top: self.run(f"ablated/dose-{top}", "ablate", model, *self.flags(*counted), "--limit", protocol.doses,
-                                        "--site", "act", "--top", top, "--own-only", "--random-seeds", protocol.control_sets,
-                                        *(part for name in counted for part in ("--scores", scores[name])))
+        less = {"sets": protocol.control_sets}
+        found["doses"] = {top: self.ablate(f"dose-{top}", model, scores, counted, "--own-only", rows=protocol.doses, top=top, **less)
                           for top in protocol.tops}
         for aggregate, scope, site in protocol.open:
-            flags = [part for one in SITES[site] for part in ("--site", one)]
-            found["table"][f"{aggregate} {scope} {site}"] = self.run(
-                f"ablated/{aggregate}-{scope}-{site}", "ablate", model, *self.flags(*counted), "--limit", protocol.table,
-                "--aggregate", aggregate, "--scope", scope, *flags, "--top", TOP, "--own-only", "--random-seeds",
-                protocol.control_sets, *(part for name in counted for part in ("--scores", scores[name])))
+            found["table"][f"{aggregate} {scope} {site}"] = self.ablate(
+                f"{aggregate}-{scope}-{site}", model, scores, counted, "--aggregate", aggregate, "--scope", scope, "--own-only",
+                rows=protocol.table, site=site, **less)
         return found
 
     # ---- units trained ----
@@ -258,11 +265,26 @@ class Question1(Study):
                         jobs[name, arm, draw, seed] = functools.partial(self.train, name, arm, draw, seed, rates)
         return dict(zip(jobs, self.stages.side_by_side(jobs.values())))
 
+    def learned(self, paths, zero, names):
+        """Tasks that training a few units changes for the better, by a rule that cannot tell own from random ones: own and matched
+        trainings together score above the base model, with p < COUNTS_P."""
+        found = {}
+        for name in names:
+            arms = [mean_scores([path for (task, which, _, _), path in paths.items() if task == name and which == arm])
+                    for arm in ("own", "matched")]
+            base = mean_scores([zero[name]])
+            found[name] = larger_on_average([(own + random) / 2 - other for own, random, other in zip(*arms, base)])
+        return found
+
     def trained(self, paths, zero, counted):
-        found = {"arms": {}}
+        found = {"arms": {}, "p_learned": self.learned(paths, zero, counted)}
+        learned = [name for name, p in found["p_learned"].items() if p < COUNTS_P]
+        groups = {"counted": counted, "rest": [n for n in self.tasks if n not in counted]}
+        if learned != counted:
+            groups["learned"] = learned
         for arm in (a for a in self.protocol.arms if "kind" in ARMS[a]):
             seeds = self.seeds_of(arm)
-            for group, names in (("counted", counted), ("rest", [n for n in self.tasks if n not in counted])):
+            for group, names in groups.items():
                 if not names:
                     continue
 
@@ -275,6 +297,11 @@ class Question1(Study):
                 found["arms"].setdefault(arm, {})[group] = self.run(
                     f"tested/{group}-{arm}", "test", "--own", own, *random, "--original",
                     self.joined(f"{group}-zero", [zero[n] for n in names]))
+        if counted:
+            matched = [self.joined(f"counted-matched{draw}-seed0", [paths[n, "matched", draw, 0] for n in counted])
+                       for draw in range(self.draws_of("matched"))]
+            found["random"] = self.run("tested/counted-random", "test", "--own", ",".join(matched), "--original",
+                                       self.joined("counted-zero", [zero[n] for n in counted]))
         found["matrix"] = self.trained_matrix(counted) if len(counted) > 1 else None
         return found
 

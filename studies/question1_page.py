@@ -185,10 +185,20 @@ def trained_rows(rows, measure, commonest):
     return lines
 
 
+def learned(result):
+    found = result["trained"]["p_learned"]
+    said = ", ".join(f"{name} ({p_text(p)})" for name, p in found.items())
+    no = [name for name, p in found.items() if not p < COUNTS_P]
+    return ["A task is one that training changes if own and matched trainings, taken together, score above the base model (one-sided, over rows, "
+            f"p < {COUNTS_P}), a rule that cannot tell own from random units: {said or 'none counts'}. "
+            + (f"Not so: {', '.join(no)}." if no else "So are all that count."), ""]
+
+
 def trained(result):
     lines = []
     header = ["task", "zero-shot", "random trained", "own trained", "own − zero-shot"] + CONTRAST
-    for group, title in (("counted", "Tasks that count"), ("rest", "Tasks that do not")):
+    for group, title in (("counted", "Tasks that count"), ("learned", "Tasks that count and that training changes"),
+                         ("rest", "Tasks that do not")):
         found = result["trained"]["arms"]["matched"].get(group)
         if not found:
             continue
@@ -303,7 +313,8 @@ def measured(result, page):
         ["## What agrees with the paper", "", "The verdict is that of `taskneuron` (docs/method.md): *agrees* needs a corrected p "
          "of at most .05 and the whole interval on the claimed side; *does not*: the interval leaves out every difference on "
          "the claimed side; everything else is *undetermined*. p: corrected over the kinds of task. Intervals and p are of these tasks "
-         "and sets; detectable: the difference that the t test over sets would have found in 80% of cases, uncorrected, for means a guide; without one task: the lowest and highest mean when any one of the tasks is left out. The paper's random units are "
+         "and sets; detectable: the difference that the t test over sets would have found in 80% of cases, uncorrected, for means a guide; without one task: the lowest and highest mean when any one of the tasks is left out. The permutation tests of the matrix have a p alone: "
+         "*agrees* is p of at most .05, uncorrected. The paper's random units are "
          "the uniform ones; matched ones have as many units in every layer as the own set. The loss over labels cannot see whether an "
          "answer still has its form, the others can.", ""] + verdicts(result)
         + ["## Which tasks count", "", "Decided by a rule that looks at neither own nor random units: a classification task counts if the "
@@ -317,12 +328,13 @@ def measured(result, page):
         + off(result)
         + ["### Does the answer depend on how units are switched off, or on the control?", ""] + controls(result) + in_common(result)
         + side_effect(result) + off_matrix(result, page)
-        + ["### Dose", "", f"{result['protocol']['doses']} test rows of each task, {result['protocol']['control_sets']} random sets.", ""] + doses(result)
+        + ["### Dose", "", f"{result['protocol']['doses']} test rows of each task, {result['protocol']['control_sets']} random sets; p (BH): corrected over the "
+           "kinds of task of one dose, and no further.", ""] + doses(result)
         + (["### What the paper leaves open: aggregate, scope, site", "",
             f"Top {result['top']}, `act` alone or `act` and `out` ranked together (`paper`), {result['protocol']['table']} test "
             "rows of each task.", ""] + settings_table(result) if result["off"]["table"] else [])
         + ["## Units trained, from the base model", "", "Own sets are of the base model's relevance here, and of the fine-tuned "
-           "model's above: they are not the same sets.", ""] + trained(result) + trained_matrix(result, page)
+           "model's above: they are not the same sets.", ""] + learned(result) + trained(result) + trained_matrix(result, page)
         + ["## Commands", "", "The first of each kind of stage; WORK/result.json has all. TEXT is the unrelated text.", ""] + commands(result))
 
 

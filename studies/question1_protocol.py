@@ -51,6 +51,7 @@ class Protocol:
         self.doses = 60
         self.table = 30
         self.text_tokens = 20000
+        self.checkpoints = []    # how often a training of all parameters is kept: as the program does
         self.rates = {"full": [3e-4, 1e-3, 3e-3], "units": [1e-3, 3e-3, 1e-2]}
 
 
@@ -88,6 +89,7 @@ class Pretrained(Protocol):
         self.tuning = {"rows": 200, "validation": 200, "like_training": True, "arms": ["own", "random", "uniform"]}
         self.matrix = self.doses = 200
         self.text_tokens = 8000
+        self.checkpoints = ["--checkpoint-seconds", 600]  # of gigabytes
         self.rates = {"full": [1e-5, 3e-5, 1e-4], "units": [3e-4, 1e-3, 3e-3]}
 
 

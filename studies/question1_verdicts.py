@@ -31,7 +31,9 @@ NO_ROWS = {"results": [], "averages": []}
 
 
 OFF_CLAIM, TRAINED_CLAIM = "own units off cost more than {} random ones", "training own units is better than training {} random ones"
-ZERO_SHOT_CLAIM = "training own units is better than zero-shot"
+ZERO_SHOT_CLAIM, RANDOM_CLAIM = "training own units is better than zero-shot", "training matched random units is better than zero-shot"
+LEARNED_CLAIM = "training own units is better than training matched random ones, of tasks that training changes"
+SPECIFIC_CLAIM = "units off cost their own task more than other tasks (diagonal against the rest, in column standard deviations)"
 
 
 def verdict_rows(result):
@@ -52,17 +54,34 @@ def verdict_rows(result):
                     if control == "matched" or measure != "label_loss":
                         add(OFF_CLAIM.format(control), kind, name_of(measure, entry), against,
                             [row["own_minus_random"][control][measure] for row in found["results"]])
-    for control in ("matched", "uniform"):
-        trained = result["trained"]["arms"].get(control, {}).get("counted", NO_ROWS)
-        kinds = kinds_of_metrics(result, trained)
-        for row in trained["averages"]:
-            own = [one for one in trained["results"] if one["metric"] == row["metric"]]
+    rows += specific_rows(result)
+
+    def add_tested(claim, found, which):
+        kinds = kinds_of_metrics(result, found)
+        for row in averages_of(found):
+            own = [one for one in found["results"] if one["metric"] == row["metric"]]
             for measure in ("value", "loss"):
-                add(TRAINED_CLAIM.format(control), kinds[row["metric"]], name_of(measure, row), row["own_minus_random"][measure],
-                    [one["own_minus_random"][measure] for one in own])
-                if control == "matched":
-                    add(ZERO_SHOT_CLAIM, kinds[row["metric"]], name_of(measure, row), row["own_minus_original"][measure],
-                        [one["own_minus_original"][measure] for one in own])
+                add(claim, kinds[row["metric"]], name_of(measure, row), row[which][measure], [one[which][measure] for one in own])
+
+    trained = result["trained"]
+    arms = trained["arms"]
+    for control in ("matched", "uniform"):
+        add_tested(TRAINED_CLAIM.format(control), arms.get(control, {}).get("counted", NO_ROWS), "own_minus_random")
+    add_tested(LEARNED_CLAIM, arms["matched"].get("learned", NO_ROWS), "own_minus_random")
+    add_tested(ZERO_SHOT_CLAIM, arms["matched"].get("counted", NO_ROWS), "own_minus_original")
+    add_tested(RANDOM_CLAIM, trained.get("random", NO_ROWS), "own_minus_original")
+    return rows
+
+
+def specific_rows(result):
+    """A permutation test has no interval: it agrees where p is at most .05, and decides nothing otherwise."""
+    rows = []
+    for matrix in result["off"]["matrix"]["cross_matrices"]:
+        for measure in ("value", "loss"):
+            test = matrix[f"{measure}_test"]
+            verdict = "agrees" if test["p"] is not None and test["p"] <= 0.05 else "undetermined"
+            rows.append((SPECIFIC_CLAIM, [SPECIFIC_CLAIM, "both", {"value": "metric"}.get(measure, measure), f"{test['statistic']:+.3f}", "–",
+                                          p_text(test["p"]), "–", "–", verdict]))
     return rows
 
 

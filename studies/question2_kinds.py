@@ -79,7 +79,7 @@ class KindsOfUnits(Study):
             for which in ("classification", "generation"):
                 names = [n for n, task in self.tasks.items() if task["type"] == which and self.holds_units(sets[kind][n])]
                 if names:
-                    found.setdefault(kind, {})[which] = self.run(
+                    found.setdefault(kind, {})[which] = self.run_kept(
                         f"kinds/off-{kind}-{which}", "ablate", model, *self.flags(*names), "--limit", self.protocol.off,
                         "--random-seeds", self.protocol.off_sets,
                         *(part for name in names for part in ("--scores", sets[kind][name])))

@@ -63,13 +63,14 @@ class Stages:
             text = text.replace(long, short)
         return text
 
-    def run(self, stage, *command, output=None, serves=(), threads=0, again=False, needs=None, defer=False):
+    def run(self, stage, *command, output=None, serves=(), threads=0, again=False, needs=None, defer=False, unseen=()):
         """Runs a command unless its output is there, or always with `again`; JSON on standard output goes to
         WORK/stage.json.
 
         serves: files that are made from the output; once they are all there, nobody needs it. Returns what the
         command printed. threads: 0 for all; a result does not depend on it. needs: called first where the command has to run. defer:
-        what it has printed will do, whether or not its output is still there."""
+        what it has printed will do, whether or not its output is still there. unseen: more of the command, which its result does not
+        depend on."""
         command = [self.program, *map(str, command)]
         if command[1] in COMPUTES:
             command += ["--dtype", DTYPE]
@@ -78,9 +79,9 @@ class Stages:
             self.commands[stage] = self.shown(command)
             running = self.running.setdefault(stage, threading.Lock())
         with running:
-            return self._run(stage, command, result, [output] if output else [], serves, threads, again, needs, defer)
+            return self._run(stage, command, result, [output] if output else [], serves, threads, again, needs, defer, unseen)
 
-    def _run(self, stage, command, result, outputs, serves, threads, again, needs, defer):
+    def _run(self, stage, command, result, outputs, serves, threads, again, needs, defer, unseen):
         there = defer or any(all(map(os.path.exists, files)) for files in (outputs, serves or outputs))
         if not again and os.path.exists(result) and there:
             return self.known(stage, self.shown(command))
@@ -91,7 +92,7 @@ class Stages:
             print(f"[{time.strftime('%H:%M:%S')}] {stage}", flush=True)
         start = time.time()
         extra = ["--json", "--quiet"] + (["--force"] if command[1] in REPLACES else [])
-        extra += ["--threads", str(threads)] if threads else []
+        extra += [*(["--threads", str(threads)] if threads else []), *map(str, unseen)]
         run = subprocess.run(command + extra, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=end_with_parent)
         sys.stderr.write(run.stderr)
         if run.returncode != 0:

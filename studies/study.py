@@ -37,6 +37,13 @@ class Study:
         makers = [self.makers[part] for part in parts if part in self.makers]
         return self.stages.run(stage, *command, needs=lambda: [make() for maker, make in makers if maker != stage], **options)
 
+    def run_kept(self, stage, *command, **options):
+        """A stage whose command keeps what it has evaluated: killed, it goes on from there."""
+        kept = self.path("kept", stage)
+        found = self.run(stage, *command, unseen=("--keep", kept), **options)
+        shutil.rmtree(kept, ignore_errors=True)
+        return found
+
     def made_when_needed(self, paths, stage, *command, output, **options):
         """A stage that has run before is not run again for files that are gone until another has to read them. Returns what
         it printed."""

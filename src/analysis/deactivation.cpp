@@ -60,9 +60,12 @@ DeactivatedTask deactivate(const Decoder& decoder, const TaskEvaluation& evaluat
                            const std::string& task, const std::vector<Condition>& conditions,
                            const DeactivationOptions& options) {
   DeactivatedTask result;
-  const auto evaluate = [&](const Variant& variant, const EvaluatedRow& row) {
-    const TaskResult found =
-        evaluation.run(*variant.decoder, *variant.hook, options.limits, options.progress);
+  const auto evaluate = [&](const EvaluatedRow& row, const std::function<Variant()>& make) {
+    const auto run = [&] {
+      const Variant variant = make();
+      return evaluation.run(*variant.decoder, *variant.hook, options.limits, options.progress);
+    };
+    const TaskResult found = options.once ? options.once(row, run) : run();
     result.split = found.split;
     result.metric = found.metric;
     if (options.evaluated) options.evaluated(row, found);
@@ -73,12 +76,13 @@ DeactivatedTask deactivate(const Decoder& decoder, const TaskEvaluation& evaluat
   result.examples = evaluation.examples();
   result.truncated = evaluation.truncated();
   result.own = set_of(*conditions.front().sets, task);
-  result.original = evaluate(original_variant(decoder), {});
+  result.original = evaluate({}, [&] { return original_variant(decoder); });
   for (const Condition& condition : conditions) {
     ConditionRows& rows = result.conditions.emplace_back();
     const auto off = [&](const NeuronSet& set, const EvaluatedRow& row) {
-      return evaluate(set_variant(decoder, set, condition.mode, options.references, row.units_of),
-                      row);
+      return evaluate(row, [&] {
+        return set_variant(decoder, set, condition.mode, options.references, row.units_of);
+      });
     };
     for (std::size_t i = 0; i < condition.sets->size(); ++i) {
       const TaskSets& sets = (*condition.sets)[i];

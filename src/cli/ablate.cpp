@@ -66,7 +66,8 @@ void add_ablate(CLI::App& app) {
           "    --scores scores/scitail.safetensors scores/babi.safetensors --top 1% 3% 10% \\\n"
           "    --random-kind matched uniform --text README.md") +
           kTermsFooter,
-      {&options->ablate.predictions, &options->result.output.out}, [options] { run(*options); });
+      {&options->ablate.keep, &options->ablate.predictions, &options->result.output.out},
+      [options] { run(*options); });
 }
 
 }  // namespace taskneuron::cli

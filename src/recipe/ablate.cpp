@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <optional>
 
 #include "base/file.h"
@@ -13,6 +14,7 @@
 #include "recipe/help.h"
 #include "recipe/references.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/interruption.h"
 #include "taskneuron/base/progress.h"
 #include "taskneuron/neuron/ranking.h"
 
@@ -47,6 +49,10 @@ void AblateOptions::declare(OptionList& list) {
            "under the same sets");
   list.add("text_tokens", &text_tokens, Effect::kResult, "Of the text, so many; 0: all")
       .at_least(0);
+  list.add(
+      "keep", &keep, Effect::kNone,
+      "Folder that keeps every evaluation when it is done: the same command, killed and started "
+      "again, goes on from there");
   list.add("predictions", &predictions, Effect::kNone,
            "Folder for every example under every set, as JSON lines, a file per task");
   list.add("allow_other_weights", &allow_other_weights, Effect::kNone,
@@ -112,57 +118,6 @@ TaskSets make_sets(const AblateOptions& options, const Checkpoint& checkpoint, c
   return sets;
 }
 
-class TextEvaluation {
- public:
-  TextEvaluation(const AblateOptions& options, const TaskReader& reader)
-      : decoder_(reader.session().decoder()),
-        text_(reader.read_text(options.text, options.text_tokens)),
-        limits_(reader.fit(perplexity_demand(text_)).limits) {}
-
-  std::int64_t size() const { return text_.tokens; }
-  const TextWindows& windows() const { return text_; }
-
-  // Perplexity with every set of the conditions off, and as the model is.
-  void run(AblateResult& found, const References& references) const {
-    std::int64_t runs = 1;
-    for (const Condition& condition : found.conditions) {
-      for (const TaskSets& sets : *condition.sets) {
-        ++runs;
-        for (const auto& kind : sets.random) runs += static_cast<std::int64_t>(kind.second.size());
-      }
-    }
-    Progress bar("perplexity", runs * size());
-    found.text_tokens = size();
-    found.text_perplexity = perplexity(original_variant(decoder_), bar);
-    for (const Condition& condition : found.conditions) {
-      std::vector<SideEffect>& effects = found.side_effects.emplace_back();
-      const auto off = [&](const NeuronSet& set) {
-        return perplexity(set_variant(decoder_, set, condition.mode, references, ""), bar);
-      };
-      for (const TaskSets& sets : *condition.sets) {
-        SideEffect& effect = effects.emplace_back();
-        effect.task = sets.task;
-        effect.own = off(sets.own);
-        for (const auto& [kind, random] : sets.random) {
-          for (const NeuronSet& set : random) effect.random[kind].push_back(off(set));
-        }
-      }
-    }
-  }
-
- private:
-  double perplexity(const Variant& variant, Progress& bar) const {
-    return evaluate_perplexity(
-               *variant.decoder, *variant.hook, text_, limits_,
-               [&](std::int64_t, std::int64_t tokens) { bar.advance(tokens, tokens); })
-        .perplexity;
-  }
-
-  const Decoder& decoder_;
-  TextWindows text_;
-  BatchLimits limits_;
-};
-
 class Ablation {
  public:
   Ablation(const TaskReader& reader, const AblateOptions& options)
@@ -171,6 +126,7 @@ class Ablation {
     make_conditions();
     if (!options_.text.empty()) text_.emplace(options_, reader_);
     references_.emplace(reader_, reference_request());
+    if (!options_.keep.empty()) kept_.emplace(reader_, options_);
   }
 
   void run();
@@ -188,6 +144,7 @@ class Ablation {
   std::vector<Source> sources_;
   std::optional<TextEvaluation> text_;
   std::optional<ReferenceRuns> references_;
+  std::optional<KeptEvaluations> kept_;
   AblateResult found_;
 };
 
@@ -249,6 +206,17 @@ DeactivatedTask Ablation::run_task(const std::string& folder) {
   how.seed = options_.seed;
   how.limits = reader_.fit(evaluation.demand()).limits;
   how.progress = [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); };
+  if (kept_) {
+    how.once = [&](const EvaluatedRow& row, const std::function<TaskResult()>& evaluate) {
+      if (std::optional<TaskResult> known = kept_->find(task.name, row)) {
+        bar.skip(evaluation.examples());
+        return *std::move(known);
+      }
+      TaskResult result = evaluate();
+      kept_->keep(row, result);
+      return result;
+    };
+  }
   std::optional<AblatePredictions> predictions;
   if (!options_.predictions.empty()) {
     predictions.emplace(options_.predictions, task.name,
@@ -265,7 +233,7 @@ DeactivatedTask Ablation::run_task(const std::string& folder) {
 
 void Ablation::run() {
   for (const std::string& folder : options_.data.tasks) found_.tasks.push_back(run_task(folder));
-  if (text_) text_->run(found_, references_->of_text());
+  if (text_) text_->run(found_, references_->of_text(), kept_ ? &*kept_ : nullptr);
 }
 
 AblateResult Ablation::finish() {
@@ -315,6 +283,13 @@ AblateResult ablate(const Session& session, const AblateOptions& options) {
   AblateResult result;
   blame_weights(session.checkpoint(), [&] {
     Ablation ablation(reader, options);
+    std::optional<LineWhenInterrupted> told;
+    if (!options.keep.empty()) {
+      told.emplace(
+          fmt::format("interrupted: {} holds an ablation that has begun; the same command "
+                      "goes on with it",
+                      options.keep));
+    }
     ablation.run();
     result = ablation.finish();
   });

@@ -22,18 +22,6 @@ const std::vector<std::string> kMayGrow = {
     "top",          "arm",         "trained", "seeds",         "alone_seeds", "overlap_control",
     "overlap_task", "overlap_top", "share",   "overlap_seeds", "keep_models", "memory"};
 
-std::string rows_hash(const SweepTask& task) {
-  // Labels, metric and instruction stand there.
-  std::string hashes = sha256_of_file(fs::path(task.folder) / "meta.json").substr(7, 16);
-  const Task loaded = load_task(task.folder);
-  for (const char* split : {"train", "validation", "test"}) {
-    const fs::path path = split_path(loaded, split);
-    const bool there = fs::exists(path);
-    hashes += " " + (there ? sha256_of_file(path).substr(7, 16) : "none");
-  }
-  return hashes;
-}
-
 std::map<std::string, Setting> shared_settings(const Session& session, const SweepOptions& given,
                                                const std::vector<SweepTask>& tasks) {
   SweepOptions options = given;
@@ -49,7 +37,7 @@ std::map<std::string, Setting> shared_settings(const Session& session, const Swe
   std::string trained, others, scores;
   for (const SweepTask& task : tasks) {
     std::string& names = task.trained ? trained : others;
-    names += fmt::format("{}{} {}", names.empty() ? "" : ", ", task.name, rows_hash(task));
+    names += fmt::format("{}{} {}", names.empty() ? "" : ", ", task.name, task_hash(task.folder));
   }
   for (const std::string& path : options.scores) {
     scores += (scores.empty() ? "" : ", ") + sha256_of_file(path).substr(7, 16);

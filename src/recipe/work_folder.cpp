@@ -4,7 +4,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/sha256.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/data/task.h"
 #include "train/run_files.h"
 
 namespace taskneuron {
@@ -41,6 +43,18 @@ FolderLock open_work_folder(const WorkFolder& folder,
   remove_leftovers(folder.path);
   write_file(file, json_text(json, 1) + "\n");
   return lock;
+}
+
+std::string task_hash(const std::string& folder) {
+  // Labels, metric and instruction stand there.
+  std::string hashes = sha256_of_file(fs::path(folder) / "meta.json").substr(7, 16);
+  const Task loaded = load_task(folder);
+  for (const char* split : {"train", "validation", "test"}) {
+    const fs::path path = split_path(loaded, split);
+    const bool there = fs::exists(path);
+    hashes += " " + (there ? sha256_of_file(path).substr(7, 16) : "none");
+  }
+  return hashes;
 }
 
 }  // namespace taskneuron

@@ -24,4 +24,7 @@ struct WorkFolder {
 FolderLock open_work_folder(const WorkFolder& folder,
                             const std::map<std::string, Setting>& settings);
 
+// Of a task's folder: what it says of itself, and its splits' rows.
+std::string task_hash(const std::string& folder);
+
 }  // namespace taskneuron

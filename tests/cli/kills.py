@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What is killed at a random moment goes on to the same result: kills.py PROGRAM [--kills N] [--seed N] [--command NAME...]
 
-Every round starts a command anew (train, train that stops early, sweep, continual; in turn), kills it at a moment drawn from the
+Every round starts a command anew (train, train that stops early, sweep, continual, ablate; in turn), kills it at a moment drawn from the
 time that it takes, and starts it again: the result must be the one of a run that nobody killed, and nothing half-written may be
 left."""
 import argparse
@@ -57,6 +57,8 @@ def commands(folder):
         "train": (train + ["--epochs", "2", "--evaluate", "none"], trained),
         "train-early": (train + ["--epochs", "2", "--evaluate", "4", "--validation-limit", "8", "--patience", "2"],
                         trained),
+        "ablate": (["ablate", MODEL, "--task", str(TASKS / "babi"), "--scores", str(folder / "babi.safetensors"), "--limit", "16", "--text",
+                    str(ROOT / "README.md"), "--text-tokens", "2000", "--mode", "activation", "parameter", "--json"], printed_result),
         "sweep": (["sweep", MODEL, "--task", str(TASKS / "scitail"), str(TASKS / "babi"), *rows, "--top", "10%", "30%", "--seeds", "1", "--lr",
                    "1e-3", "--test-limit", "4", "--generate-limit", "2", "--json"], printed_result),
         "continual": (["continual", MODEL, "--order", str(folder / "order.json"), "--tasks", str(TASKS), *rows, "--method", "w-ncft",
@@ -73,7 +75,8 @@ class Command:
         self.seconds = time.time() - begun
 
     def start(self, out):
-        return subprocess.Popen([self.program, *self.arguments, "--threads", "1", "--quiet", "--out", str(out)], stdout=subprocess.PIPE)
+        folder = "--keep" if self.name == "ablate" else "--out"
+        return subprocess.Popen([self.program, *self.arguments, "--threads", "1", "--quiet", folder, str(out)], stdout=subprocess.PIPE)
 
     def result(self, out):
         run = self.start(out)

@@ -82,7 +82,15 @@ def scores_and_evaluations():
     alone("detect", MODEL, "--task", BABI, "--limit", 24, *EXACT, "--out", own)
     ablate = ["ablate", MODEL, "--task", SCITAIL, BABI, "--scores", one, own, "--limit", 10, "--random-seeds", 2, *EXACT, "--json", "--text",
               ROOT / "README.md", "--text-tokens", 600]
-    check("ablations", not (d := same_numbers(json.loads(alone(*ablate)), json.loads(together(*ablate)), 1e-4)), d)
+    whole = json.loads(alone(*ablate))
+    check("ablations", not (d := same_numbers(whole, json.loads(together(*ablate)), 1e-4)), d)
+    # Of what one process has kept, half; rank 0 alone looks there.
+    kept = FOLDER / "kept"
+    alone(*ablate, "--keep", kept)
+    for path in sorted(kept.rglob("scitail*.json*"))[::2]:
+        path.unlink()
+    check("ablations that go on", not (d := same_numbers(whole, json.loads(together(*ablate, "--keep", kept)), 1e-4)), d)
+    check("what ranks keep", len(list(kept.rglob("*.json*"))) == 18, sorted(map(str, kept.rglob("*.json*"))))
     fidelity = ["fidelity", MODEL, "--task", SCITAIL, "--limit", 12, "--units", 30, "--audit-examples", 8, "--points", 4, "--orders", 2,
                 *EXACT, "--json"]
     check("fidelity", not (d := same_numbers(json.loads(alone(*fidelity)), json.loads(together(*fidelity)), 1e-3)), d)

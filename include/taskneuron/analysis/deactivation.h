@@ -103,6 +103,9 @@ struct DeactivationOptions {
   EvaluationProgress progress;  // as it is told there, may throw
   // Called with every evaluation when it is done; may be left out, may throw as progress may.
   std::function<void(const EvaluatedRow&, const TaskResult&)> evaluated;
+  // Called in place of every evaluation; gives what evaluate() gives, or gave before. May be left
+  // out.
+  std::function<TaskResult(const EvaluatedRow&, const std::function<TaskResult()>& evaluate)> once;
 };
 
 // What is claimed of a task under its own units' change, beside another: with them off it does

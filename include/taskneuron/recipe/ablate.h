@@ -28,6 +28,7 @@ struct AblateOptions {
   bool own_only = false;
   std::string text;
   std::int64_t text_tokens = 0;
+  std::string keep;         // folder of what is evaluated so far, to go on from
   std::string predictions;  // folder of one file per task, a JSON row per example and set
   bool force = false;       // whether they may replace files
   bool allow_other_weights = false;
