@@ -275,8 +275,7 @@ def rates_lines(protocol):
     apart = "- Learning rates are chosen task by task, for own units and for random ones apart (by a random set that is not among those compared)"
     if tuning["like_training"]:
         return [f"{apart}, by the loss on {tuning['validation']} validation rows after a training as long as those that are compared; "
-                "one grid for all kinds of sets, which grows, by three rates at most, until the best of each lies inside. Random sets outside the own one take the rate of "
-                "matched ones. Own units are tuned on the very set that is compared, which favours them a little."]
+                "one grid for all kinds of sets, which grows, by three rates at most, until the best of each lies inside. Own units are tuned on the very set that is compared, which favours them a little."]
     return [f"{apart}, by the loss on {tuning['validation']} validation rows after one epoch on {tuning['rows']} rows; a grid grows, by three rates at most, until its best "
             "rate lies inside. Other kinds of random sets take the rate of matched ones, own units within layers that of own ones. That is shorter "
             "than the trainings that are compared, and where losses hardly differ a rate is a guess: differences of trained units on a single "
@@ -366,7 +365,7 @@ WORDS = {
     "pretrained": {
         "scope": "A pretrained model, not one that was tuned to follow instructions; larger ones may answer otherwise. This is question 1 of\n"
                  "[the method](../method.md), with the controls that the paper lacks,",
-        "random": "are drawn uniformly or outside the own set",
+        "random": "are drawn uniformly",
         "seeds": "",
         "off": "",
         "protocol": " --protocol pretrained"},

@@ -78,9 +78,9 @@ class Pretrained(Protocol):
 
     def __init__(self):
         super().__init__()
-        self.arms, self.controls, self.open = ["own", "matched", "uniform", "outside"], ["uniform"], []
+        self.arms, self.controls, self.open = ["own", "matched", "uniform"], ["uniform"], []
         self.tops = ["1%", "3%", "30%"]  # 10% is the main condition
-        self.trained_sets = {"matched": 10, "uniform": 5, "outside": 5}
+        self.trained_sets = {"matched": 10, "uniform": 5}
         self.seeds = 1
         self.test = {"classification": 250, "generation": 200}
         self.train = {"classification": 600, "generation": 200}

@@ -21,6 +21,7 @@ namespace {
 
 constexpr const char* kTasksFolder = "tasks";
 constexpr const char* kTextFolder = "text";
+constexpr std::size_t kMostBytes = std::size_t{1} << 34;  // of one evaluation's rows
 
 // What every evaluation depends on.
 std::map<std::string, Setting> identity_of(const TaskReader& reader, const AblateOptions& given) {
@@ -79,7 +80,7 @@ fs::path name_of(const EvaluatedRow& row) {
 // What rank 0 finds there; "" where there is nothing.
 std::string content_of(const fs::path& path) {
   const bool reads = world().rank() == 0 && fs::exists(path);
-  return world().broadcast(reads ? read_file(path) : "");
+  return world().broadcast(reads ? read_file(path, kMostBytes) : "");
 }
 
 std::vector<std::string> lines_of(const std::string& text) {
