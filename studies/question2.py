@@ -17,7 +17,7 @@ import sys
 
 import question2_page
 from question2_kinds import KindsOfUnits
-from question2_protocol import DEFINITIONS, EARLY, KINDS, LATE, OVERLAP_ONLY, OVERLAP_TOPS, TOP, Protocol
+from question2_protocol import DEFINITIONS, EARLY, KINDS, LATE, OVERLAP_ONLY, OVERLAP_TOPS, SAME_TYPE, TOP, Protocol
 from study import main
 from study_tasks import find_tasks, seconds_per_row
 
@@ -60,6 +60,18 @@ class Question2(KindsOfUnits):
                         "--tune-validation", protocol.tuning["validation"], "--test-limit", self.test_rows("classification"),
                         "--generate-limit", self.test_rows("generation"), "--overlap-control", "--overlap-task", *group["train"], *group["other"],
                         "--overlap-top", *protocol.overlap_tops, "--share", *protocol.shares, "--out", out, threads=1)
+
+    def held(self, base):
+        """Of the own units of every trained task the share that a random set of the same layer profile holds: {top: {task: share}}."""
+        found = {}
+        for top in (top for top in self.protocol.tops if share_of(top) < 1):
+            for group in self.protocol.groups.values():
+                for name in group["train"]:
+                    own = self.select(f"base-own-{top}/{name}", base[name], top=top)
+                    drawn = self.set_of(f"base-drawn-{top}/{name}", "select", "--random", 1, "--like", own)
+                    units = self.units[drawn]
+                    found.setdefault(top, {})[name] = int(units["from"]["in_common"]) / units["units"]
+        return found
 
     def majority(self):
         """The share of the commonest label among the test rows of every classification task."""
@@ -140,6 +152,9 @@ class Question2(KindsOfUnits):
         os.rename(path + ".part", path)
         return path, rows
 
+    def types(self, names):
+        return [self.tasks[name]["type"] for name in names]
+
     def correlations(self, table):
         found = {}
         for trained in ("all", "classification", "generation"):
@@ -159,8 +174,8 @@ class Question2(KindsOfUnits):
         return path
 
     def associated(self, rows):
-        """Whether what is known of a model and a task goes with how well it does: relabelling the tasks, so that models which are
-        alike everywhere, and tasks that are easy for all, count for nothing."""
+        """Whether what is known of a model and a task goes with how well it does: relabelling the tasks within types, so that models which
+        are alike everywhere, tasks that are easy for all, and being of one type count for nothing."""
         names, at = list(self.tasks), {(row["model"], row["task"]): row for row in rows}
 
         def matrix(of):
@@ -173,8 +188,9 @@ class Question2(KindsOfUnits):
         quarter = max(1, len(rows[0]["layers"]) // 4)
         columns = {**{name: lambda row, name=name: row[name] for name in (*DEFINITIONS, "overlap")}, OVERLAP_ONLY: lambda row: row["overlap_only"],
                    LATE: lambda row: of_layers(row, lambda layers: layers[-quarter:]),
-                   EARLY: lambda row: of_layers(row, lambda layers: layers[:quarter])}
-        tables = self.written("tables", {"format": "taskneuron.tables/1", "tasks": names, "yardsticks": [OVERLAP_ONLY, EARLY],
+                   EARLY: lambda row: of_layers(row, lambda layers: layers[:quarter]),
+                   SAME_TYPE: lambda row: float(row["trained"] == row["type"])}
+        tables = self.written("tables", {"format": "taskneuron.tables/1", "tasks": names, "yardsticks": [OVERLAP_ONLY, EARLY, SAME_TYPE],
                                          "tables": [{"name": name, "matrix": matrix(of)} for name, of in columns.items()]})
         found = {}
         for which in ("all", "classification", "generation"):
@@ -184,8 +200,8 @@ class Question2(KindsOfUnits):
             for y in ("value", "loss"):
                 whole = matrix(lambda row, y=y: row[y])
                 part = [[whole[names.index(a)][names.index(b)] for b in some] for a in some]
-                measured = self.written(f"measured-{which}-{y}", {"tasks": some, "matrix": part})
-                found[f"{which} {y}"] = self.run(f"associated/{which}-{y}", "forecast", tables, measured, "--draws", self.protocol.relabellings)
+                measured = self.written(f"measured-{which}-{y}", {"tasks": some, "matrix": part, "types": self.types(some)})
+                found[f"{which} {y}"] = self.run(f"associated/{which}-{y}-within", "forecast", tables, measured, "--draws", self.protocol.relabellings)
         return found
 
     # ---- the forecast ----
@@ -197,8 +213,8 @@ class Question2(KindsOfUnits):
         # A task's own gain stands on the diagonal, which no forecast is scored on.
         names = list(self.tasks)
         matrix = [[base_rows[j]["loss"] - models[i]["rows"][j]["loss"] for j in names] for i in names]
-        measured = self.written("measured", {"tasks": names, "matrix": matrix})
-        return {"matrix": matrix, "found": self.run("forecast", "forecast", affinity, measured, "--draws", self.protocol.relabellings)}
+        measured = self.written("measured", {"tasks": names, "matrix": matrix, "types": self.types(names)})
+        return {"matrix": matrix, "found": self.run("forecast-within", "forecast", affinity, measured, "--draws", self.protocol.relabellings)}
 
     # ---- the whole ----
 
@@ -267,12 +283,12 @@ class Question2(KindsOfUnits):
         sets = self.kinds("base", base)
         return self.finished(minutes, {
             "protocol": vars(protocol),
-            "tasks": {name: task["type"] for name, task in self.tasks.items()}, "sweeps": sweeps, "majority": self.majority(),
+            "tasks": {name: task["type"] for name, task in self.tasks.items()}, "sweeps": sweeps, "majority": self.majority(), "held": self.held(base),
             "overlap": overlap,
             "base": base_rows, "models": {name: found["rows"] for name, found in models.items()}, "pairs": rows,
             "correlations": correlations, "associated": associated, "forecast": forecast,
             "kinds": {"off": self.kinds_off(mixed, off_sets), "off_units": self.units_of(off_sets),
-                      "trained": self.kinds_trained(base, sets), "trained_units": self.units_of(sets)}})
+                      "trained": self.kinds_trained(sets), "trained_units": self.units_of(sets)}})
 
 
 if __name__ == "__main__":

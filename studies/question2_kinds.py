@@ -4,7 +4,7 @@ import math
 import os
 import shutil
 
-from question2_protocol import KINDS, TOP
+from question2_protocol import KINDS, TOP, TUNED_KINDS
 from study import Study
 
 
@@ -26,8 +26,8 @@ class KindsOfUnits(Study):
         self.units[path] = self.made_when_needed([path], f"sets/{name}.run", *command, "--out", path, output=path, threads=1)
         return path
 
-    def select(self, name, scores, *more):
-        return self.set_of(name, "select", scores, "--top", TOP, *more)
+    def select(self, name, scores, *more, top=TOP):
+        return self.set_of(name, "select", scores, "--top", top, *more)
 
     def model_in(self, name, rate, warmup, rows, *flags, threads=0):
         """The folder of a model whose every parameter was trained."""
@@ -100,34 +100,38 @@ class KindsOfUnits(Study):
             out = self.path(stage)
             delta = os.path.join(out, "delta.safetensors")
             files.append(self.path(stage + ".jsonl"))
-            self.run(stage + ".run", "train", self.model, *self.flags(name), "--set", chosen, "--lr", f"{rates[name][arm]:g}",
+            self.run(stage + ".run", "train", self.model, *self.flags(name), "--set", chosen, "--lr", f"{rates[arm]:g}",
                      "--epochs", self.protocol.kind_epochs, "--limit", self.protocol.kind_train[which], "--evaluate", "none", "--out",
                      out, "--resume", output=delta, serves=[files[-1]], threads=1)
             self.run(stage + ".evaluate", "evaluate", self.model, *self.flags(name), "--delta", delta, "--limit",
                      self.protocol.off, "--predictions", files[-1], output=files[-1], threads=1)
         return files
 
-    def kind_rates(self, base):
-        """For each task the rates of its own units and of as many random ones, chosen apart on one grid; units of every kind train
-        at the first, theirs at the second."""
+    def kind_rates(self, sets):
+        """Of every kind and task the rates of its units and of as many random ones, chosen apart on one grid."""
         jobs = {}
-        for name in self.tasks:
-            own = self.select(f"base-own/{name}", base[name])
-            random = self.set_of(f"base-tuning/{name}", "select", "--random", 1, "--seed", 1, "--like", own)
-            for arm, path in (("own", own), ("random", random)):
-                def loss(rate, name=name, arm=arm, path=path):
-                    return self.tuned_loss(f"units-{name}-{arm}", rate, *self.flags(name), "--set", path, threads=1)
+        for kind in TUNED_KINDS:
+            for name in self.tasks:
+                if not self.holds_units(sets[kind][name]):
+                    continue
+                tag = "" if kind == "own" else f"-{kind}"
+                random = self.set_of(f"base-tuning{tag}/{name}", "select", "--random", 1, "--seed", 1, "--like", sets[kind][name])
 
-                jobs[name, arm] = functools.partial(self.lowest, list(map(float, self.protocol.rates)), loss)
+                def loss(arm, rate, name=name, tag=tag, paths={"own": sets[kind][name], "random": random}):
+                    return self.tuned_loss(f"units{tag}-{name}-{arm}", rate, *self.flags(name), "--set", paths[arm], threads=1)
+
+                jobs[kind, name] = functools.partial(self.lowest_of_arms, list(map(float, self.protocol.rates)), ("own", "random"), loss)
         found = dict(zip(jobs, self.stages.side_by_side(jobs.values())))
-        return {name: {arm: found[name, arm]["rate"] for arm in ("own", "random")} for name in self.tasks}
+        rates = {kind: {name: {arm: found[kind, name][arm]["rate"] for arm in ("own", "random")} for name in self.tasks if (kind, name) in found}
+                 for kind in TUNED_KINDS}
+        return {**rates, "core": rates["own"]}
 
-    def kinds_trained(self, base, sets):
-        rates, jobs = self.kind_rates(base), {}
+    def kinds_trained(self, sets):
+        rates, jobs = self.kind_rates(sets), {}
         for kind in KINDS:
             for name in self.tasks:
                 if self.holds_units(sets[kind][name]):
-                    jobs[kind, name] = functools.partial(self.kind_trained, kind, name, sets[kind][name], rates)
+                    jobs[kind, name] = functools.partial(self.kind_trained, kind, name, sets[kind][name], rates[kind][name])
         files, found = dict(zip(jobs, self.stages.side_by_side(jobs.values()))), {"rates": rates, "tests": {}}
         for kind in KINDS:
             rows = [files[kind, name] for name in self.tasks if (kind, name) in files]

@@ -3,7 +3,7 @@ import os
 
 from figures import curves, heatmap, tree
 from page_parts import CONTRAST, NO_TEST, commands, contrast, mean, metric_name, number, p_text, table, time_taken
-from question2_protocol import DEFINITIONS, KINDS, TOP
+from question2_protocol import DEFINITIONS, KINDS, SAME_TYPE, TOP, TUNED_KINDS
 from question2_verdicts import (averages_of, carries, correct, find, kind_name, limits, measure_of, own_metric, peak_words, single_tasks, verdicts)
 
 QUANTITIES = ("specialization", "generalization", "mean")
@@ -39,6 +39,22 @@ def share_figures(result, folder):
     return lines + [""]
 
 
+def floor(result, kind, curve):
+    """What always saying the commonest label scores on the tasks that a curve of accuracy is the mean of; nothing for other measures."""
+    if curve["measure"] != "value" or curve["metric"] != "accuracy":
+        return "–"
+    group = result["protocol"]["groups"][kind]
+    parts = {"specialization": ("train",), "generalization": ("other", "transfer"), "mean": ("train", "other", "transfer")}[curve["quantity"]]
+    return number(mean([result["majority"][name] for part in parts for name in group[part] if name in result["majority"]]))
+
+
+def held(result):
+    """How alike own and random units are at every share."""
+    rows = [[top, f"{min(by_task.values()):.0%} to {max(by_task.values()):.0%}"] for top, by_task in result["held"].items()]
+    return ["Random units have the own set's layer profile, and so hold more of it than chance over the whole model would give; the more units are trained, the "
+            "less own and random ones differ, and the less a null result says:", ""] + table(["share", "own units that random ones hold"], rows)
+
+
 def share_tables(result):
     lines = []
     for kind, sweep in result["sweeps"].items():
@@ -46,13 +62,13 @@ def share_tables(result):
             found = find(sweep["curves"], trained=trained)
             rows = []
             for curve in sorted(found, key=lambda c: (QUANTITIES.index(c["quantity"]), c["metric"], c["measure"] == "loss")):
-                rows.append([curve["quantity"], measure_name(curve), curve["arm"], number(curve["base"])]
+                rows.append([curve["quantity"], measure_name(curve), curve["arm"], floor(result, kind, curve), number(curve["base"])]
                             + [with_interval(point) for point in curve["points"]] + [peak_words(curve)])
             seeds = found[0]["seeds"]
             lines += [f"### {kind.capitalize()} tasks, trained {trained}", "",
                       f"{seeds} training{'s' if seeds > 1 else ''} of each; 95% intervals over "
                       f"{'trainings and examples' if seeds > 1 else 'examples alone, so no two shares can be told apart'}.", ""]
-            lines += table(["mean of", "measure", "units", "before"] + sweep["tops"] + ["best"], rows)
+            lines += table(["mean of", "measure", "units", "commonest label", "before"] + sweep["tops"] + ["best"], rows)
             rows = []
             for difference in find(sweep["differences"], trained=trained):
                 for point in difference["points"]:
@@ -69,9 +85,10 @@ def transfer(result):
     for kind, sweep in result["sweeps"].items():
         for curve in find(sweep["curves"], trained="together", quantity="generalization"):
             if curve["metric"] != own_metric(kind):
-                rows.append([kind, measure_name(curve), curve["arm"], number(curve["base"])] + [with_interval(point) for point in curve["points"]])
+                rows.append([kind, measure_name(curve), curve["arm"], floor(result, kind, curve), number(curve["base"])]
+                            + [with_interval(point) for point in curve["points"]])
     tops = next(iter(result["sweeps"].values()))["tops"]
-    return table(["trained on", "the other type", "units", "before"] + tops, rows)
+    return table(["trained on", "the other type", "units", "commonest label", "before"] + tops, rows)
 
 
 def overlap_control(result):
@@ -208,16 +225,25 @@ def correlation_rows(found, kind):
     return rows
 
 
+def left_out(by_name):
+    """Which targets no source tells apart."""
+    names = dict.fromkeys(task for found in by_name.values() for task in found["constant_targets"])
+    return f"Left out as a target where all models do it alike: {', '.join(names)}." if names else ""
+
+
 def correlations(result):
     rows = []
     for name, found in result["associated"].items():
         for score in found["scores"]:
-            if score["name"] not in ("source mean", "target mean"):
+            known = score["name"] != SAME_TYPE or score["value"] is not None
+            if score["name"] not in ("source mean", "target mean") and known:
                 rows.append([*name.split(), score["name"], str(score["entries"]), number(score["value"]), limits(score), p_text(score.get("p")),
                              p_text(score["p_adjusted"])])
     lines = ["Rank correlation with performance (\"loss\": minus the loss), both standardised within a test task, over all pairs of a model and another "
-             "task. p relabels the tasks: what a model or a task is like everywhere counts for nothing. Intervals leave out a task at a time; p (BH) is "
-             "corrected over the lines of one column:", ""]
+             "task. p relabels the tasks, those of each type among themselves: what a model or a task is like everywhere counts for nothing, nor does being of one type, "
+             f"which stands beside as a column of its own ({SAME_TYPE}). Intervals leave out a task at a time, and know nothing of types; p (BH) is corrected over "
+             "the lines with one name in the third column. masked, mean, ranked: the three definitions of similarity (docs/method.md). "
+             + left_out(result["associated"]), ""]
     lines += table(["models and tasks", "performance", "column", "pairs", "rank correlation", "95%", "p", "p (BH)"], rows)
     rows = [[*name.split(), one["name"], one["against"], number(one["difference"]), limits(one)]
             for name, found in result["associated"].items() for one in found["comparisons"]]
@@ -252,20 +278,22 @@ def kinds(result):
             sizes = list(result["kinds"][where][kind].values())
             rows.append([title, kind_name(kind), f"{min(sizes)} to {max(sizes)}"])
     lines += table(["sets", "kind", "units of a task"], rows)
-    lines += ["The core is one set for all tasks, so a test over tasks would count one draw as many: of it the table says in how many tasks, each by "
-              "itself, the corrected p is at most .05. Sets of the other kinds overlap too, and the tests over tasks take them as drawn apart: the more "
-              "they overlap, the more too small are those p.", ""]
+    lines += ["The core is one set for all tasks, so a test over tasks would count one draw as many, and there is none. Sets of the other kinds overlap too, and the "
+              "tests over tasks take them as drawn apart: the more they overlap, the more too small are those p. In how many tasks the corrected p is at most .05, "
+              "each task by itself, stands under \"alone\".", ""]
     rows = []
     for kind, by_type in result["kinds"]["off"].items():
         for which, found in by_type.items():
             for entry in averages_of(found):
                 for measure, against in entry["own_minus_random"]["matched"].items():
                     original, off = (entry[part].get(measure) if part in entry else None for part in ("original", "own"))
-                    rows.append([kind_name(kind), which, measure_of(measure, own_metric(which)), number(original), number(off)]
+                    commonest = [one["majority"] for one in found["results"] if one.get("majority") is not None]
+                    floor = number(mean(commonest)) if measure == "value" and commonest else "–"
+                    rows.append([kind_name(kind), which, measure_of(measure, own_metric(which)), floor, number(original), number(off)]
                                 + kind_contrast(against, [one["own_minus_random"]["matched"][measure] for one in found["results"]]))
-    lines += ["### Switched off: are they needed?", "", "In the model trained on all tasks, of which the scores before stand in the first column; \"off\" with "
-              "the units of this kind off, \"random\" matched sets.", ""]
-    lines += table(["kind", "tasks", "measure", "before", "off"] + CONTRAST + ["own is worse"], rows)
+    lines += ["### Switched off: are they needed?", "", "In the model trained on all tasks. Before: as it is; off: with the units of the kind off; own − random: "
+              "that against random sets of as many units in every layer. Loss over labels: of the right label among the task's labels, whatever else the model would say.", ""]
+    lines += table(["kind", "tasks", "measure", "commonest label", "before", "off"] + KIND_CONTRAST + ["the kind is worse"], rows)
     rows = []
     for kind, by_type in result["kinds"]["off"].items():
         for which, found in by_type.items():
@@ -274,8 +302,8 @@ def kinds(result):
                     test = matrix[measure]
                     rows.append([kind_name(kind), which, measure.removesuffix("_test"), number(test["statistic"]), p_text(test["p"]),
                                  p_text(test["smallest_p"]), p_text(test["p_adjusted"])])
-    lines += ["### Are they specific?", "", "A task's own set of this kind against the other tasks' (diagonal of the cross matrix minus the rest, in standard "
-              "deviations of a task; p (BH) over kinds and types). The core is the same for all: nothing in it can be specific. That one kind is "
+    lines += ["### Are they specific?", "", "A task's own set of this kind against the other tasks': how much more of the metric is lost, or loss is added, on the diagonal of the cross "
+              "matrix than off it, in standard deviations of what each task loses (p is one-sided; p (BH) over kinds and types). The core is the same for all: nothing in it can be specific. That one kind is "
               "significant and another is not says nothing of the difference between them.", ""]
     lines += table(["kind", "tasks", "measure", "diagonal − rest", "p", "smallest p", "p (BH)"], rows)
     rows = []
@@ -286,16 +314,23 @@ def kinds(result):
                 single = [one["own_minus_random"][measure] for one in found["results"] if one["metric"] == entry["metric"]]
                 rows.append([kind_name(kind), metric_name(entry["metric"]) if measure == "value" else f"loss ({metric_name(entry['metric'])} tasks)",
                              str(entry["tasks"]), number(entry["own"][measure]), number(sum(random) / len(random))] + kind_contrast(against, single))
-    lines += ["### Trained: do they learn more?", "", "Tested on the task that they were trained on. Units of every kind train at the rate that is best for the "
-              "task's own set, random ones at that of as many random units.", ""]
-    return lines + table(["kind", "measure", "tasks", "own", "random"] + CONTRAST + ["own is better"], rows)
+    lines += ["### Trained: do they learn more?", "", "Tested on the task that they were trained on. For the units of every kind and for as many random ones the learning "
+              f"rate is chosen apart, by the loss on {result['protocol']['tuning']['validation']} validation rows after an epoch on {result['protocol']['tuning']['rows']} rows; the core "
+              f"takes those of whole sets. With {result['protocol']['kind_sets']} random sets a task by itself shows only what is large.", ""]
+    lines += table(["kind", "measure", "tasks", "the kind", "random"] + KIND_CONTRAST + ["the kind is better"], rows)
+    rows = [[kind_name(kind)] + [" / ".join(f"{rates[name][arm]:g}" for arm in ("own", "random")) if name in rates else "–" for name in result["tasks"]]
+            for kind, rates in ((kind, result["kinds"]["trained"]["rates"][kind]) for kind in TUNED_KINDS)]
+    return lines + ["Learning rates, of the kind / of random units:", ""] + table(["kind", *result["tasks"]], rows)
+
+
+KIND_CONTRAST = CONTRAST + ["alone"]
 
 
 def kind_contrast(against, single):
-    """Cells under CONTRAST and a verdict; where no test over tasks is valid, how many tasks show it alone."""
+    """Cells under KIND_CONTRAST and a verdict."""
     if against["verdict"] == NO_TEST:
-        return [f"{against['difference']:+.3f}", "–", f"≤ .05 in {single_tasks(single)} tasks", "–", "", against["verdict"]]
-    return contrast(against) + [against["verdict"]]
+        return [f"{against['difference']:+.3f}", "–", "–", "–", "", single_tasks(single), against["verdict"]]
+    return contrast(against) + [single_tasks(single), against["verdict"]]
 
 
 # ---- settings ----
@@ -317,6 +352,11 @@ def settings(result):
         f"- Core: units in the sets of at least {protocol['core']:.0%} of the tasks; private: in one set alone; contrastive: relevance minus the mean of the "
         f"other tasks'. Off: {protocol['off_sets']} matched random sets, {protocol['off']} test rows; trained: {protocol['kind_sets']}, one training each, on up to {protocol['kind_train']['classification']} rows "
         f"(classification) or {protocol['kind_train']['generation']} (generation), {protocol['kind_epochs']} epochs, {protocol['off']} test rows.",
+        f"- Overlap control: sets of {' and '.join(protocol['overlap_tops'])}, of which {', '.join(f'{float(share):.0%}' for share in protocol['shares'])} are own, one training each. "
+        f"Forecasts and associations: {protocol['affinity']} rows for gradients, {protocol['relabellings']} relabellings; similarity by quarters of the layers.",
+        f"- The model in which units are switched off: trained on all tasks, all parameters, up to {max(protocol['train'].values())} rows of each, {protocol['model_epochs']} "
+        "epochs. Perplexity of unrelated text was not measured here: that own units cost their tasks more than random ones does not tell a task's units from "
+        "units that everything needs; the tests of what is specific do.",
         f"- {time_taken(result)}", ""]
     rows = []
     for kind, sweep in result["sweeps"].items():
@@ -328,27 +368,32 @@ def settings(result):
 
 def measured(result, folder):
     return "\n".join(
-        ["## What agrees with the paper", "", "A peak *agrees* if the share that the paper names is best and told from all others; *does not*: "
-         "another is best, and told from it. Of rank correlations and of what is specific *agrees* is a p of at most .05 in the claimed direction; "
-         "where there is an interval alone, one above 0. *No test*: one training, or one set for all tasks. What is not seen is *undetermined*. "
-         "Verdicts on own minus random are `taskneuron`'s (docs/method.md), where the p holds for its family: p, the intervals of several tests and "
-         "these rules are the study's to put together (studies/question2_verdicts.py), and p is corrected over both types of task, or over the rows of "
-         "a claim (Benjamini-Hochberg). Intervals are not corrected. Without one task: the lowest and the highest mean when any one of them is left out.",
-         ""]
+        ["## What agrees with the paper", "", "Verdicts are *agrees*, *does not*, *undetermined* (it was not seen) and *no test* (one training, or one set for all tasks):", "",
+         "- A peak *agrees* if the share that the paper names is best and told from all others; *does not*: another is best, and told from it.",
+         "- Own minus random, by `taskneuron` itself (docs/method.md): *agrees* needs a corrected p of at most .05 and the whole interval on the claimed side; *does "
+         "not* an interval that leaves out every difference on that side, and no more: it is the weaker of the two.",
+         "- Rank correlations, and what is specific: *agrees* is a corrected p of at most .05 in the claimed direction. Where there is an interval alone, it is one above 0.",
+         "- p is corrected (Benjamini-Hochberg) over both types of task, and, of what is specific, over kinds of units, or over what is held against performance or "
+         "forecasts it. Intervals are not corrected, nor is anything for there being many claims.",
+         "- Alone: in how many tasks, each by itself, the corrected p is at most .05. Tests over tasks take the tasks' sets as drawn apart, though they overlap (see \"Core "
+         "and private units\"), so that their p are too small by an unknown amount.",
+         "- Without one task: the lowest and the highest mean when any one of them is left out.", ""]
         + verdicts(result)
         + ["## What this size can carry", ""] + carries(result)
         + ["## The share of units that are trained", "", "Specialization: mean over the trained tasks; generalization: over others; bars are 95% "
-           "intervals.", ""] + share_figures(result, folder) + share_tables(result)
+           "intervals. Commonest label: what always saying it scores on those tasks; what lies at or below it has not been learnt. Every share, and own and random units "
+           "apart, train at a rate chosen by validation from a grid that may have grown to other rates for one than for another (Settings): shares differ in "
+           "rates too, and what random units show as well is no property of own ones.", ""] + share_figures(result, folder) + held(result) + share_tables(result)
         + ["### Across types", "", "Trained together, tested on tasks of the other type:", ""] + transfer(result)
-        + ["## Trained overlap", "", "As many units as the test task's own set, of which a share are its own. The learning rate is that of random "
-           "units, which if anything favours the smaller shares.", ""] + overlap_control(result)
+        + ["## Trained overlap", "", "As many units as the test task's own set, of which a share are its own; the rest are drawn from the others in the same "
+           "layers. Where a layer has too few others the least share is above 0. The learning rate is that of random units, which if anything favours the smaller shares.", ""] + overlap_control(result)
         + ["## Overlap of tasks", ""] + overlap(result, folder)
         + ["## Similarity of parameters", "", "In the model of each task: its units against those of every other task, means over layers, and over models.", ""]
         + similarity(result, folder)
         + ["## Does it go with performance?", ""] + correlations(result)
         + ["## Forecast", "", "Predictors and their average: from the base model, before any training; ridge and the means read what other pairs did. Measured: one "
-           "training on each task. Rank correlation with the changes off the diagonal, both standardised within each target; p relabels the tasks, "
-           "intervals leave out a task at a time.", ""] + forecast(result, folder)
+           "training on each task. Rank correlation with the changes off the diagonal, both standardised within each target (pooled: as they are); p relabels the tasks, "
+           "those of each type among themselves, intervals leave out a task at a time.", ""] + forecast(result, folder)
         + ["## Core and private units", ""] + kinds(result)
         + ["## Settings", ""] + settings(result)
         + ["## Commands", "", "One of each kind.", ""] + commands(result))

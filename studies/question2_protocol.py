@@ -17,9 +17,12 @@ TOP = "10%"
 DEFINITIONS = ("masked", "mean", "ranked")
 # Units of a task by what others need too; each beside random sets with its own layer profile.
 KINDS = ("own", "core", "rest", "private", "contrastive")
+# Of these, learning rates are chosen at their own size; the core takes those of whole sets.
+TUNED_KINDS = ("own", "rest", "private", "contrastive")
 KIND_NAMES = {"rest": "own − core"}  # of those whose name is not what a page calls them
 # What is held against performance: each by itself, and against the last two (docs/formats/affinity.md, yardsticks).
 LATE, EARLY, OVERLAP_ONLY = "masked, last layers", "masked, first layers", "masked, all norms equal"
+SAME_TYPE = "of one type"  # whether model and task are
 
 
 class Protocol:

@@ -107,7 +107,7 @@ def share_rows(result):
                 for curve in find(sweep["curves"], trained=trained, arm="own", **wanted):
                     # Of one training no two shares can be told apart.
                     verdict = peak_verdict(curve, claimed) if curve["seeds"] > 1 else NO_TEST
-                    rows.append((claim, [claim, f"{kind} ({claimed})", shown, peak_words(curve), "", "", verdict]))
+                    rows.append((claim, [claim, f"{kind} ({claimed})", shown, peak_words(curve), "", "", "", verdict]))
     return rows
 
 
@@ -120,7 +120,7 @@ def own_rows(result):
                 for difference in find(sweep["differences"], trained="together", metric=own_metric(kind), measure=measure, quantity=quantity):
                     for point in difference["points"]:
                         rows.append((claim, [claim, f"{kind} at {point['top']}", shown, f"{point['difference']:+.3f} ({interval(point)})",
-                                             p_text(worst_p(point)), "", point["verdict"]]))
+                                             p_text(worst_p(point)), "", "", point["verdict"]]))
     return rows
 
 
@@ -133,7 +133,7 @@ def overlap_rows(result):
                 slope = curve["slope"]
                 if slope:
                     rows.append((claim, [claim, f"{kind} at {curve['top']}", shown, f"{slope['difference']:+.3f} ({interval(slope)})",
-                                         p_text(worst_p(slope)), "", slope["verdict"]]))
+                                         p_text(worst_p(slope)), "", "", slope["verdict"]]))
     return rows
 
 
@@ -145,16 +145,16 @@ def associated_rows(result):
              (LATE, EARLY): "similarity in the last quarter of the layers goes with it more than in the first"}
     for name, found in result["associated"].items():
         which, y = name.split()
-        of = "all models and tasks" if which == "all" else f"{which} models and tasks"
+        of = "all models and tasks (within types)" if which == "all" else f"{which} models and tasks"
         shown = "metric" if y == "value" else "loss"
         for score in found["scores"]:
             if score["name"] in scores and score["value"] is not None:
                 rows.append((scores[score["name"]], [scores[score["name"]], of, shown, f"{number(score['value'])} ({limits(score)})",
-                                                     p_text(score["p_adjusted"]), "", from_p(score)]))
+                                                     p_text(score["p_adjusted"]), "", "", from_p(score)]))
         for one in found["comparisons"]:
             claim = pairs.get((one["name"], one["against"]))
             if claim:
-                rows.append((claim, [claim, of, shown, f"{number(one['difference'])} ({limits(one)})", "", "", from_interval(one.get("low"), one.get("high"))]))
+                rows.append((claim, [claim, of, shown, f"{number(one['difference'])} ({limits(one)})", "", "", "", from_interval(one.get("low"), one.get("high"))]))
     return sorted(rows, key=lambda row: [*scores.values(), *pairs.values()].index(row[0]))
 
 
@@ -176,10 +176,10 @@ def forecast_rows(result):
         if score["kind"] in ("predictor", "combined") and score["value"] is not None:
             by = score["name"] + (" (reads what other pairs did)" if score["name"] == "ridge" else "")
             rows.append((claim, [claim, by, "rank correlation", f"{number(score['value'])} ({limits(score)})", p_text(score["p_adjusted"]), "",
-                                 from_p(score)]))
+                                 "", from_p(score)]))
     for one in found["comparisons"]:
         claim = f"the {'average of forecasts' if one['name'] == 'average' else one['name']} ranks a target's sources better than"
-        rows.append((claim, [claim, one["against"], "rank correlation", f"{number(one['difference'])} ({limits(one)})", "", "",
+        rows.append((claim, [claim, one["against"], "rank correlation", f"{number(one['difference'])} ({limits(one)})", "", "", "",
                              from_interval(one.get("low"), one.get("high"))]))
     return rows
 
@@ -210,7 +210,7 @@ def kind_rows(result):
                     # Of a fall of the metric, or a rise of the loss: one-sided.
                     seen = test["p_adjusted"] is not None and test["p_adjusted"] <= 0.05
                     rows.append((claim, [claim, which, shown, f"{test['statistic']:+.2f} standard deviations", p_text(test["p_adjusted"]), "",
-                                         "agrees" if seen else "undetermined"]))
+                                         "", "agrees" if seen else "undetermined"]))
     for kind in KINDS:
         claim = f"trained on one task, its {kind_name(kind)} units learn more than random ones"
         found = result["kinds"]["trained"]["tests"].get(kind)
@@ -226,18 +226,19 @@ def kind_rows(result):
 
 def contrast_row(claim, which, shown, contrast, single):
     """single: the contrasts of single tasks."""
-    if contrast["verdict"] == NO_TEST:
-        found, p = f"{contrast['difference']:+.3f}", f"≤ .05 in {single_tasks(single)} tasks"
-    else:
-        found, p = f"{contrast['difference']:+.3f} ({interval(contrast)})", p_text(worst_p(contrast))
-    return claim, [claim, which, shown, found, p, without_one(single), contrast["verdict"]]
+    found = f"{contrast['difference']:+.3f}" + ("" if contrast["verdict"] == NO_TEST else f" ({interval(contrast)})")
+    return claim, [claim, which, shown, found, p_text(worst_p(contrast)), single_tasks(single), without_one(single), contrast["verdict"]]
 
 
 def verdicts(result):
     rows = (share_rows(result) + own_rows(result) + overlap_rows(result) + associated_rows(result) + forecast_rows(result)
             + kind_rows(result))
-    return answer(rows) + ["Every verdict with its numbers:", ""] + table(
-        ["claim", "of", "measure", "found", "p", "without one task", "verdict"], [row for _, row in rows])
+    given = [row[-1] for _, row in rows]
+    counts = ", ".join(f"{given.count(verdict)} *{verdict}*" for verdict in dict.fromkeys(given))
+    return answer(rows) + [f"That is {len(given)} verdicts: {counts}. Their numbers (differences of what is "
+                           "trained alone, of the mean of both, and across types stand further below; of overlap the tables say how far it is beyond chance, which "
+                           "is no claim of the paper's):", ""] + table(
+        ["claim", "of", "measure", "found", "p", "alone", "without one task", "verdict"], [row for _, row in rows])
 
 
 # ---- what it can carry ----
@@ -247,31 +248,42 @@ def at_least_as_many(right, of, chance):
     return math.fsum(math.comb(of, k) * chance ** k * (1 - chance) ** (of - k) for k in range(right, of + 1))
 
 
+def p_of_right(result, row):
+    """Of so many right answers or more where the commonest label is always said; nothing for a task without labels."""
+    majority = result["majority"].get(row["task"])
+    return None if majority is None else at_least_as_many(round(row["value"] * row["n"]), row["n"], majority)
+
+
 def learnt_rows(result):
-    """Of every trained task: what training all units makes of it, alone and first of its seeds."""
+    """Of every trained task: what training all units on it alone makes of it, and the best of all trainings, corrected for their number."""
     rows = []
     for kind, sweep in result["sweeps"].items():
         base = {row["task"]: row for row in sweep["base"]}
         for model in find(sweep["models"], trained="alone", top=sweep["tops"][-1], arm="own", seed=0):
             row = next(task for task in model["tasks"] if task["task"] == model["on"])
-            majority, p = result["majority"].get(row["task"]), None
-            if majority is not None:
-                p = at_least_as_many(round(row["value"] * row["n"]), row["n"], majority)
-            rows.append((row["task"], kind, p, [row["task"], kind, str(row["n"]), number(majority), number(base[row["task"]]["value"]),
-                                               number(row["value"]), p_text(p), number(base[row["task"]]["loss"]), number(row["loss"])]))
+            found = [(p_of_right(result, task), one, task) for one in sweep["models"] for task in one["tasks"]
+                     if task["task"] == row["task"] and one.get("on", row["task"]) == row["task"]]
+            p = best = None
+            if found[0][0] is not None:
+                least, one, task = min(found, key=lambda entry: entry[0])
+                p = min(1.0, least * len(found))
+                best = f"{number(task['value'])} ({one['arm']}, {one['top']}, {one['trained']})"
+            rows.append((row["task"], p, len(found), [row["task"], kind, str(row["n"]), number(result["majority"].get(row["task"])), number(base[row["task"]]["value"]),
+                                                     number(row["value"]), best or "–", p_text(p), number(base[row["task"]]["loss"]), number(row["loss"])]))
     return rows
 
 
 def carries(result):
     """Which conclusions the size of model and data can carry, from what was measured."""
     rows = learnt_rows(result)
-    labelled = [name for name, _, p, _ in rows if p is not None]
-    learnt = [name for name, _, p, _ in rows if p is not None and p < LEARNT_P]
-    lines = [f"Of the {len(labelled)} classification tasks that are trained, training all units on the task alone does better than always saying the commonest "
-             f"label in {len(learnt)}" + (f" ({', '.join(learnt)})" if learnt else "")
-             + f" (binomial test, one-sided, p < {LEARNT_P}, the tasks uncorrected). Where it does not, no share of units can show that it learns the "
-             "task: what is left to see there is how often the commonest label is said, and the answer's form.", ""]
-    lines += table(["task", "type", "n", "commonest label", "before", "trained", "p", "loss before", "loss trained"], [row for *_, row in rows])
+    labelled = [(name, tried) for name, p, tried, _ in rows if p is not None]
+    learnt = [name for name, p, _, _ in rows if p is not None and p < LEARNT_P]
+    lines = [f"Of the {len(labelled)} classification tasks that are trained, some training or other does better than always saying the commonest label in {len(learnt)}"
+             + (f" ({', '.join(learnt)})" if learnt else "") + f" (binomial test, one-sided, p < {LEARNT_P}, times the trainings of the task, of which there are "
+             f"{max((tried for _, tried in labelled), default=0)}). Where none does, accuracy cannot show that the task is learnt: what is left to see there is how often "
+             "the commonest label is said, and the answer's form.", ""]
+    lines += table(["task", "type", "n", "commonest label", "before", "all units, alone", "best of all trainings", "p", "loss before", "loss, all units"],
+                   [row for *_, row in rows])
     sizes = []
     for kind, sweep in result["sweeps"].items():
         for measure, shown in measures(kind):
@@ -282,6 +294,6 @@ def carries(result):
                 sizes.append(f"{number(min(found))} to {number(max(found))} in the {shown} of {kind} tasks")
     if sizes:
         lines += [f"Differences between own and random units that {result['protocol']['seeds']} trainings of each would have shown in 80% of cases: "
-                  f"{', '.join(sizes)}. Smaller ones may be there unseen. Of trainings alone and under overlap control there is one of each: shares of theirs "
-                  "cannot be told apart, and their slopes have test tasks for observations.", ""]
+                  f"{', '.join(sizes)}. Smaller ones may be there unseen. Of trainings alone and under overlap control there is one of each: shares that are "
+                  "trained alone cannot be told apart, and slopes under overlap control are tested over the test tasks.", ""]
     return lines

@@ -9,6 +9,7 @@
 
 #include "analysis/ridge.h"
 #include "base/check.h"
+#include "base/orders_within.h"
 #include "base/variance.h"
 #include "taskneuron/base/distributions.h"
 #include "taskneuron/base/error.h"
@@ -174,22 +175,22 @@ class Scorer {
     const double reached = extremeness(observed) - 1e-9;
     Randomisation test;
     std::int64_t count = 0;
-    Tasks labels = all();
-    const auto take = [&] {
+    const auto take = [&](const Tasks& labels) {
       const double value = value_of(evaluate, all(), labels).value_or(0);
       count += extremeness(value) >= reached ? 1 : 0;
       ++test.orders;
     };
-    test.exact = std::tgamma(static_cast<double>(labels.size()) + 1) <=
-                 static_cast<double>(request_.all_orders);
+    const std::vector<std::string> one_type(request_.tasks.size());
+    const OrdersWithin orders(request_.types.empty() ? one_type : request_.types);
+    test.exact = orders.count() <= static_cast<double>(request_.all_orders);
     if (test.exact) {
-      do take();
-      while (std::next_permutation(labels.begin(), labels.end()));
+      orders.for_each(take);
     } else {
       Random random(request_.seed, "labels of a forecast");
+      Tasks labels = all();
       while (test.orders < request_.draws) {
-        random.shuffle(labels);
-        take();
+        orders.shuffle(labels, random);
+        take(labels);
       }
     }
     conclude(test, count);
@@ -219,6 +220,9 @@ void require_tables(const ForecastRequest& request) {
                                              [&](const auto& row) { return row.size() == tasks; });
     if (!fits) throw Error(fmt::format("{}: expected a table of {} by {}", what, tasks, tasks));
   };
+  if (!request.types.empty() && request.types.size() != tasks) {
+    throw Error(fmt::format("{} types for {} tasks", request.types.size(), tasks));
+  }
   require_size(request.measured, "measured changes");
   for (const ForecastPredictor& one : request.predictors) require_size(one.values, one.name);
 }

@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <map>
 #include <numeric>
 
 #include "base/check.h"
+#include "base/orders_within.h"
 #include "base/variance.h"
-#include "taskneuron/base/random.h"
 #include "taskneuron/base/statistics.h"
 
 namespace taskneuron {
@@ -39,39 +37,6 @@ double dominance(const std::vector<std::vector<double>>& matrix, double total,
   return diagonal / n - (total - diagonal) / (n * (n - 1));
 }
 
-std::vector<std::vector<std::size_t>> rows_by_type(const std::vector<std::string>& types) {
-  std::map<std::string, std::vector<std::size_t>> groups;
-  for (std::size_t i = 0; i < types.size(); ++i) groups[types[i]].push_back(i);
-  std::vector<std::vector<std::size_t>> rows;
-  for (const auto& group : groups) rows.push_back(group.second);
-  return rows;
-}
-
-double orders_within(const std::vector<std::vector<std::size_t>>& groups) {
-  double orders = 1;
-  for (const auto& group : groups) orders *= std::tgamma(static_cast<double>(group.size()) + 1);
-  return orders;
-}
-
-// Calls take for every order that keeps the rows of each group among its places.
-void every_order_of(const std::vector<std::vector<std::size_t>>& groups, std::size_t first,
-                    std::vector<std::size_t>& order, const std::function<void()>& take) {
-  if (first == groups.size()) return take();
-  std::vector<std::size_t> rows = groups[first];
-  do {
-    for (std::size_t i = 0; i < rows.size(); ++i) order[groups[first][i]] = rows[i];
-    every_order_of(groups, first + 1, order, take);
-  } while (std::next_permutation(rows.begin(), rows.end()));
-}
-
-void shuffle_within(const std::vector<std::size_t>& places, std::vector<std::size_t>& order,
-                    Random& random) {
-  std::vector<std::size_t> there;
-  for (const std::size_t place : places) there.push_back(order[place]);
-  random.shuffle(there);
-  for (std::size_t i = 0; i < places.size(); ++i) order[places[i]] = there[i];
-}
-
 }  // namespace
 
 DiagonalTest diagonal_test(const std::vector<std::vector<double>>& matrix,
@@ -83,27 +48,25 @@ DiagonalTest diagonal_test(const std::vector<std::vector<double>>& matrix,
   const auto standardised = standardised_columns(matrix);
   double total = 0;
   for (const auto& row : standardised) total += std::accumulate(row.begin(), row.end(), 0.0);
-  std::vector<std::size_t> order(matrix.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
+  const OrdersWithin orders(types);
   DiagonalTest result;
-  result.statistic = dominance(standardised, total, order);
+  result.statistic = dominance(standardised, total, orders.as_it_is());
   // Sums of the same numbers in another order may differ in the last digits.
   const double at_least = result.statistic - 1e-9;
   std::int64_t reached = 0;
-  const auto take = [&] {
+  const auto take = [&](const OrdersWithin::Order& order) {
     reached += dominance(standardised, total, order) >= at_least ? 1 : 0;
     ++result.orders;
   };
-  std::vector<std::vector<std::size_t>> groups = rows_by_type(types);
-  const double every_order = orders_within(groups);
-  result.exact = every_order <= static_cast<double>(draws);
+  result.exact = orders.count() <= static_cast<double>(draws);
   if (result.exact) {
-    every_order_of(groups, 0, order, take);
+    orders.for_each(take);
   } else {
     Random random(seed, "row permutation");
+    OrdersWithin::Order order = orders.as_it_is();
     while (result.orders < draws) {
-      for (const auto& group : groups) shuffle_within(group, order, random);
-      take();
+      orders.shuffle(order, random);
+      take(order);
     }
   }
   conclude(result, reached);

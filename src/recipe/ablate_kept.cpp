@@ -67,8 +67,8 @@ FolderLock opened(const fs::path& folder, const TaskReader& reader, const Ablate
 fs::path name_of(const EvaluatedRow& row) {
   if (row.condition == nullptr) return "original";
   if (const std::string problem = problem_of_name(row.units_of); !problem.empty()) {
-    throw Error(fmt::format("the scores of '{}' can't be kept: its name {}", shown(row.units_of),
-                            problem));
+    throw Error(
+        fmt::format("the scores of '{}' can't be kept: its name {}", shown(row.units_of), problem));
   }
   const Condition& condition = *row.condition;
   std::string name = row.units_of;

@@ -17,8 +17,10 @@ void ForecastOptions::declare(OptionList& list) {
            "What the command affinity wrote, or tables of one's own (docs/formats/affinity.md)")
       .positional()
       .required();
-  list.add("measured", &measured, Effect::kInput,
-           "JSON {\"tasks\": [...], \"matrix\": [[change of task j after training on task i]]}")
+  list.add(
+          "measured", &measured, Effect::kInput,
+          "JSON {\"tasks\": [...], \"matrix\": [[change of task j after training on task i]]}, and "
+          "\"types\": [...] where only tasks of one type may be relabelled")
       .positional()
       .required();
   list.add("lower_is_better", &lower_is_better, Effect::kResult,
@@ -62,6 +64,7 @@ TaskTable read_matrix(const JsonView& matrix, std::size_t tasks, double sign = 1
 
 struct Measured {
   std::vector<std::string> tasks;
+  std::vector<std::string> types;  // may be empty
   TaskTable matrix;
 };
 
@@ -70,7 +73,14 @@ Measured read_measured(const ForecastOptions& options) {
   const JsonView view(json, options.measured);
   const std::vector<std::string> tasks = read_tasks(view);
   const double sign = options.lower_is_better ? -1 : 1;
-  return {tasks, read_matrix(view.at("matrix"), tasks.size(), sign)};
+  const auto types = view.find("types");
+  Measured found{tasks, {}, read_matrix(view.at("matrix"), tasks.size(), sign)};
+  if (!types) return found;
+  found.types = types->strings();
+  if (found.types.size() != tasks.size()) {
+    types->fail(fmt::format("{} types for {} tasks", found.types.size(), tasks.size()));
+  }
+  return found;
 }
 
 // Pairs of an affinity file by source and target, and the tasks' label counts.
@@ -215,6 +225,7 @@ Forecast forecast_from_files(const ForecastOptions& options) {
   ForecastRequest request;
   request.predictors = read_predictors(options.affinity, measured.tasks);
   request.tasks = std::move(measured.tasks);
+  request.types = std::move(measured.types);
   request.measured = std::move(measured.matrix);
   request.draws = options.draws;
   request.seed = options.seed;

@@ -121,6 +121,29 @@ TEST(Forecast, PIsThatOfRelabelling) {
   EXPECT_NEAR(score_of(found, "x").permutation->p.value(), reached / all, 1e-12);
 }
 
+TEST(Forecast, RelabelsWithinTypes) {
+  // Sources help targets of their own type, and the predictor knows nothing but types.
+  Random random(6, "forecast");
+  const std::vector<std::string> types = {"a", "b", "a", "b", "a", "b"};
+  TaskTable y = drawn(random, 6), same = drawn(random, 6);
+  for (std::size_t i = 0; i < 6; ++i) {
+    for (std::size_t j = 0; j < 6; ++j) {
+      if (types[i] == types[j]) *y[i][j] += 9;
+      *same[i][j] = (types[i] == types[j] ? 1 : 0) + *same[i][j] / 1e6;
+    }
+  }
+  ForecastRequest request{names(6), y, {{"same", same}}};
+  // 72 of the 720 orders keep types together.
+  EXPECT_LT(*score_of(forecast(request), "same").permutation->p, 0.11);
+  request.types = types;
+  const ForecastScore within = score_of(forecast(request), "same");
+  EXPECT_EQ(within.permutation->orders, 36);
+  EXPECT_TRUE(within.permutation->exact);
+  EXPECT_GT(*within.permutation->p, 0.2);
+  request.types.pop_back();
+  EXPECT_NE(test::error_of([&] { forecast(request); }), "");
+}
+
 TEST(Forecast, FindsWhatForeseesAndTakesNoiseForNoise) {
   Random random(3, "forecast");
   int found_x = 0, found_noise = 0, found_ridge = 0, found_nothing = 0, covered = 0;

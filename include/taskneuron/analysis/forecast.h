@@ -33,6 +33,9 @@ struct ForecastRequest {
   // Relabellings of tasks: all are tried where there are at most all_orders, else so many drawn.
   std::int64_t all_orders = 5040;
   std::int64_t draws = 2000;
+  // Of the tasks, where they are of several: only tasks of one type are relabelled, or all that
+  // goes with types would go with what is measured. Empty: all are of one.
+  std::vector<std::string> types = {};
 };
 
 // Of one predictor.
