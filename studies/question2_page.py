@@ -276,7 +276,8 @@ def kinds(result):
     for where, title in (("off_units", "in the model trained on all tasks"), ("trained_units", "in the base model")):
         for kind in KINDS:
             sizes = list(result["kinds"][where][kind].values())
-            rows.append([title, kind_name(kind), f"{min(sizes)} to {max(sizes)}"])
+            least, most = min(sizes), max(sizes)
+            rows.append([title, kind_name(kind), str(least) if least == most else f"{least} to {most}"])
     lines += table(["sets", "kind", "units of a task"], rows)
     lines += ["The core is one set for all tasks, so a test over tasks would count one draw as many, and there is none. Sets of the other kinds overlap too, and the "
               "tests over tasks take them as drawn apart: the more they overlap, the more too small are those p. In how many tasks the corrected p is at most .05, "
