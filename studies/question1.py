@@ -16,7 +16,8 @@ import json
 import os
 
 import question1_page
-from question1_protocol import ARMS, CONTROLS, COUNTS_P, PROTOCOLS, SITES, TOP, at_least_as_many, larger_on_average
+from chance import at_least_as_many, larger_on_average
+from question1_protocol import ARMS, CONTROLS, COUNTS_P, PROTOCOLS, SITES, TOP
 from study import Study, main
 from study_tasks import answers_of_others, find_tasks, seconds_per_row
 

@@ -1,5 +1,4 @@
 """What question 1 chose beforehand: numbers, arms, controls, and which tasks there are."""
-import math
 
 TOP = "10%"
 COUNTS_P = 0.01  # below which a task counts
@@ -107,18 +106,3 @@ class QuickPretrained(Pretrained):
 
 
 PROTOCOLS = {("small", False): Protocol, ("small", True): Quick, ("pretrained", False): Pretrained, ("pretrained", True): QuickPretrained}
-
-
-def larger_on_average(differences):
-    """One-sided p of a mean difference above zero, by the normal distribution: of as many rows as are tested here."""
-    n = len(differences)
-    center = sum(differences) / n
-    spread = (sum((one - center) ** 2 for one in differences) / (n - 1)) ** 0.5 if n > 1 else 0.0
-    if spread == 0:
-        return 1.0 if center <= 0 else 0.0
-    return math.erfc(center / spread * n ** 0.5 / 2 ** 0.5) / 2
-
-
-def at_least_as_many(right, trials, share):
-    """Probability of so many successes or more in so many trials."""
-    return sum(math.comb(trials, k) * share ** k * (1 - share) ** (trials - k) for k in range(right, trials + 1))

@@ -1,6 +1,5 @@
 """What question 2's tests come to: families of tests, the verdict on each claim, and what models of this size can carry."""
-import math
-
+from chance import at_least_as_many
 from page_parts import (NO_TEST, answer, correct_together, corrected, interval, kinds_of_metrics, metric_name, number, p_text, table, without_one,
                         worst_p)
 from question2_protocol import EARLY, KIND_NAMES, KINDS, LATE, OVERLAP_ONLY
@@ -242,11 +241,6 @@ def verdicts(result):
 
 
 # ---- what it can carry ----
-
-def at_least_as_many(right, of, chance):
-    """The probability of so many or more right answers at this chance."""
-    return math.fsum(math.comb(of, k) * chance ** k * (1 - chance) ** (of - k) for k in range(right, of + 1))
-
 
 def p_of_right(result, row):
     """Of so many right answers or more where the commonest label is always said; nothing for a task without labels."""

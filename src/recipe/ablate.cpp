@@ -122,11 +122,17 @@ class Ablation {
  public:
   Ablation(const TaskReader& reader, const AblateOptions& options)
       : reader_(reader), options_(options) {
+    if (!options_.keep.empty()) {
+      kept_.emplace(reader_, options_);
+      told_.emplace(
+          fmt::format("interrupted: {} holds an ablation that has begun; the same "
+                      "command goes on with it",
+                      options_.keep));
+    }
     load_sources();
     make_conditions();
     if (!options_.text.empty()) text_.emplace(options_, reader_);
     references_.emplace(reader_, reference_request());
-    if (!options_.keep.empty()) kept_.emplace(reader_, options_);
   }
 
   void run();
@@ -145,6 +151,7 @@ class Ablation {
   std::optional<TextEvaluation> text_;
   std::optional<ReferenceRuns> references_;
   std::optional<KeptEvaluations> kept_;
+  std::optional<LineWhenInterrupted> told_;
   AblateResult found_;
 };
 
@@ -283,13 +290,6 @@ AblateResult ablate(const Session& session, const AblateOptions& options) {
   AblateResult result;
   blame_weights(session.checkpoint(), [&] {
     Ablation ablation(reader, options);
-    std::optional<LineWhenInterrupted> told;
-    if (!options.keep.empty()) {
-      told.emplace(
-          fmt::format("interrupted: {} holds an ablation that has begun; the same command "
-                      "goes on with it",
-                      options.keep));
-    }
     ablation.run();
     result = ablation.finish();
   });

@@ -4,14 +4,11 @@
 
 #include "base/json.h"
 #include "base/plain_name.h"
-#include "base/sha256.h"
 #include "base/world.h"
 #include "evaluate/result_rows.h"
 #include "recipe/ablate_parts.h"
 #include "recipe/work_folder.h"
-#include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
-#include "taskneuron/base/version.h"
 
 namespace taskneuron {
 
@@ -30,22 +27,15 @@ std::map<std::string, Setting> identity_of(const TaskReader& reader, const Ablat
   options.declare(list);
   std::map<std::string, Setting> settings = settings_of(list);
   settings.erase("memory");  // the result does not depend on how batches are made to fit
-  const Session& session = reader.session();
-  settings["model"] = session.checkpoint().hash();
-  settings["dtype"] = std::string(dtype_name(session.decoder().options().dtype));
-  settings["template"] = reader.prompt().hash();
-  settings["version"] = std::string(version());
-  std::string tasks, scores;
+  for (auto& [name, value] : shared_identity(reader)) settings[name] = value;
+  std::string tasks;
   for (const std::string& folder : given.data.tasks) {
     tasks += fmt::format("{}{} {}", tasks.empty() ? "" : ", ", load_task(folder).name,
                          task_hash(folder));
   }
-  for (const std::string& path : given.scores) {
-    scores += (scores.empty() ? "" : ", ") + sha256_of_file(path).substr(7, 16);
-  }
   settings["task"] = tasks;
-  settings["scores"] = scores;
-  if (!given.text.empty()) settings["text"] = sha256_of_file(given.text).substr(7, 16);
+  settings["scores"] = file_hashes(given.scores);
+  if (!given.text.empty()) settings["text"] = file_hashes({given.text});
   return settings;
 }
 
@@ -79,7 +69,8 @@ fs::path name_of(const EvaluatedRow& row) {
 
 // What rank 0 finds there; "" where there is nothing.
 std::string content_of(const fs::path& path) {
-  const bool reads = world().rank() == 0 && fs::exists(path);
+  std::error_code unreadable;
+  const bool reads = world().rank() == 0 && fs::exists(path, unreadable);
   return world().broadcast(reads ? read_file(path, kMostBytes) : "");
 }
 

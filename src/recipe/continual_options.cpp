@@ -4,9 +4,7 @@
 
 #include "recipe/continual_parts.h"
 #include "recipe/work_folder.h"
-#include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
-#include "taskneuron/base/version.h"
 
 namespace taskneuron {
 
@@ -146,10 +144,7 @@ std::map<std::string, Setting> stream_settings(const Session& session,
   std::map<std::string, Setting> settings = settings_of(list);
   for (const std::string& name : kWhichStreams) settings.erase(name);
   const TaskReader reader(session, options.data);
-  settings["model"] = session.checkpoint().hash();
-  settings["dtype"] = std::string(dtype_name(session.decoder().options().dtype));
-  settings["template"] = reader.prompt().hash();
-  settings["version"] = std::string(version());
+  for (auto& [name, value] : shared_identity(reader)) settings[name] = value;
   return settings;
 }
 

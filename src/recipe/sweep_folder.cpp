@@ -1,15 +1,9 @@
 // What a sweep's folder is, and that it is the one that was meant.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/file.h"
-#include "base/sha256.h"
 #include "recipe/sweep_parts.h"
 #include "recipe/work_folder.h"
-#include "taskneuron/base/compute.h"
-#include "taskneuron/base/error.h"
-#include "taskneuron/base/version.h"
 
 namespace taskneuron {
 
@@ -30,21 +24,15 @@ std::map<std::string, Setting> shared_settings(const Session& session, const Swe
   std::map<std::string, Setting> settings = settings_of(list);
   for (const std::string& name : kMayGrow) settings.erase(name);
   const TaskReader reader(session, options.data);
-  settings["model"] = session.checkpoint().hash();
-  settings["dtype"] = std::string(dtype_name(session.decoder().options().dtype));
-  settings["template"] = reader.prompt().hash();
-  settings["version"] = std::string(version());
-  std::string trained, others, scores;
+  for (auto& [name, value] : shared_identity(reader)) settings[name] = value;
+  std::string trained, others;
   for (const SweepTask& task : tasks) {
     std::string& names = task.trained ? trained : others;
     names += fmt::format("{}{} {}", names.empty() ? "" : ", ", task.name, task_hash(task.folder));
   }
-  for (const std::string& path : options.scores) {
-    scores += (scores.empty() ? "" : ", ") + sha256_of_file(path).substr(7, 16);
-  }
   settings["task"] = trained;
   settings["other_task"] = others;
-  settings["scores"] = scores;
+  settings["scores"] = file_hashes(options.scores);
   return settings;
 }
 

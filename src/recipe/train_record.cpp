@@ -6,8 +6,7 @@
 
 #include "base/sha256.h"
 #include "recipe/train_parts.h"
-#include "taskneuron/base/compute.h"
-#include "taskneuron/base/version.h"
+#include "recipe/work_folder.h"
 
 namespace taskneuron {
 
@@ -54,14 +53,9 @@ std::map<std::string, Setting> identity_of(TrainOptions options, const TaskReade
   options.declare(list);
   std::map<std::string, Setting> settings = settings_of(list);
   // Of files, what they hold; of what may be left open, what was chosen.
-  const Session& session = reader.session();
-  const DecoderOptions& computed = session.decoder().options();
-  settings["model"] = session.checkpoint().hash();
-  settings["dtype"] = std::string(dtype_name(computed.dtype));
-  settings["device"] = computed.device.str();
-  settings["template"] = reader.prompt().hash();
+  for (auto& [name, value] : shared_identity(reader)) settings[name] = value;
+  settings["device"] = reader.session().decoder().options().device.str();
   settings["trained"] = trained.name;
-  settings["version"] = std::string(version());
   settings["validation_rows"] = validation_hashes(options);
   if (trained.all.part == TrainedPart::kAdapters) {
     settings["lora_alpha"] = trained.all.lora.alpha;

@@ -5,7 +5,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/sha256.h"
+#include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/version.h"
 #include "taskneuron/data/task.h"
 #include "train/run_files.h"
 
@@ -43,6 +45,22 @@ FolderLock open_work_folder(const WorkFolder& folder,
   remove_leftovers(folder.path);
   write_file(file, json_text(json, 1) + "\n");
   return lock;
+}
+
+std::map<std::string, Setting> shared_identity(const TaskReader& reader) {
+  const Session& session = reader.session();
+  return {{"model", session.checkpoint().hash()},
+          {"dtype", std::string(dtype_name(session.decoder().options().dtype))},
+          {"template", reader.prompt().hash()},
+          {"version", std::string(version())}};
+}
+
+std::string file_hashes(const std::vector<std::string>& paths) {
+  std::string hashes;
+  for (const std::string& path : paths) {
+    hashes += (hashes.empty() ? "" : ", ") + sha256_of_file(path).substr(7, 16);
+  }
+  return hashes;
 }
 
 std::string task_hash(const std::string& folder) {

@@ -3,9 +3,11 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/folder_lock.h"
 #include "taskneuron/base/options.h"
+#include "taskneuron/recipe/session.h"
 
 namespace taskneuron {
 
@@ -24,7 +26,12 @@ struct WorkFolder {
 FolderLock open_work_folder(const WorkFolder& folder,
                             const std::map<std::string, Setting>& settings);
 
+// What results depend on beside a command's own options: the model, what it computes in, the
+// prompts and this program's version.
+std::map<std::string, Setting> shared_identity(const TaskReader& reader);
 // Of a task's folder: what it says of itself, and its splits' rows.
 std::string task_hash(const std::string& folder);
+// Of files, enough to tell them apart.
+std::string file_hashes(const std::vector<std::string>& paths);
 
 }  // namespace taskneuron
