@@ -1,6 +1,7 @@
 """Every kind of file that the program reads from others, with what is done to it and the command that must cope."""
 import json
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -83,6 +84,12 @@ def shard(model, out):
     (out / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": len(body)}, "weight_map": index}))
 
 
+def as_long_everywhere(file):
+    """Puts one time and one memory in place of those measured: a byte's number means the same byte in every run."""
+    text = re.sub(r'("training_seconds": )[^,]*', r"\g<1>0.00720355", file.read_text())
+    file.write_text(re.sub(r'("peak_memory_bytes": )[^,]*', r"\g<1>67567616", text))
+
+
 def prepare(program, folder):
     """A folder with a sound file of every kind."""
     def run(*command):
@@ -114,6 +121,8 @@ def prepare(program, folder):
     KINDS["stage"].file = f"stages/{stage.name}/stage.json"
     KINDS["stage"].command += ["--stage", f"stages/{stage.name}"]
     shutil.move(stage.parent, folder / "stages")
+    as_long_everywhere(folder / "result.json")
+    as_long_everywhere(folder / KINDS["stage"].file)
     shutil.rmtree(folder / "streams")
     while not (folder / "run/checkpoint.safetensors").exists() or (folder / "run/delta.safetensors").exists():
         shutil.rmtree(folder / "run", ignore_errors=True)
