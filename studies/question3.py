@@ -5,17 +5,18 @@
 
 TASKS are the task folders of the continual-learning benchmark, or a folder of them. Every method has as many
 trials of its settings, on validation rows of the first order alone; then it is trained on orders 1 to 3, the
-main ones from three seeds and on orders 4 to 6 too. Every stage writes one file below FOLDER and is skipped
+main ones from three seeds and on orders 4 to 6 too, beside the same options on random units. Every stage writes one file below FOLDER and is skipped
 when that is there: killed and started again, the study goes on where it was. What it will take is measured and
 said first.
 """
+import collections
 import functools
 import json
 import os
 import sys
 
 import question3_page
-from question3_protocol import BEST, BEST_UNITS, CLAIMS, WEIGHTS_ALONE, Arm, Protocol
+from question3_protocol import AVERAGE, AVERAGE_TEMPERATURE, BEST, BEST_UNITS, CLAIMS, SAME_OPTIONS, WEIGHTS_ALONE, Arm, Protocol, settings_of, with_same_options
 from study import Study, main
 from study_tasks import find_tasks, seconds_per_row
 
@@ -47,24 +48,45 @@ class Question3(Study):
 
     # ---- streams ----
 
-    def continual(self, stage, orders, texts, *more):
-        protocol = self.protocol
+    def continual(self, stage, orders, texts, *more, folder=None):
+        protocol, folder = self.protocol, folder or stage.replace("/", "-")
         return self.run(stage, "continual", self.model, "--order", *(self.orders[name] for name in orders), "--tasks", *self.folders,
                         "--method", *texts, "--epochs", protocol.epochs, "--batch", protocol.batch, "--detect-limit",
-                        protocol.detect, "--seeds", 1, *more, "--out", self.path("folders", stage.replace("/", "-")), threads=1)
+                        protocol.detect, "--seeds", 1, *more, "--out", self.path("folders", folder), threads=1)
 
-    def tuned(self, name):
-        """Validation CL of every trial of an arm, in their order; nothing for one that diverged."""
-        arm, tuning = self.protocol.all()[name], self.protocol.tuning
-        texts = [arm.text(trial) for trial in arm.trials]
-        found = self.continual(f"tuned/{file_name(name)}", [self.protocol.tuning_order], texts, "--limit", tuning["rows"],
-                               "--seed", tuning["seed"], "--test-split", "validation", "--test-limit", tuning["validation"],
-                               "--unseen", "none", "--no-single")
-        values = {run["method"]: run["cl"] for run in found["runs"]}
-        return [{"text": text, "cl": values[text]} for text in texts]
+    def tuned(self, family, names):
+        """{arm: its trials with their validation CL, in order; none for one that diverged} of the arms of a family."""
+        protocol, found = self.protocol, {name: [] for name in names}
 
-    def chosen(self, trials):
-        return max(trials, key=lambda trial: -1 if trial["cl"] is None else trial["cl"])
+        def measured(stage, texts):
+            tuning = protocol.tuning
+            answer = self.continual(f"tuned/{stage}", [protocol.tuning_order], list(dict.fromkeys(sum(texts.values(), []))), "--limit", tuning["rows"],
+                                    "--seed", tuning["seed"], "--test-split", "validation", "--test-limit", tuning["validation"],
+                                    "--unseen", "none", "--no-single", folder=f"tuned-{family}")
+            values = {run["method"]: run["cl"] for run in answer["runs"]}
+            for name, tried in texts.items():
+                found[name] += [{"text": text, "cl": values[text]} for text in tried]
+
+        arms = {name: protocol.all()[name] for name in names}
+        measured(family, {name: [arm.text(trial) for trial in arm.trials] for name, arm in arms.items()})
+        more = {name: [arm.text({**settings_of(chosen(found[name])["text"]), **extra}) for extra in arm.more]
+                for name, arm in arms.items() if arm.more}
+        if more:
+            measured(f"{family}-more", more)
+        return found
+
+    def trials(self, names):
+        """What every arm has tried."""
+        families = {}
+        for name in names:
+            families.setdefault(self.protocol.all()[name].family, []).append(name)
+        # Those that train longest first: at the end no core waits for one of them.
+        work = {family: sum(self.protocol.all()[name].work for name in some) for family, some in families.items()}
+        jobs = [functools.partial(self.tuned, family, families[family]) for family in sorted(families, key=lambda family: -work[family])]
+        found = {}
+        for some in self.stages.side_by_side(jobs):
+            found.update(some)
+        return {name: found[name] for name in names}
 
     def families(self, seeds):
         """Calls: (family, seed, arms that it runs). seeds: of every arm."""
@@ -72,7 +94,9 @@ class Question3(Study):
         for name, arm in self.protocol.all().items():
             for seed in range(seeds.get(name, 0)):
                 calls.setdefault((arm.family, seed), []).append(name)
-        return [(family, seed, names) for (family, seed), names in calls.items()]
+        work = {(family, seed): sum(self.protocol.all()[name].work for name in names) for (family, seed), names in calls.items()}
+        # By seeds, so that a study that is looked at before its end has all arms of one; of each those that train longest first.
+        return [(*call, calls[call]) for call in sorted(calls, key=lambda call: (call[1], -work[call]))]
 
     def streamed(self, length, seeds, texts):
         """Results of every stream of orders of that length."""
@@ -80,7 +104,7 @@ class Question3(Study):
         jobs = [functools.partial(self.continual, f"streams/{length}-{family}-{seed}", protocol.orders[length],
                                   [texts[name] for name in names], "--limit", protocol.train[length], "--test-limit",
                                   protocol.test[length], "--seed", seed)
-                for family, seed, names in sorted(self.families(seeds), key=lambda call: call[1])]
+                for family, seed, names in self.families(seeds)]
         return self.stages.side_by_side(jobs)
 
     def compared(self, stage, results, texts, names, pairs=()):
@@ -97,6 +121,10 @@ class Question3(Study):
                     json.dump({"settings": result["settings"], "runs": runs}, file)
         asked = [texts[name] for pair in pairs for name in pair]
         return self.run(f"compared/{stage}", "streams", *files, *(["--compare", *asked] if asked else []), threads=1, again=True)
+
+    def commonest(self, tasks, rows):
+        """What always saying the commonest label of the tested rows scores, by task."""
+        return {name: commonest_share(os.path.join(self.tasks[name]["folder"], "test.jsonl"), rows) for name in tasks}
 
     # ---- the whole ----
 
@@ -118,59 +146,81 @@ class Question3(Study):
             return trained + tests
 
         tuning, arms = protocol.tuning, protocol.all()
-        minutes["choosing settings"] = sum(
-            call([protocol.tuning_order], tuning["rows"], tuning["validation"], arm.work) * len(arm.trials) for arm in arms.values())
-        main = len(protocol.main) + 2  # the best variants
-        streams = {"short": sum(arm.work for arm in arms.values()) + main * (protocol.seeds["short"] - 1), "long": main * protocol.seeds["long"]}
+        trained_alike = {(arm.family, trial["lr"]): arm.work for arm in arms.values() for trial in arm.trials + [arm.trials[0] for _ in arm.more]}
+        minutes["choosing settings"] = (sum(trained_alike.values()) + len(arms["o-lora"].more)) * call(
+            [protocol.tuning_order], tuning["rows"], tuning["validation"])
+        main = len(protocol.main) + 2  # what is chosen and its control
+        streams = {"short": sum({arm.family: arm.work for arm in arms.values()}.values()) + main * (protocol.seeds["short"] - 1),
+                   "long": main * protocol.seeds["long"]}
         for length, count in streams.items():
-            minutes[f"{length} orders"] = count * call(protocol.orders[length], protocol.train[length], protocol.test[length] or 450)
+            minutes[f"{length} orders"] = count * call(protocol.orders[length], protocol.train[length], protocol.test[length])
         minutes = {part: seconds / self.stages.cores / 60 for part, seconds in minutes.items()}
         print(f"about {sum(minutes.values()):.0f} minutes on this machine's {self.stages.cores} cores, from nothing: "
               + ", ".join(f"{part} {value:.0f}" for part, value in minutes.items()), flush=True)
         return sum(minutes.values())
 
+    def add_arm(self, name, arm, texts):
+        """One that is there because of what was chosen; one that another arm already is counts once. Returns its name."""
+        same = next((known for known, text in texts.items() if text == arm.text({})), None) if arm.trials == [{}] else None
+        if not same:
+            self.protocol.arms[name] = arm
+        return same or name
+
     def go(self):
         minutes, protocol = self.estimate(), self.protocol
-        names = list(protocol.all())
-        trials = dict(zip(names, self.stages.side_by_side([functools.partial(self.tuned, name) for name in names])))
-        texts = {name: self.chosen(trials[name])["text"] for name in names}
-        cl = {name: self.chosen(trials[name])["cl"] or 0 for name in protocol.variants}
+        trials = self.trials(list(protocol.all()))
+        texts = {name: chosen(tried)["text"] for name, tried in trials.items()}
+        cl = {name: chosen(trials[name])["cl"] or 0 for name in protocol.variants}
         best = max(cl, key=cl.get)
         best_units = max((name for name in cl if protocol.variants[name].method == "ncft"), key=cl.get)
         roles = {BEST: best, BEST_UNITS: best_units}
-        main_arms = list(dict.fromkeys([best, best_units, *protocol.main]))
-        # Beside them, from the stages of ncft.
-        weights = Arm("w-ncft", [{}], {"lr": setting(texts["ncft"], "lr"), "temperature": setting(texts["w-ncft"], "temperature")}, "ncft",
-                      told=protocol.arms["w-ncft"].told)
-        texts[WEIGHTS_ALONE] = weights.text({})
-        if texts[WEIGHTS_ALONE] != texts["w-ncft"]:
-            protocol.arms[WEIGHTS_ALONE] = weights
-            names.append(WEIGHTS_ALONE)
-            main_arms.append(WEIGHTS_ALONE)
-        else:
-            roles[WEIGHTS_ALONE] = "w-ncft"
+        # Random units with the options of the chosen variant have trials of their own.
+        control, arm = with_same_options(protocol.variants[best_units])
+        roles[SAME_OPTIONS] = control
+        if arm:
+            protocol.arms[control] = arm
+            trials.update(self.trials([control]))
+            texts[control] = chosen(trials[control])["text"]
+        # From the stages of ncft.
+        told, rate = protocol.arms["w-ncft"].told, settings_of(texts["ncft"])["lr"]
+        for name, temperature in ((WEIGHTS_ALONE, settings_of(texts["w-ncft"])["temperature"]), (AVERAGE, AVERAGE_TEMPERATURE)):
+            weighted = Arm("w-ncft", [{}], {"lr": rate, "temperature": temperature}, "ncft", told=told)
+            roles[name] = self.add_arm(name, weighted, texts)
+            texts[roles[name]] = weighted.text({})
+        names = list(protocol.all())
+        main_arms = list(dict.fromkeys([best, best_units, *(roles[name] for name in (SAME_OPTIONS, WEIGHTS_ALONE, AVERAGE)), *protocol.main]))
         claims = list({tuple(roles.get(side, side) for side in pair): words for *pair, words in reversed(CLAIMS)}.items())[::-1]
-        asked = [pair for pair, _ in claims if pair[0] != pair[1]]
+        claims = [(pair, words) for pair, words in claims if pair[0] != pair[1]]
+        asked = [pair for pair, _ in claims]
         short = self.streamed("short", {**dict.fromkeys(names, 1), **dict.fromkeys(main_arms, protocol.seeds["short"])}, texts)
-        long = self.streamed("long", dict.fromkeys(main_arms, protocol.seeds["long"]), texts)
+        beside = [*main_arms, *protocol.references]
+        long = self.streamed("long", dict.fromkeys(beside, protocol.seeds["long"]), texts)
+        tested = {length: self.commonest(dict.fromkeys(task for name in protocol.orders[length] for task in self.streams[name]),
+                                         protocol.test[length]) for length in protocol.orders}
         return self.finished(minutes, {
-            "protocol": protocol.numbers(),
+            "protocol": protocol.numbers(), "commonest": tested,
             "streams": self.streams, "arms": list(protocol.arms), "variants": list(protocol.variants), "best": best,
-            "best_units": best_units, "main": main_arms, "trials": trials, "texts": texts,
+            "best_units": best_units, "control": control, "main": main_arms, "beside": beside, "roles": roles, "trials": trials, "texts": texts,
             "edges": {name: protocol.all()[name].at_edge(texts[name]) for name in trials},
             "told": {name: protocol.all()[name].told for name in names},
-            "claims": [[*pair, words] for pair, words in claims if pair[0] != pair[1]],
+            "claims": [[*pair, words] for pair, words in claims],
             "paper": {name: arm.paper for name, arm in protocol.arms.items() if arm.paper},
             "short": self.compared("short", short, texts, names),
             "short_main": self.compared("short-main", short, texts, main_arms),
             "short_claims": self.compared("short-claims", short, texts, main_arms, asked),
-            "long_claims": self.compared("long-claims", long, texts, main_arms, asked),
-            "long": self.compared("long", long, texts, main_arms)})
+            "long": self.compared("long", long, texts, beside)})
 
 
-def setting(text, key):
-    """A setting's value in a method as it is written: "ncft:lr=1e-3"."""
-    return dict(part.split("=") for part in text.partition(":")[2].split(","))[key]
+def chosen(trials):
+    """The trial with the highest validation CL; of equal ones the first."""
+    return max(trials, key=lambda trial: -1 if trial["cl"] is None else trial["cl"])
+
+
+def commonest_share(path, rows):
+    """Of the first rows, those that have the commonest label."""
+    with open(path) as file:
+        labels = collections.Counter(json.loads(line)["output"] for _, line in zip(range(rows), file))
+    return max(labels.values()) / sum(labels.values())
 
 
 def order_tasks(path):

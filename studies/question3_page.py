@@ -40,7 +40,7 @@ def spread(row):
 
 
 def title(result, name):
-    return f"{name} (best variant)" if name == result["best"] else name
+    return f"{name} (chosen variant)" if name == result["best"] else name
 
 
 def orders_text(result, length):
@@ -56,60 +56,135 @@ def over(row):
     return count.get(row["over"], "one stream")
 
 
-def verdicts(result):
-    rows = []
-    for index, part in enumerate(("short", "long")):
-        streams, length = Streams(result, f"{part}_claims"), orders_text(result, part)
-        for a, b, words in result["claims"]:
-            row = streams.comparison(a, b, "cl")
-            if row is None:
-                rows.append([f"{a} > {b} ({words})", length, *["–"] * 8, "undetermined: no order and seed that both have"])
-                continue
-            paper = result["paper"]
-            theirs = f"{(paper[a][index] - paper[b][index]) / 100:+.3f}" if a in paper and b in paper else ""
-            rows.append([f"{a} > {b} ({words})", length, theirs, f"{row['difference']:+.3f}", interval(row), p_text(row["p"]),
-                         p_text(row["p_adjusted"]), number(row["detectable"]), over(row), str(row["left_out"] or ""), row["verdict"]])
-    return table(["claim", "orders", "in the paper", "difference", "95%", "p", "p (BH)", "detectable", "over", "streams left out",
-                  "verdict"], rows)
+def told_more(result, a, b):
+    """What the first of a claim is told of a row, and the second is not."""
+    return "" if result["told"][a] == result["told"][b] else f"{a}: {result['told'][a]}; {b}: {result['told'][b]}"
+
+
+def verdicts(result, metric):
+    streams, rows = Streams(result, "short_claims"), []
+    for a, b, words in result["claims"]:
+        row, paper = streams.comparison(a, b, metric), result["paper"]
+        theirs = f"{(paper[a][0] - paper[b][0]) / 100:+.3f}" if metric == "cl" and a in paper and b in paper else ""
+        if row is None:
+            rows.append([f"{a} > {b} ({words})", theirs, *["–"] * 6, "undetermined: no order and seed that both have", told_more(result, a, b)])
+            continue
+        rows.append([f"{a} > {b} ({words})", theirs, f"{row['difference']:+.3f}", interval(row), p_text(row["p"]), p_text(row["p_adjusted"]),
+                     number(row["detectable"]), over(row) + (f", {row['left_out']} left out" if row["left_out"] else ""), row["verdict"],
+                     told_more(result, a, b)])
+    return table(["claim", "in the paper", "difference", "95%", "p", "p (BH)", "detectable", "over", "verdict", "told of a row that it answers"], rows)
+
+
+def by_order(result, part, metric):
+    """Differences order by order. Of the long orders there is one seed, and no test."""
+    streams, rows = Streams(result, part), []
+    for a, b, _ in result["claims"]:
+        cells, found = [], {}
+        for order in streams.orders:
+            one, other = streams.mean(a, order, metric), streams.mean(b, order, metric)
+            if one and other:
+                found[order] = one["mean"] - other["mean"]
+            cells.append(f"{found[order]:+.3f}" if order in found else "–")
+        others = [value for order, value in found.items() if order != result["protocol"]["tuning_order"]]
+        paper = result["paper"]
+        theirs = [f"{(paper[a][1] - paper[b][1]) / 100:+.3f}" if a in paper and b in paper else ""] if part == "long" and metric == "cl" else []
+        rows.append([f"{a} − {b}", *cells, f"{mean(others):+.3f}" if others and part == "short" else f"{mean(list(found.values())):+.3f}" if found
+                     else "–", *theirs])
+    last = ["mean", *(["in the paper"] if metric == "cl" else [])] if part == "long" else [f"mean without {result['protocol']['tuning_order']}"]
+    return table(["difference", *streams.orders, *last], rows)
+
+
+WORDS = {"agrees": "yes", "does not": "no, none of the interval is above zero", "undetermined": "cannot be told at this size"}
 
 
 def answer(result):
-    """What the verdicts of the short orders say, in words that depend on nothing else."""
-    streams, best, units, lines = Streams(result, "short_claims"), result["best"], result["best_units"], []
-    trials, variants = result["protocol"]["trials"], len(result["variants"])
+    """What the verdicts of the short orders say, question by question."""
+    streams, best, units, control = Streams(result, "short_claims"), result["best"], result["best_units"], result["control"]
+    roles, trials = result["roles"], result["trials"]
+    weights, average = (roles[name] for name in ("w-ncft at ncft's rate", "w-ncft at ncft's rate, an average"))
 
-    def verdict(a, b):
-        row = streams.comparison(a, b, "cl")
-        return row["verdict"] if row else "undetermined"
+    def said(a, b):
+        texts = []
+        for metric, name in (("cl", "CL"), ("fg", "FG")):
+            row = None if a == b else streams.comparison(a, b, metric)
+            texts.append(f"in {name} {WORDS[row['verdict'] if row else 'undetermined']}")
+        return "; ".join(texts)
 
-    words = {"agrees": "yes", "does not": "no", "undetermined": "cannot be told at this size"}
-    lines.append(f"- Does the best of our variants ({best}, of {variants} with {trials} trials each on validation rows; O-LoRA had {trials}) end above "
-                 f"O-LoRA here? {words[verdict(best, 'o-lora')].capitalize()}.")
-    lines.append("- Of the other variants there is one seed, on which nothing is concluded.")
-    lines.append(f"- Does the best variant that answers as ncft does ({units}) end above random units, and above disjoint ones? "
-                 f"{words[verdict(units, 'ncft-random')].capitalize()}; {words[verdict(units, 'ncft-disjoint')]}.")
-    pair = [verdict("ncft", "ncft-random"), verdict("ncft", "ncft-disjoint")]
-    matters = "agrees" in pair and "does not" not in pair
-    neither = pair == ["does not", "does not"]
-    lines.append("- Does detection matter, or only how few units a task may touch? "
-                 + ("Detection does." if pair == ["agrees", "agrees"] else
-                    "No gain from detection: neither control is below ncft." if neither else
-                    "Against one of the two controls it does, against the other it cannot be told." if matters else
-                    f"Not settled: against random units {words[pair[0]]}, against disjoint ones {words[pair[1]]}."))
+    def highest(name):
+        return max(trial["cl"] or 0 for trial in trials[name])
+
+    second = max((name for name in result["variants"] if name != best), key=highest)
+    lines = [f"- The variant chosen beforehand, by validation on {result['protocol']['tuning_order']}, is *{best}* (CL {number(highest(best))} there; the next, {second}, "
+             f"{number(highest(second))}). Above O-LoRA ({number(highest('o-lora'))} there)? {said(best, 'o-lora')}. Above adapters that each row is "
+             f"routed to (epi)? {said(best, 'epi')}."]
+    chosen = f"- Of those that answer as ncft does it is *{units}*. " if units != best else "- It answers as ncft does. "
+    lines.append(f"{chosen}Above random units? {said(units, 'ncft-random')}. Above disjoint ones? {said(units, 'ncft-disjoint')}."
+                 + (f" Above random units that have its options ({control})? {said(units, control)}." if control not in ("ncft-random", "ncft-disjoint") else ""))
+    lines.append(f"- Does it matter which units of a layer are trained? ncft above random units: {said('ncft', 'ncft-random')}. Above disjoint ones: "
+                 f"{said('ncft', 'ncft-disjoint')}. Found ones above random ones, where no unit is trained twice (exclusive against ncft-disjoint): "
+                 f"{said('exclusive', 'ncft-disjoint')}.")
+    lines.append(f"- Does it matter how few? Random units above all units: {said('ncft-random', 'all units')}. That it is units, and not the rest of the "
+                 f"model? All units above seqft: {said('all units', 'seqft')}.")
+    lines.append(f"- The paper's claims: w-ncft above seqft: {said('w-ncft', 'seqft')}. Above ncft: {said('w-ncft', 'ncft')}; at one rate: "
+                 f"{said(weights, 'ncft')}. By similarity, above an even average: {said(weights, average)}. O-LoRA above w-ncft: {said('o-lora', 'w-ncft')}.")
+    few = [name for name in result["variants"] if name not in result["main"]]
+    if few:
+        lines.append(f"- Of {', '.join(few)} there is one seed, on which nothing is concluded.")
     return lines + [""]
 
 
 # ---- tables ----
 
 
+def floors(result, part):
+    """Of every order, what its tasks have before any training and by their commonest labels: (name, mean of each order)."""
+    streams, before = Streams(result, part), {}
+    for run in streams.found["runs"]:
+        for task, value in zip(run["tasks"], run["zero_shot"]):
+            if value is not None:
+                before.setdefault(task, value)
+    found = []
+    for name, values in (("the commonest label of each task", result["commonest"][part]), ("before any training", before)):
+        cells = []
+        for order in streams.orders:
+            tasks = result["streams"][order]
+            cells.append(mean([values[task] for task in tasks]) if all(task in values for task in tasks) else None)
+        found.append((name, cells))
+    return found
+
+
 def performance(result, part, names):
     streams = Streams(result, part)
     index, rows = (1 if part == "long" else 0), []
+    for name, cells in floors(result, part):
+        rows.append([f"*{name}*", *map(number, cells), number(mean(cells) if None not in cells else None), "", "", ""])
     for name in names:
         theirs = result["paper"].get(name)
         rows.append([title(result, name)] + [spread(streams.mean(name, order, "cl")) for order in streams.orders]
                     + [number(streams.overall(name, "cl")), f"{theirs[index] / 100:.3f}" if theirs else "", *counts(streams, name)])
     return table(["method"] + streams.orders + ["mean", "paper's mean", "streams", "diverged"], rows)
+
+
+def learnt(streams, name):
+    """Means over streams of what tasks have right after their own stage, and alone."""
+    after, alone = [], []
+    for run in streams.runs(name):
+        after += [run["matrix"][i][i] for i in range(len(run["tasks"])) if run["matrix"][i][i] is not None]
+        alone += [value for value in run["single"] if value is not None]
+    return [number(mean(values) if values else None) for values in (after, alone)]
+
+
+def single_tasks(result, part, name):
+    """Of a reference, task by task beside the commonest label: which tasks the model learns at all."""
+    streams, rows = Streams(result, part), []
+    alone = {}
+    for run in streams.runs(name):
+        for i, task in enumerate(run["tasks"]):
+            if run["single"][i] is not None:
+                alone.setdefault(task, []).append(run["single"][i])
+    for task, share in result["commonest"][part].items():
+        rows.append([task, number(share), number(mean(alone[task]) if task in alone else None)])
+    return table(["task", "commonest label", f"{name}: trained on it alone"], rows)
 
 
 def counts(streams, name):
@@ -120,8 +195,8 @@ def counts(streams, name):
 
 def metrics(result, part, names):
     streams = Streams(result, part)
-    rows = [[title(result, name)] + [number(streams.overall(name, key)) for key in METRICS] + counts(streams, name) for name in names]
-    lines = table(["method", *METRICS.values(), "streams", "diverged"], rows)
+    rows = [[title(result, name), *learnt(streams, name)] + [number(streams.overall(name, key)) for key in METRICS] + counts(streams, name) for name in names]
+    lines = table(["method", "after its own stage", "alone", *METRICS.values(), "streams", "diverged"], rows)
     return lines + [f"- {METRICS[key]} = {streams.found['formulas'][key]}" for key in METRICS] + [""]
 
 
@@ -152,7 +227,7 @@ def write_curves(result, folder):
     with open(os.path.join(folder, "question3-curves.csv"), "w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["method", "settings", "order", "seed", "stage", "fg", "fg_diagonal"])
-        for part, names in (("short", result["arms"] + result["variants"]), ("long", result["main"])):
+        for part, names in (("short", result["arms"] + result["variants"]), ("long", result["beside"])):
             streams = Streams(result, part)
             for name in names:
                 for run in streams.runs(name):
@@ -219,18 +294,18 @@ def settings(result):
         tested = f"{protocol['test'][length]} test rows" if protocol["test"][length] else "all test rows"
         return f"up to {protocol['train'][length]} train rows of each task, {tested}"
 
+    more = [name for name, tried in result["trials"].items() if len(tried) > protocol["trials"]]
     lines = [f"- Chosen on {protocol['tuning_order']} alone: {protocol['tuning']['rows']} train rows of each task, CL on "
-             f"{protocol['tuning']['validation']} validation rows, a seed of its own. The streams train on more rows, and so for more steps: the "
-             "best rate there may be a lower one.",
+             f"{protocol['tuning']['validation']} validation rows of each, a seed of its own.",
              f"- {orders_text(result, 'short')}: {sizes('short')}. {orders_text(result, 'long')}: {sizes('long')}. {protocol['epochs']} "
              f"epochs, batches of {protocol['batch']}; units are found on at most {protocol['detect']} of the rows that train.",
              f"- Seeds: {protocol['seeds']['short']} of the main methods on {orders_text(result, 'short')}, {protocol['seeds']['long']} on "
              f"{orders_text(result, 'long')}; one of the rest.",
-             f"- The best variant has the highest validation CL in its trials: {result['best']}; of those that answer as ncft does, "
-             f"{result['best_units']}. One that chooses its k by validation does so on rows that its trials are not scored on; it trains every share, and so "
-             "more often than the others, on more labelled rows.",
-             "- Trials are equal in number, not in what they try: methods with two settings try two values of each, and a value at the end of three or "
-             "more that were tried is named below; no grid was widened. CL of a trial is over few rows, and the luck in it is in no interval.",
+             f"- One variant chooses its k by validation, on rows that its trials are not scored on; it trains every share, and so more often than the "
+             "others, on more labelled rows.",
+             f"- Trials are equal in number ({protocol['trials']}; of {', '.join(more) or 'none'} there are more, to its favour), not in what they try: methods "
+             "with two settings try two values of each, and so whichever was chosen is at an end of what was tried. Of the others one at the end of its grid is named below; no "
+             "grid was widened. CL of a trial is over few rows, and the luck in it is in no interval.",
              f"- {time_taken(result)}", ""]
     return lines + table(["method", "as it ran", "at the grid's end", "validation CL of every trial", "every setting"], rows)
 
@@ -238,22 +313,31 @@ def settings(result):
 def measured(result, folder):
     everything = result["arms"] + result["variants"]
     write_curves(result, folder)
+    short, long = orders_text(result, "short"), orders_text(result, "long")
     return "\n".join(
         ["## What agrees with the paper", ""] + answer(result)
-        + ["A claim is that the first method has the higher CL. It *agrees* if the corrected p is at most .05 and the whole interval is above "
-           "zero, *does not* if none of the interval is (which no correction makes stricter); everything else is *undetermined*, as is all "
-           "that one seed says. p (BH) holds for these claims, which were written beforehand; below, every pair of the main methods. Intervals are over orders and seeds; all streams are tested on "
-           "the same rows, so that which rows those are is in no interval.", ""]
-        + verdicts(result)
-        + ["## Performance after the last task", "", "CL, mean ± standard deviation over seeds; the paper's are of Llama-2-7b.", "",
-           f"### {orders_text(result, 'short')}", ""] + performance(result, "short", everything)
-        + [f"### {orders_text(result, 'long')}", ""] + performance(result, "long", result["main"])
-        + ["## Forgetting and transfer", "", f"Means over {orders_text(result, 'short')} and seeds.", ""] + metrics(result, "short", everything)
-        + [f"{orders_text(result, 'long')}:", ""] + metrics(result, "long", result["main"])
+        + ["A claim is that the first method has the higher value: CL, what all tasks have at the end; FG, what earlier tasks have at the end over what "
+           "they have alone. It *agrees* if the corrected p is at most .05 and the whole interval is above zero, *does not* if none of the interval is, at 95% "
+           "and without a correction (which could only make it rarer); everything else is *undetermined*. p (BH) holds for the claims of one "
+           "table, which were written before any stream was trained. Intervals are over orders and seeds. All streams are tested on the same rows: which "
+           f"rows those are is in no interval. The orders are of the same tasks, two of them begin alike, and settings were chosen on {result['protocol']['tuning_order']}: "
+           "what agrees does so for these tasks.", ""]
+        + [f"### Performance at the end: CL on {short}", ""] + verdicts(result, "cl")
+        + [f"### What is kept: FG on {short}", "", "A method that learns little alone has little to lose: FG stands beside what each learns, further down.", ""]
+        + verdicts(result, "fg")
+        + ["### Order by order", "", "Differences of CL, means over seeds.", ""] + by_order(result, "short", "cl")
+        + [f"{long}: one seed, and so no test.", ""] + by_order(result, "long", "cl")
+        + ["## Performance after the last task", "", "CL, mean ± standard deviation over seeds; the paper's are of Llama-2-7b. A task's labels are "
+           "ranked among themselves: taking one task for another costs nothing here.", "",
+           f"### {short}", ""] + performance(result, "short", everything)
+        + [f"### {long}", ""] + performance(result, "long", result["beside"])
+        + ["### Every task alone", ""] + single_tasks(result, "long", result["protocol"]["references"][0])
+        + ["## Forgetting and transfer", "", f"Means over {short} and seeds.", ""] + metrics(result, "short", everything)
+        + [f"{long}:", ""] + metrics(result, "long", result["beside"])
         + ["## Retention after every stage", "", "The paper's figure 4; every stream is in [question3-curves.csv](question3-curves.csv).", ""]
-        + retention(result, "short", folder) + [f"{orders_text(result, 'long')}:", ""] + retention(result, "long", folder)
-        + ["## Every pair of the main methods", "", f"{orders_text(result, 'short')}, over orders and seeds.", ""] + pairs(result)
-        + ["## What it costs", "", f"Means over the stages of {orders_text(result, 'short')}, on one thread, {result['cores']} streams side by side "
+        + retention(result, "short", folder) + [f"{long}:", ""] + retention(result, "long", folder)
+        + ["## Every pair of the main methods", "", f"{short}, over orders and seeds.", ""] + pairs(result)
+        + ["## What it costs", "", f"Means over the stages of {short}, on one thread, {result['cores']} streams side by side "
            "(peak memory and what is kept once: the largest).", ""] + costs(result)
         + ["## One stream of each", ""] + matrices(result)
         + ["## Settings", ""] + settings(result)

@@ -9,30 +9,36 @@ def grid(**values):
 
 
 # Learning rates that are tried of units, of all parameters and of adapters.
-UNITS, ALL, ADAPTERS = ("1e-3", "2e-3", "5e-3", "1e-2"), ("1e-4", "3e-4", "1e-3", "3e-3"), ("1e-3", "3e-3", "1e-2", "3e-2")
+UNITS, ALL, ADAPTERS = ("3e-4", "1e-3", "3e-3", "1e-2"), ("3e-5", "1e-4", "3e-4", "1e-3"), ("3e-4", "1e-3", "3e-3", "1e-2")
 
 
 class Arm:
     """A method as it stands on the page. trials: the settings that are tried, as many for every arm. family: arms whose
     streams share stages where their settings agree, and so a folder. paper: mean CL of orders 1 to 3, and 4 to 6, of the paper's
-    Llama-2-7b. told: what the method is told of a row that it answers; work: training of a stage beside that of its units alone."""
+    Llama-2-7b. told: what the method is told of a row that it answers; work: training of a stage beside that of its units alone.
+    more: settings that are tried beyond those of the others, each with the best of the trials."""
 
-    def __init__(self, method, trials, fixed=None, family=None, paper=None, told="nothing", work=1):
-        self.method, self.trials, self.fixed = method, trials, fixed or {}
+    def __init__(self, method, trials, fixed=None, family=None, paper=None, told="nothing", work=1, more=()):
+        self.method, self.trials, self.fixed, self.more = method, trials, fixed or {}, more
         self.family, self.paper, self.told, self.work = family or method, paper, told, work
 
     def at_edge(self, text):
         """Which numbers that were chosen are the lowest or the highest of three or more that were tried; of two each is."""
         tried = {key: sorted({float(trial[key]) for trial in self.trials}) for key in self.trials[0]}
-        trial = next(trial for trial in self.trials if self.text(trial) == text)
-        return [key for key, values in tried.items() if len(values) > 2 and float(trial[key]) in (values[0], values[-1])]
+        chosen = settings_of(text)
+        return [key for key, values in tried.items() if len(values) > 2 and float(chosen[key]) in (values[0], values[-1])]
 
     def text(self, trial):
         settings = [f"{key}={value}" for key, value in {**self.fixed, **trial}.items()]
         return self.method + (":" + ",".join(settings) if settings else "")
 
 
-WEIGHTED = {"lr": ("2e-3", "5e-3"), "temperature": ("1", "0.05")}
+def settings_of(text):
+    """Settings of a method as it is written: "ncft:lr=1e-3"."""
+    return dict(part.split("=") for part in text.partition(":")[2].split(",") if part)
+
+
+WEIGHTED = {"lr": UNITS[1:3], "temperature": ("1", "0.05")}
 # Of what weights by the mean over a task's rows, and of what looks at each row by itself.
 TOGETHER, EACH = "which rows are of one task", "nothing: each row is routed by itself"
 
@@ -42,10 +48,12 @@ ARMS = {
     "w-ncft, literal": Arm("w-ncft", grid(**WEIGHTED), {"combine": "literal"}, family="ncft", told=TOGETHER),
     "ncft-random": Arm("ncft-random", grid(lr=UNITS)),
     "ncft-disjoint": Arm("ncft-disjoint", grid(lr=UNITS)),
+    # Every unit of every layer: what ncft is without a choice, and seqft without the rest of the model.
+    "all units": Arm("ncft-random", grid(lr=UNITS), {"top": "100%"}, "all-units"),
     "seqft": Arm("seqft", grid(lr=ALL), paper=(47.1, 34.6)),
     "seqlora": Arm("seqlora", grid(lr=ADAPTERS), paper=(53.8, 47.7)),
     "inclora": Arm("inclora", grid(lr=ADAPTERS)),
-    "o-lora": Arm("o-lora", [{"lr": rate} for rate in ADAPTERS], paper=(76.1, 71.6)),
+    "o-lora": Arm("o-lora", grid(lr=ADAPTERS), paper=(76.1, 71.6), more=({"lambda": "0.05"}, {"lambda": "5"})),
     "epi": Arm("epi", grid(lr=ADAPTERS), paper=(48.4, 42.6), told=EACH),
     "ewc": Arm("ewc", grid(lr=ALL[1:3], **{"lambda": ("100", "10000")}), work=1.3),
     "lwf": Arm("lwf", grid(lr=ALL[1:3], **{"lambda": ("0.3", "1")}), work=1.4),
@@ -68,46 +76,66 @@ VARIANTS = {
     "nearest": Arm("w-ncft", grid(lr=UNITS), {"route": "nearest"}, "ncft", told=EACH),
     "exclusive, nearest": Arm("w-ncft", grid(lr=UNITS), {"exclusive": "0", "route": "nearest"}, "exclusive", told=EACH),
 }
-# Every seed of these, on all orders; of the other arms one, on the short orders. The best variants join them.
-MAIN = ("o-lora", "w-ncft", "ncft", "ncft-random", "ncft-disjoint", "seqft")
-# The best variant of all, and the best of those that answer with the last stage's model as the controls do: one that
-# weights or routes is no measure of which units are trained.
-BEST, BEST_UNITS = "the best variant", "the best variant of ncft"
-# w-ncft's temperature on ncft's own stages: the two differ in nothing but how a task is answered.
-WEIGHTS_ALONE = "w-ncft at ncft's rate"
-# Which ends with the higher CL: claims of the paper, and what has to hold if its account of them is right.
+# Every seed of these, on all orders; of the other arms one, on the short orders. What is chosen and its controls join them.
+MAIN = ("o-lora", "epi", "w-ncft", "ncft", "exclusive", "ncft-random", "ncft-disjoint", "all units", "seqft")
+# What could be had without any forgetting: one seed on the long orders too.
+REFERENCES = ("per-task", "mtl")
+# The variant with the best trial, and the best of those that answer with the last stage's model as the controls do: one that
+# weights or routes is no measure of which units are trained. Its control has its options, on random units.
+BEST, BEST_UNITS, SAME_OPTIONS = "the chosen variant", "the chosen variant of ncft", "random units with its options"
+# w-ncft's temperature on ncft's own stages: the two differ in nothing but how a task is answered. And a temperature at which every
+# stage weighs the same: an average needs no similarity.
+WEIGHTS_ALONE, AVERAGE, AVERAGE_TEMPERATURE = "w-ncft at ncft's rate", "w-ncft at ncft's rate, an average", "1000"
+# Which ends with the higher CL, and which keeps more (FG): claims of the paper, and what has to hold if its account of them is right.
 CLAIMS = (
-    ("w-ncft", "seqft", "the paper: neuron-level training with weights ends above training everything"),
+    ("w-ncft", "seqft", "the paper: neuron-level training with weights against training everything"),
     ("ncft", "seqft", "the same without weights"),
     ("w-ncft", "ncft", "the paper: weights by similarity help"),
     (WEIGHTS_ALONE, "ncft", "the same at one rate"),
+    (WEIGHTS_ALONE, AVERAGE, "by their similarity, and not by being an average"),
     ("o-lora", "w-ncft", "the paper's table: O-LoRA stays ahead"),
-    ("ncft", "ncft-random", "which units are trained matters, not how few"),
+    ("ncft", "ncft-random", "which units of a layer are trained matters"),
     ("ncft", "ncft-disjoint", "the same against random units that overlap as little as can be"),
-    (BEST, "o-lora", "the best of our variants beats O-LoRA"),
-    (BEST_UNITS, "ncft-random", "the best variant of ncft beats random units"),
+    ("exclusive", "ncft-disjoint", "the same, where neither side trains a unit twice"),
+    ("exclusive", "ncft", "not training a unit twice helps"),
+    ("ncft-random", "all units", "how few units a task may touch matters"),
+    ("all units", "seqft", "training units alone matters, whichever"),
+    (BEST, "o-lora", "the variant chosen beforehand against O-LoRA"),
+    (BEST, "epi", "and against adapters that each row is routed to"),
+    (BEST_UNITS, "ncft-random", "the variant of ncft chosen beforehand against random units"),
     (BEST_UNITS, "ncft-disjoint", "and disjoint ones"),
+    (BEST_UNITS, SAME_OPTIONS, "and random units that have its options"),
     (BEST_UNITS, "ncft", "and ncft itself"),
 )
+
+
+def with_same_options(arm):
+    """(name, arm) of the control of a variant of ncft: random units, with the variant's options."""
+    options = {key: value for key, value in arm.fixed.items() if key not in ("exclusive", "finder")}
+    method = "ncft-disjoint" if "exclusive" in arm.fixed else "ncft-random"
+    if not options:
+        return method, None
+    return SAME_OPTIONS, Arm(method, arm.trials, options, "same-options", work=arm.work)
 
 
 class Protocol:
     """Every number of the study that someone chose."""
 
     def __init__(self, quick):
-        self.arms, self.variants, self.main = copy.deepcopy(ARMS), copy.deepcopy(VARIANTS), MAIN
+        self.arms, self.variants, self.main, self.references = copy.deepcopy(ARMS), copy.deepcopy(VARIANTS), MAIN, REFERENCES
         self.orders = {"short": ("order1", "order2", "order3"), "long": ("order4", "order5", "order6")}
         self.tuning_order = "order1"
         self.seeds = {"short": 3, "long": 1}
-        self.train, self.epochs, self.batch = {"short": 1000, "long": 500}, 3, 16
-        self.test = {"short": 0, "long": 200}  # rows of every task; 0: all
-        self.detect = 300
-        self.tuning = {"rows": 200, "validation": 60, "seed": 1000}
+        # Trials train on as many rows as the short orders, and so for as many steps.
+        self.train, self.epochs, self.batch = {"short": 500, "long": 300}, 3, 8
+        self.test = {"short": 250, "long": 150}  # rows of every task
+        self.detect = 200
+        self.tuning = {"rows": self.train["short"], "validation": 60, "seed": 1000}
         self.quick_orders = {}
         if quick:
-            keep = ("ncft", "w-ncft", "ncft-random", "ncft-disjoint", "seqft", "o-lora", "per-task", "mtl")
+            keep = ("ncft", "w-ncft", "ncft-random", "ncft-disjoint", "all units", "seqft", "o-lora", "epi", "per-task", "mtl")
             self.arms = {name: self.arms[name] for name in keep}
-            self.variants = {name: self.variants[name] for name in ("exclusive", "nearest")}
+            self.variants = {name: self.variants[name] for name in ("exclusive", "soft", "nearest")}
             for arm in (*self.arms.values(), *self.variants.values()):
                 arm.trials = arm.trials[1:3]
             self.quick_orders = {"quick1": ["babi", "scitail", "gptnli"], "quick2": ["gptnli", "scitail", "babi"]}
