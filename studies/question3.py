@@ -151,7 +151,7 @@ class Question3(Study):
             [protocol.tuning_order], tuning["rows"], tuning["validation"])
         main = len(protocol.main) + 2  # what is chosen and its control
         streams = {"short": sum({arm.family: arm.work for arm in arms.values()}.values()) + main * (protocol.seeds["short"] - 1),
-                   "long": main * protocol.seeds["long"]}
+                   "long": (len(protocol.long) + 2) * protocol.seeds["long"]}
         for length, count in streams.items():
             minutes[f"{length} orders"] = count * call(protocol.orders[length], protocol.train[length], protocol.test[length])
         minutes = {part: seconds / self.stages.cores / 60 for part, seconds in minutes.items()}
@@ -188,12 +188,12 @@ class Question3(Study):
             roles[name] = self.add_arm(name, weighted, texts)
             texts[roles[name]] = weighted.text({})
         names = list(protocol.all())
-        main_arms = list(dict.fromkeys([best, best_units, *(roles[name] for name in (SAME_OPTIONS, WEIGHTS_ALONE, AVERAGE)), *protocol.main]))
+        these = [best, best_units, *(roles[name] for name in (SAME_OPTIONS, WEIGHTS_ALONE, AVERAGE))]
+        main_arms, beside = (list(dict.fromkeys([*these, *others])) for others in (protocol.main, protocol.long))
         claims = list({tuple(roles.get(side, side) for side in pair): words for *pair, words in reversed(CLAIMS)}.items())[::-1]
         claims = [(pair, words) for pair, words in claims if pair[0] != pair[1]]
         asked = [pair for pair, _ in claims]
         short = self.streamed("short", {**dict.fromkeys(names, 1), **dict.fromkeys(main_arms, protocol.seeds["short"])}, texts)
-        beside = [*main_arms, *protocol.references]
         long = self.streamed("long", dict.fromkeys(beside, protocol.seeds["long"]), texts)
         tested = {length: self.commonest(dict.fromkeys(task for name in protocol.orders[length] for task in self.streams[name]),
                                          protocol.test[length]) for length in protocol.orders}

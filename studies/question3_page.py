@@ -85,11 +85,12 @@ def by_order(result, part, metric):
             if one and other:
                 found[order] = one["mean"] - other["mean"]
             cells.append(f"{found[order]:+.3f}" if order in found else "–")
+        if not found:
+            continue
         others = [value for order, value in found.items() if order != result["protocol"]["tuning_order"]]
         paper = result["paper"]
         theirs = [f"{(paper[a][1] - paper[b][1]) / 100:+.3f}" if a in paper and b in paper else ""] if part == "long" and metric == "cl" else []
-        rows.append([f"{a} − {b}", *cells, f"{mean(others):+.3f}" if others and part == "short" else f"{mean(list(found.values())):+.3f}" if found
-                     else "–", *theirs])
+        rows.append([f"{a} − {b}", *cells, (f"{mean(others):+.3f}" if others else "–") if part == "short" else f"{mean(list(found.values())):+.3f}", *theirs])
     last = ["mean", *(["in the paper"] if metric == "cl" else [])] if part == "long" else [f"mean without {result['protocol']['tuning_order']}"]
     return table(["difference", *streams.orders, *last], rows)
 
@@ -205,7 +206,7 @@ def retention(result, part, folder):
     streams, lines, drawn = Streams(result, part), [], []
     stages = max(len(run["fg"]) for run in streams.found["runs"])
     rows = []
-    for name in result["main"]:
+    for name in result["main" if part == "short" else "beside"]:
         runs, points, cells = streams.runs(name), [], []
         for stage in range(1, stages):
             values = [run["fg"][stage] for run in runs if stage < len(run["fg"]) and run["fg"][stage] is not None]
@@ -304,7 +305,7 @@ def settings(result):
              f"- One variant chooses its k by validation, on rows that its trials are not scored on; it trains every share, and so more often than the "
              "others, on more labelled rows.",
              f"- Trials are equal in number ({protocol['trials']}; of {', '.join(more) or 'none'} there are more, to its favour), not in what they try: methods "
-             "with two settings try two values of each, and so whichever was chosen is at an end of what was tried. Of the others one at the end of its grid is named below; no "
+             "with two settings try two values of each, though not every pair, and so whichever was chosen is at an end of what was tried. Of the others one at the end of its grid is named below; no "
              "grid was widened. CL of a trial is over few rows, and the luck in it is in no interval.",
              f"- {time_taken(result)}", ""]
     return lines + table(["method", "as it ran", "at the grid's end", "validation CL of every trial", "every setting"], rows)
@@ -331,7 +332,7 @@ def measured(result, folder):
            "ranked among themselves: taking one task for another costs nothing here.", "",
            f"### {short}", ""] + performance(result, "short", everything)
         + [f"### {long}", ""] + performance(result, "long", result["beside"])
-        + ["### Every task alone", ""] + single_tasks(result, "long", result["protocol"]["references"][0])
+        + ["### Every task alone", ""] + single_tasks(result, "long", "per-task")
         + ["## Forgetting and transfer", "", f"Means over {short} and seeds.", ""] + metrics(result, "short", everything)
         + [f"{long}:", ""] + metrics(result, "long", result["beside"])
         + ["## Retention after every stage", "", "The paper's figure 4; every stream is in [question3-curves.csv](question3-curves.csv).", ""]

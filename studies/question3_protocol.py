@@ -9,7 +9,12 @@ def grid(**values):
 
 
 # Learning rates that are tried of units, of all parameters and of adapters.
-UNITS, ALL, ADAPTERS = ("3e-4", "1e-3", "3e-3", "1e-2"), ("3e-5", "1e-4", "3e-4", "1e-3"), ("3e-4", "1e-3", "3e-3", "1e-2")
+UNITS, ALL, ADAPTERS = ("3e-4", "1e-3", "3e-3"), ("1e-4", "3e-4", "1e-3"), ("1e-3", "3e-3", "1e-2")
+
+
+def pairs(rates, key, values):
+    """Of a rate that most do well at with either value, and of another with one of them, what is tried of methods with two settings."""
+    return [{"lr": rates[0], key: values[0]}, {"lr": rates[0], key: values[1]}, {"lr": rates[1], key: values[1]}]
 
 
 class Arm:
@@ -38,14 +43,14 @@ def settings_of(text):
     return dict(part.split("=") for part in text.partition(":")[2].split(",") if part)
 
 
-WEIGHTED = {"lr": UNITS[1:3], "temperature": ("1", "0.05")}
+WEIGHTED = pairs((UNITS[1], UNITS[2]), "temperature", ("1", "0.05"))
 # Of what weights by the mean over a task's rows, and of what looks at each row by itself.
 TOGETHER, EACH = "which rows are of one task", "nothing: each row is routed by itself"
 
 ARMS = {
     "ncft": Arm("ncft", grid(lr=UNITS), paper=(71.3, 70.0)),
-    "w-ncft": Arm("w-ncft", grid(**WEIGHTED), family="ncft", paper=(73.3, 72.0), told=TOGETHER),
-    "w-ncft, literal": Arm("w-ncft", grid(**WEIGHTED), {"combine": "literal"}, family="ncft", told=TOGETHER),
+    "w-ncft": Arm("w-ncft", WEIGHTED, family="ncft", paper=(73.3, 72.0), told=TOGETHER),
+    "w-ncft, literal": Arm("w-ncft", WEIGHTED, {"combine": "literal"}, family="ncft", told=TOGETHER),
     "ncft-random": Arm("ncft-random", grid(lr=UNITS)),
     "ncft-disjoint": Arm("ncft-disjoint", grid(lr=UNITS)),
     # Every unit of every layer: what ncft is without a choice, and seqft without the rest of the model.
@@ -55,10 +60,10 @@ ARMS = {
     "inclora": Arm("inclora", grid(lr=ADAPTERS)),
     "o-lora": Arm("o-lora", grid(lr=ADAPTERS), paper=(76.1, 71.6), more=({"lambda": "0.05"}, {"lambda": "5"})),
     "epi": Arm("epi", grid(lr=ADAPTERS), paper=(48.4, 42.6), told=EACH),
-    "ewc": Arm("ewc", grid(lr=ALL[1:3], **{"lambda": ("100", "10000")}), work=1.3),
-    "lwf": Arm("lwf", grid(lr=ALL[1:3], **{"lambda": ("0.3", "1")}), work=1.4),
-    "l2": Arm("l2", grid(lr=ALL[1:3], **{"lambda": ("0.01", "1")})),
-    "replay": Arm("replay", grid(lr=ALL[1:3], share=("0.05", "0.2")), work=1.2),
+    "ewc": Arm("ewc", pairs((ALL[1], ALL[2]), "lambda", ("100", "10000")), work=1.3),
+    "lwf": Arm("lwf", pairs((ALL[1], ALL[2]), "lambda", ("0.3", "1")), work=1.4),
+    "l2": Arm("l2", pairs((ALL[1], ALL[2]), "lambda", ("0.01", "1"))),
+    "replay": Arm("replay", pairs((ALL[1], ALL[0]), "share", ("0.05", "0.2")), work=1.2),
     "per-task": Arm("per-task", grid(lr=ALL), paper=(77.2, 84.5), told="its task (a reference)"),
     "mtl": Arm("mtl", grid(lr=ALL), told="nothing, but trains on all tasks at once (a reference)"),
 }
@@ -72,14 +77,14 @@ VARIANTS = {
     "probe by change": Arm("ncft", grid(lr=UNITS), {"finder": "change"}, "change", work=1.1),
     "probe by Fisher": Arm("ncft", grid(lr=UNITS), {"finder": "fisher"}, "fisher", work=1.2),
     "exclusive, soft, orthogonal": Arm("ncft", grid(lr=UNITS), {"exclusive": "0", "soft": "yes", "orthogonal": "yes"}, "together"),
-    "dynamic": Arm("w-ncft", grid(**WEIGHTED), {"dynamic": "yes"}, "dynamic", told=TOGETHER),
+    "dynamic": Arm("w-ncft", WEIGHTED, {"dynamic": "yes"}, "dynamic", told=TOGETHER),
     "nearest": Arm("w-ncft", grid(lr=UNITS), {"route": "nearest"}, "ncft", told=EACH),
     "exclusive, nearest": Arm("w-ncft", grid(lr=UNITS), {"exclusive": "0", "route": "nearest"}, "exclusive", told=EACH),
 }
-# Every seed of these, on all orders; of the other arms one, on the short orders. What is chosen and its controls join them.
+# Every seed of these on the short orders; of the other arms one. What is chosen and its controls join them.
 MAIN = ("o-lora", "epi", "w-ncft", "ncft", "exclusive", "ncft-random", "ncft-disjoint", "all units", "seqft")
-# What could be had without any forgetting: one seed on the long orders too.
-REFERENCES = ("per-task", "mtl")
+# What goes through the long orders too, with what is chosen and its controls; the last two are what could be had without any forgetting.
+LONG = ("o-lora", "w-ncft", "ncft", "ncft-random", "ncft-disjoint", "all units", "seqft", "per-task", "mtl")
 # The variant with the best trial, and the best of those that answer with the last stage's model as the controls do: one that
 # weights or routes is no measure of which units are trained. Its control has its options, on random units.
 BEST, BEST_UNITS, SAME_OPTIONS = "the chosen variant", "the chosen variant of ncft", "random units with its options"
@@ -122,13 +127,13 @@ class Protocol:
     """Every number of the study that someone chose."""
 
     def __init__(self, quick):
-        self.arms, self.variants, self.main, self.references = copy.deepcopy(ARMS), copy.deepcopy(VARIANTS), MAIN, REFERENCES
+        self.arms, self.variants, self.main, self.long = copy.deepcopy(ARMS), copy.deepcopy(VARIANTS), MAIN, LONG
         self.orders = {"short": ("order1", "order2", "order3"), "long": ("order4", "order5", "order6")}
         self.tuning_order = "order1"
         self.seeds = {"short": 3, "long": 1}
         # Trials train on as many rows as the short orders, and so for as many steps.
         self.train, self.epochs, self.batch = {"short": 500, "long": 300}, 3, 8
-        self.test = {"short": 250, "long": 150}  # rows of every task
+        self.test = {"short": 200, "long": 100}  # rows of every task
         self.detect = 200
         self.tuning = {"rows": self.train["short"], "validation": 60, "seed": 1000}
         self.quick_orders = {}
