@@ -4,10 +4,13 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 namespace taskneuron {
 
@@ -56,6 +59,24 @@ std::vector<std::string> outer_addresses() {
   return addresses;
 }
 
+// 0, or the errno of why one address does not answer.
+int error_of_connecting(const addrinfo& to, int milliseconds) {
+  const int descriptor = ::socket(to.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (descriptor < 0) return errno;
+  int error = ::connect(descriptor, to.ai_addr, to.ai_addrlen) == 0 ? 0 : errno;
+  if (error == EINPROGRESS) {
+    pollfd waiting{descriptor, POLLOUT, 0};
+    socklen_t length = sizeof error;
+    if (::poll(&waiting, 1, milliseconds) <= 0) {
+      error = ETIMEDOUT;
+    } else if (::getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
+      error = errno;
+    }
+  }
+  ::close(descriptor);
+  return error;
+}
+
 bool is_inner(const std::string& address) {
   return address.rfind("127.", 0) == 0 || address == "::1";
 }
@@ -71,6 +92,22 @@ std::string address_of_host(const std::string& host) {
   ::getnameinfo(found->ai_addr, found->ai_addrlen, name, sizeof name, nullptr, 0, NI_NUMERICHOST);
   ::freeaddrinfo(found);
   return name;
+}
+
+std::string problem_of_port(const std::string& host, std::int64_t port, double seconds) {
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  const int unknown = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  if (unknown != 0) return ::gai_strerror(unknown);
+  int addresses = 0, error = 0;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) ++addresses;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    error = error_of_connecting(*one, static_cast<int>(1000 * seconds / addresses));
+    if (error == 0) break;
+  }
+  ::freeaddrinfo(found);
+  return error == 0 ? "" : std::strerror(error);
 }
 
 std::string own_address(const WorldPlace& place, const std::vector<std::string>& host_seen_at) {

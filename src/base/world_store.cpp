@@ -18,22 +18,32 @@ namespace taskneuron {
 
 namespace {
 
-// LibTorch waits longer and longer between its tries, and may be late by a third.
 constexpr std::chrono::seconds kReaching{18};
 
 std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
-// A name may come to be known only a little after its host.
-void wait_for_name(const WorldPlace& place) {
+// A name may come to be known only a little after its host, and rank 0 may listen a little after
+// the others came. LibTorch's own tries come further and further apart, and may end long after the
+// time that they are given.
+void wait_for_rank_0(const WorldPlace& place, bool is_rank_0) {
   const auto until = std::chrono::steady_clock::now() + kReaching;
-  while (address_of_host(place.host).empty()) {
+  for (;;) {
+    const bool named = !address_of_host(place.host).empty();
+    if (named && is_rank_0) return;
+    const std::string problem = named ? problem_of_port(place.host, place.port, 3) : "";
+    if (named && problem.empty()) return;
     if (std::chrono::steady_clock::now() > until) {
       throw Error(
-          fmt::format("rank {} finds no address of rank 0's host {}:{}; MASTER_ADDR is to name it",
-                      place.rank, place.host, place.port));
+          named ? fmt::format(
+                      "rank {} cannot reach rank 0 at {}:{} within {} s ({}); does MASTER_ADDR "
+                      "name its host, and does it run?",
+                      place.rank, place.host, place.port, kReaching.count(), problem)
+                : fmt::format("rank {} finds no address of rank 0's host {}:{}; MASTER_ADDR is to "
+                              "name it",
+                              place.rank, place.host, place.port));
     }
-    std::this_thread::sleep_for(std::chrono::seconds(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(named ? 200 : 1000));
   }
 }
 
@@ -64,12 +74,12 @@ std::string own_version() {
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 StorePtr open_store(const WorldPlace& place, bool guest) {
-  wait_for_name(place);
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(place.port);
   options.isServer = place.rank == 0 && !guest;
   options.waitWorkers = false;
   options.timeout = kReaching;
+  wait_for_rank_0(place, options.isServer);
   // Newer LibTorches tell of every try, over many lines.
   const Silence silence(STDERR_FILENO);
   try {
