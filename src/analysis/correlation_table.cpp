@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 
 #include "base/check.h"
 #include "taskneuron/base/distributions.h"
@@ -100,12 +101,12 @@ struct Group {
 
 std::vector<Group> groups_of(const CorrelationRequest& request) {
   std::vector<Group> groups;
+  std::map<std::string, std::size_t> numbers;
   for (const CorrelatedRow& row : request.rows) {
     TN_CHECK_EQ(row.x.size(), request.columns.size());
-    auto group = std::find_if(groups.begin(), groups.end(),
-                              [&](const Group& known) { return known.name == row.group; });
-    if (group == groups.end()) group = groups.insert(group, {row.group, {}});
-    Row& added = group->rows.emplace_back(Row{row.x, row.y});
+    const auto [known, is_new] = numbers.emplace(row.group, groups.size());
+    if (is_new) groups.push_back({row.group, {}});
+    Row& added = groups[known->second].rows.emplace_back(Row{row.x, row.y});
     for (const LayerBand& band : request.bands) {
       added.columns.push_back(band_value(row.layers, band));
     }

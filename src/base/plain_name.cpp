@@ -13,20 +13,14 @@ bool control_at(const std::string& text, std::size_t i) {
   return byte(i) == 0xc2 && i + 1 < text.size() && byte(i + 1) >= 0x80 && byte(i + 1) < 0xa0;
 }
 
-}  // namespace
+enum class Lines { kJoined, kKept };
 
-bool holds_control(const std::string& text) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (control_at(text, i)) return true;
-  }
-  return false;
-}
-
-std::string shown(const std::string& text) {
-  if (!holds_control(text)) return text;
+std::string without_controls(const std::string& text, Lines lines) {
   std::string found;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\n') {
+    if (lines == Lines::kKept && (text[i] == '\n' || text[i] == '\t')) {
+      found += text[i];
+    } else if (text[i] == '\n') {
       found += ' ';
     } else if (control_at(text, i)) {
       const bool two = static_cast<unsigned char>(text[i]) == 0xc2;
@@ -37,6 +31,23 @@ std::string shown(const std::string& text) {
     }
   }
   return found;
+}
+
+}  // namespace
+
+bool holds_control(const std::string& text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (control_at(text, i)) return true;
+  }
+  return false;
+}
+
+std::string shown(const std::string& text) {
+  return holds_control(text) ? without_controls(text, Lines::kJoined) : text;
+}
+
+std::string shown_lines(const std::string& text) {
+  return holds_control(text) ? without_controls(text, Lines::kKept) : text;
 }
 
 std::string problem_of_name(const std::string& name) {

@@ -12,5 +12,7 @@ bool holds_control(const std::string& text);
 // Text on one line as a terminal may show it, whoever wrote it: controls as \xNN, ends of lines as
 // spaces.
 std::string shown(const std::string& text);
+// The same, but ends of lines and tabs stay.
+std::string shown_lines(const std::string& text);
 
 }  // namespace taskneuron

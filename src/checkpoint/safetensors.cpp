@@ -1,6 +1,7 @@
 #include "taskneuron/checkpoint/safetensors.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -103,6 +104,21 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   return at::from_blob(
       const_cast<char*>(data.data()), entry.shape, [keep_alive](void*) {},
       at::TensorOptions().dtype(entry.dtype));
+}
+
+at::Tensor read_tensor(const std::filesystem::path& path, const std::string& name,
+                       at::ScalarType dtype, const std::vector<std::int64_t>& shape) {
+  const at::Tensor stored = SafetensorsFile(path).tensor(name);
+  if (stored.scalar_type() != dtype || stored.sizes().vec() != shape) {
+    throw Error(fmt::format("{}: tensor '{}' is {} of [{}], not {} of [{}]", path.string(), name,
+                            c10::toString(stored.scalar_type()), fmt::join(stored.sizes(), ", "),
+                            c10::toString(dtype), fmt::join(shape, ", ")));
+  }
+  if (!at::isfinite(stored).all().item<bool>()) {
+    throw Error(
+        fmt::format("{}: tensor '{}' holds values that are not finite", path.string(), name));
+  }
+  return stored.clone();
 }
 
 void SafetensorsFile::release(const std::string& name) const {

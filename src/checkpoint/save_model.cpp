@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 #include "base/check.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/plain_name.h"
 #include "base/torch_compat.h"
 #include "taskneuron/base/compute.h"
 #include "taskneuron/base/error.h"
+#include "taskneuron/base/progress.h"
 #include "taskneuron/checkpoint/checkpoint.h"
 
 namespace taskneuron {
@@ -65,6 +68,29 @@ TensorSource source_of(const Checkpoint& base, const std::string& name,
           }};
 }
 
+// Files of a model that its makers and Transformers name.
+bool is_known_file(const fs::path& path) {
+  static const std::set<std::string> kNames = {"config.json",         "generation_config.json",
+                                               "tokenizer.json",      "tokenizer_config.json",
+                                               "tokenizer.model",     "special_tokens_map.json",
+                                               "added_tokens.json",   "vocab.json",
+                                               "vocab.txt",           "merges.txt",
+                                               "chat_template.jinja", "chat_template.json"};
+  return kNames.count(path.filename().string()) != 0;
+}
+
+// A folder from a stranger may hold links to files of whoever copies it. What they lead to is
+// copied where it lies in the folder, in the same Hub cache (snapshots/COMMIT/NAME is a link to
+// blobs/HASH), or is a file that models have.
+bool may_copy(const fs::directory_entry& entry, const fs::path& folder) {
+  if (!entry.is_symlink() || is_known_file(entry.path())) return true;
+  const fs::path within = fs::weakly_canonical(folder);
+  const fs::path target = fs::weakly_canonical(entry.path());
+  return target.parent_path() == within ||
+         (within.parent_path().filename() == "snapshots" &&
+          target.parent_path() == within.parent_path().parent_path() / "blobs");
+}
+
 }  // namespace
 
 void save_model(const Checkpoint& base, const fs::path& out, const SaveOptions& options) {
@@ -78,6 +104,11 @@ void save_model_into(const Checkpoint& base, const fs::path& folder, const SaveO
   for (const fs::directory_entry& entry : fs::directory_iterator(base.folder())) {
     if (!entry.is_regular_file() || is_weight_file(entry.path())) continue;
     if (!options.readme.empty() && entry.path().filename() == kReadme) continue;
+    if (!may_copy(entry, base.folder())) {
+      note(fmt::format("{}: is a link out of the model's folder, and is left out",
+                       shown(entry.path().string())));
+      continue;
+    }
     const fs::path target = folder / entry.path().filename();
     const bool config = options.dtype && entry.path().filename() == "config.json";
     write_file(target,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/plain_name.h"
 #include "cli/inference_json.h"
 #include "cli/provenance.h"
 #include "recipe/stage_cost.h"
@@ -75,7 +76,7 @@ std::string fixed(double value) {
   return fmt::format("{:.4f}", std::abs(value) < 0.00005 ? 0.0 : value);
 }
 
-std::string shown(const std::optional<double>& value) { return value ? fixed(*value) : "–"; }
+std::string cell(const std::optional<double>& value) { return value ? fixed(*value) : "–"; }
 
 void print_matrix(const StreamRun& run) {
   fmt::print("{}, {}, seed {}: the metric of each task after each stage\n", run.method, run.order,
@@ -85,9 +86,9 @@ void print_matrix(const StreamRun& run) {
   header.push_back("alone");
   Table table(header);
   for (std::size_t i = 0; i < run.results.tasks.size(); ++i) {
-    std::vector<std::string> row = {run.results.tasks[i], shown(run.results.zero_shot[i])};
-    for (const auto& value : run.results.matrix[i]) row.push_back(shown(value));
-    row.push_back(shown(run.results.single[i]));
+    std::vector<std::string> row = {run.results.tasks[i], cell(run.results.zero_shot[i])};
+    for (const auto& value : run.results.matrix[i]) row.push_back(cell(value));
+    row.push_back(cell(run.results.single[i]));
     table.add(row);
   }
   table.print();
@@ -143,7 +144,7 @@ void print_metrics(const ContinualResult& found) {
   for (const StreamRun& run : found.runs) {
     if (run.diverged.empty()) continue;
     fmt::print("{}, {}, seed {}: diverged at stage {}, and is in no mean: {}\n", run.method,
-               run.order, run.seed, run.stages.size() + 1, run.diverged);
+               run.order, run.seed, run.stages.size() + 1, shown(run.diverged));
   }
   fmt::print("\n");
 }

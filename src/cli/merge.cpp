@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/plain_name.h"
 #include "cli/command.h"
 
 namespace taskneuron::cli {
@@ -26,7 +27,7 @@ void run(const Options& options) {
                        {"tokens", merged.tokens}});
   }
   fmt::print("{}: {} examples ({} tokens) of task {} from {} files\n", out, merged.examples,
-             merged.tokens, merged.info.task, files);
+             merged.tokens, shown(merged.info.task), files);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/plain_name.h"
 #include "cli/command.h"
 #include "cli/overlap_output.h"
 #include "cli/provenance.h"
@@ -186,7 +187,7 @@ void print_overlap(const OverlapResult& whole) {
   if (found.model_hashes.empty()) return;
   fmt::print("\nmade for models with other weights:\n");
   for (std::size_t i = 0; i < found.names.size(); ++i) {
-    fmt::print("{}  {}\n", found.names[i], found.model_hashes[i]);
+    fmt::print("{}  {}\n", shown(found.names[i]), shown(found.model_hashes[i]));
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/plain_name.h"
 #include "cli/command.h"
 
 namespace taskneuron::cli {
@@ -67,7 +68,8 @@ void print_warnings(const std::vector<Warning>& warnings) {
   for (const Warning& warning : warnings) {
     std::string of = warning.task;
     if (!warning.set.empty()) of += (of.empty() ? "" : ", ") + warning.set;
-    fmt::print("warning: {}{}\n", of.empty() ? "" : of + ": ", with_flags(warning.text));
+    fmt::print("warning: {}{}\n", of.empty() ? "" : shown(of) + ": ",
+               shown(with_flags(warning.text)));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/plain_name.h"
 #include "cli/command.h"
 #include "taskneuron/base/error.h"
 #include "taskneuron/base/progress.h"
@@ -191,8 +192,9 @@ void run_show(const ShowCommand& command) {
     fmt::print("--- {}: {} tokens{}, {} of them the answer with end-of-sequence\n{}[{}]\n",
                row["where"].get<std::string>(), row["tokens"].get<std::int64_t>(),
                truncated ? " after the input was cut" : "",
-               row["answer_tokens"].get<std::int64_t>(), row["prompt"].get<std::string>(),
-               row["answer"].get<std::string>());
+               row["answer_tokens"].get<std::int64_t>(),
+               shown_lines(row["prompt"].get<std::string>()),
+               shown_lines(row["answer"].get<std::string>()));
   }
 }
 

@@ -41,21 +41,24 @@ void require_distinct(const std::vector<ScoredStream>& streams) {
   }
 }
 
-Cells cells_of(const std::vector<ScoredStream>& streams, const std::string& method,
-               const std::string& key) {
-  Cells cells;
+// A method's streams.
+struct Streams {
+  Cells cells;  // of those that know the metric
+  std::int64_t count = 0;
+};
+using StreamsOfMethods = std::map<std::string, Streams>;
+
+StreamsOfMethods streams_of_methods(const std::vector<ScoredStream>& streams,
+                                    const std::string& key) {
+  StreamsOfMethods found;
   for (const ScoredStream& stream : streams) {
-    if (stream.method != method) continue;
+    Streams& own = found[stream.method];
+    ++own.count;
     if (const auto value = stream_metric(stream.metrics, key)) {
-      cells[{stream.order, stream.seed}] = *value;
+      own.cells[{stream.order, stream.seed}] = *value;
     }
   }
-  return cells;
-}
-
-std::int64_t streams_of(const std::vector<ScoredStream>& streams, const std::string& method) {
-  return std::count_if(streams.begin(), streams.end(),
-                       [&](const ScoredStream& stream) { return stream.method == method; });
+  return found;
 }
 
 Cells differences(const Cells& a, const Cells& b) {
@@ -152,10 +155,10 @@ void conclude(const std::vector<std::vector<double>>& table, StreamComparison& c
 }
 
 // Nothing where no complete table can be formed.
-std::optional<StreamComparison> compare(const std::vector<ScoredStream>& streams,
-                                        const std::string& a, const std::string& b,
-                                        const std::string& key) {
-  const Cells cells = differences(cells_of(streams, a, key), cells_of(streams, b, key));
+std::optional<StreamComparison> compare(const StreamsOfMethods& streams, const std::string& a,
+                                        const std::string& b, const std::string& key) {
+  const Streams &first = streams.at(a), &second = streams.at(b);
+  const Cells cells = differences(first.cells, second.cells);
   const Grid grid = complete_grid(cells);
   if (grid.orders.empty() || grid.seeds.empty()) return std::nullopt;
   StreamComparison comparison;
@@ -163,8 +166,7 @@ std::optional<StreamComparison> compare(const std::vector<ScoredStream>& streams
   comparison.b = b;
   comparison.key = key;
   conclude(table_of(cells, grid), comparison);
-  comparison.left_out =
-      streams_of(streams, a) + streams_of(streams, b) - 2 * comparison.orders * comparison.seeds;
+  comparison.left_out = first.count + second.count - 2 * comparison.orders * comparison.seeds;
   return comparison;
 }
 
@@ -184,8 +186,9 @@ MethodPairs every_two(const std::vector<std::string>& methods) {
 void add_comparisons(const std::vector<ScoredStream>& streams, const MethodPairs& pairs,
                      const std::string& key, std::vector<StreamComparison>& found) {
   const std::size_t first = found.size();
+  const StreamsOfMethods by_method = streams_of_methods(streams, key);
   for (const auto& [a, b] : pairs) {
-    if (auto one = compare(streams, a, b, key)) found.push_back(*one);
+    if (auto one = compare(by_method, a, b, key)) found.push_back(*one);
   }
   // What can be no finding must not make others easier to find.
   std::vector<Contrast*> family;

@@ -93,38 +93,51 @@ AnswerExample ExampleEncoder::encode(const TaskRow& row, const std::string& wher
 }
 
 RankedExample ExampleEncoder::encode_labels(const TaskRow& row, const std::string& where) const {
-  const auto all_labels = [&](PromptFields fields) {
-    std::vector<Ids> ids;
-    for (const std::string& label : row.labels) {
-      fields.output = label;
-      ids.push_back(full_ids(fields));
-    }
-    return ids;
+  PromptFields fields = fields_of(row, row.output);
+  // Each label is put behind the whole text: where tokens begin may depend on what follows.
+  constexpr std::size_t kMostBytes = std::size_t{1} << 26;
+  const std::size_t bytes = fields.instruction.size() + fields.input.size();
+  if (bytes > kMostBytes / std::max<std::size_t>(1, row.labels.size())) {
+    throw Error(
+        fmt::format("{}: {} labels, each of which goes behind a text of {} bytes; at most "
+                    "{} bytes are ranked for one row",
+                    where, row.labels.size(), bytes, kMostBytes));
+  }
+  const auto with_label = [&](PromptFields of, const std::string& label) {
+    of.output = label;
+    return full_ids(of);
   };
-  const auto tokens_needed = [&](const PromptFields& fields) {
+  const auto tokens_needed = [&](const PromptFields& of) {
     std::int64_t longest = 0;
-    for (const Ids& ids : all_labels(fields)) longest = std::max(longest, size_of(ids) + 1);
+    for (const std::string& label : row.labels) {
+      longest = std::max(longest, size_of(with_label(of, label)) + 1);
+    }
     return longest;
   };
-  PromptFields fields = fields_of(row, row.output);
   RankedExample example;
   example.truncated = shorten(fields, tokens_needed, where);
-  const std::vector<Ids> full = all_labels(fields);
   const Ids prompt = prompt_ids(fields);
-  std::int64_t trunk = size_of(prompt);
-  for (const Ids& ids : full) trunk = std::min(trunk, common_prefix(ids, prompt));
-  if (trunk == 0) throw Error(fmt::format("{}: the prompt tokenizes to nothing", where));
-  example.trunk.assign(prompt.begin(), prompt.begin() + trunk);
-  for (std::size_t i = 0; i < full.size(); ++i) {
+  std::vector<std::int64_t> shared;  // with the prompt, of every label
+  for (std::size_t i = 0; i < row.labels.size(); ++i) {
+    const Ids full = with_label(fields, row.labels[i]);
+    shared.push_back(common_prefix(full, prompt));
     RankedExample::Label& label = example.labels.emplace_back();
-    label.ids.assign(full[i].begin() + trunk, full[i].end());
-    label.scored_tokens = size_of(full[i]) - common_prefix(full[i], prompt);
+    label.ids.assign(full.begin() + shared.back(), full.end());
+    label.scored_tokens = size_of(label.ids);
     label.characters = count_characters(row.labels[i]);
     if (label.scored_tokens == 0) {
       throw Error(fmt::format("{}: label '{}' tokenizes to nothing, so it cannot be ranked", where,
                               row.labels[i]));
     }
     if (row.labels[i] == row.output) example.gold = static_cast<std::int64_t>(i);
+  }
+  const std::int64_t trunk =
+      shared.empty() ? size_of(prompt) : *std::min_element(shared.begin(), shared.end());
+  if (trunk == 0) throw Error(fmt::format("{}: the prompt tokenizes to nothing", where));
+  example.trunk.assign(prompt.begin(), prompt.begin() + trunk);
+  for (std::size_t i = 0; i < shared.size(); ++i) {
+    Ids& ids = example.labels[i].ids;
+    ids.insert(ids.begin(), prompt.begin() + trunk, prompt.begin() + shared[i]);
   }
   return example;
 }

@@ -208,23 +208,48 @@ void TaskEvaluation::score_members(const Pass& pass) const {
 
 TaskResult TaskEvaluation::run(const Decoder& decoder, NeuronHook& hook, const BatchLimits& limits,
                                const EvaluationProgress& progress) const {
+  std::vector<Prediction> predictions(rows_.size());
+  const Pass pass{decoder, hook, limits, progress, predictions};
+  score_members(pass);
+  if (scoring_ == Scoring::kGenerate) generate_members(pass);
+  share_predictions(predictions);
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    predictions[row].index = static_cast<std::int64_t>(row);
+    predictions[row].reference = rows_[row].output;
+    require_finite(predictions[row].loss, folder_, predictions[row].index);
+  }
+  return summed_up(std::move(predictions));
+}
+
+TaskResult TaskEvaluation::result_of(std::vector<Prediction> kept, const std::string& where) const {
+  const auto require = [&](bool holds, const std::string& what) {
+    if (!holds) throw Error(fmt::format("{}: {}", where, what));
+  };
+  require(kept.size() == rows_.size(),
+          fmt::format("holds {} of {} examples", kept.size(), rows_.size()));
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    const Prediction& prediction = kept[row];
+    const std::size_t labels = ranked_.empty() ? 0 : ranked_[row].labels.size();
+    const bool fits = prediction.index == static_cast<std::int64_t>(row) &&
+                      prediction.reference == rows_[row].output &&
+                      prediction.scores.size() == labels &&
+                      (labels == 0 || prediction.gold == ranked_[row].gold) &&
+                      prediction.score >= 0 && prediction.score <= 1;
+    require(fits, fmt::format("example {} is not that of {}", row, folder_));
+  }
+  return summed_up(std::move(kept));
+}
+
+TaskResult TaskEvaluation::summed_up(std::vector<Prediction> predictions) const {
   TaskResult result;
   result.task = task_;
   result.split = split_;
   result.metric = metric_;
   result.examples = examples();
   result.truncated = truncated_;
-  result.predictions.resize(rows_.size());
-  const Pass pass{decoder, hook, limits, progress, result.predictions};
-  score_members(pass);
-  if (scoring_ == Scoring::kGenerate) generate_members(pass);
-  share_predictions(result.predictions);
+  result.predictions = std::move(predictions);
   std::vector<double> scores, losses;
-  for (std::size_t row = 0; row < rows_.size(); ++row) {
-    Prediction& prediction = result.predictions[row];
-    prediction.index = static_cast<std::int64_t>(row);
-    prediction.reference = rows_[row].output;
-    require_finite(prediction.loss, folder_, prediction.index);
+  for (const Prediction& prediction : result.predictions) {
     scores.push_back(prediction.score);
     losses.push_back(prediction.loss);
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace taskneuron {
 
 OutputJson result_row(const TaskResult& result) {
@@ -39,19 +41,31 @@ OutputJson prediction_row(const Prediction& prediction, const Metric& metric) {
   return row;
 }
 
+namespace {
+
+// One that can be squared and added up.
+double number_in(const JsonView& json) {
+  constexpr double kLargest = 1e12;
+  const double value = json.number();
+  if (!(std::abs(value) <= kLargest)) json.fail(fmt::format("{} is no score or loss", value));
+  return value;
+}
+
+}  // namespace
+
 Prediction read_prediction_row(const JsonView& row) {
   Prediction prediction;
   prediction.index = row.at("index").integer();
   if (prediction.index < 0) row.at("index").fail("is below 0");
-  prediction.loss = row.at("loss").number();
+  prediction.loss = number_in(row.at("loss"));
   const auto correct = row.find("correct");
   if (!correct) {
-    prediction.score = row.at("score").number();
+    prediction.score = number_in(row.at("score"));
     return prediction;
   }
   prediction.score = correct->boolean() ? 1 : 0;
   for (const JsonView& score : row.at("scores").array()) {
-    prediction.scores.push_back(score.number());
+    prediction.scores.push_back(number_in(score));
   }
   prediction.gold = row.at("label").integer();
   const auto labels = static_cast<std::int64_t>(prediction.scores.size());

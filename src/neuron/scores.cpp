@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "base/plain_name.h"
 #include "base/sha256.h"
 #include "base/torch_compat.h"
 #include "base/world.h"
@@ -262,6 +263,10 @@ Scores load_scores(const std::filesystem::path& path) {
     if (found == metadata.end()) {
       if (field.may_lack) continue;
       throw Error(fmt::format("{}: metadata '{}' is missing", path.string(), field.name));
+    }
+    if (holds_control(found->second)) {
+      throw Error(
+          fmt::format("{}: metadata '{}' holds a control character", path.string(), field.name));
     }
     scores.info.*field.value = found->second;
   }

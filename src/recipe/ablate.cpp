@@ -215,7 +215,7 @@ DeactivatedTask Ablation::run_task(const std::string& folder) {
   how.progress = [&](std::int64_t examples, std::int64_t tokens) { bar.advance(examples, tokens); };
   if (kept_) {
     how.once = [&](const EvaluatedRow& row, const std::function<TaskResult()>& evaluate) {
-      if (std::optional<TaskResult> known = kept_->find(task.name, row)) {
+      if (std::optional<TaskResult> known = kept_->find(evaluation, task.name, row)) {
         bar.skip(evaluation.examples());
         return *std::move(known);
       }

@@ -84,24 +84,16 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-TaskResult read_result(const std::string& text, const std::string& where) {
-  TaskResult result;
+std::vector<Prediction> read_rows(const std::string& text, const std::string& where) {
+  std::vector<Prediction> rows;
   for (const std::string& line : lines_of(text)) {
     const Json document = parse_json(line, where);
     const JsonView row(document, where);
-    if (result.task.empty()) {
-      result = read_result_row(row);
-      continue;
-    }
-    Prediction& prediction = result.predictions.emplace_back(read_prediction_row(row));
+    Prediction& prediction = rows.emplace_back(read_prediction_row(row));
     prediction.prediction = row.at("prediction").string();
     prediction.reference = row.at("reference").string();
   }
-  if (static_cast<std::int64_t>(result.predictions.size()) != result.examples) {
-    throw Error(fmt::format("{}: holds {} of {} examples", where, result.predictions.size(),
-                            result.examples));
-  }
-  return result;
+  return rows;
 }
 
 }  // namespace
@@ -119,21 +111,21 @@ fs::path KeptEvaluations::text_path(const EvaluatedRow& row) const {
   return path += ".json";
 }
 
-std::optional<TaskResult> KeptEvaluations::find(const std::string& task,
+std::optional<TaskResult> KeptEvaluations::find(const TaskEvaluation& evaluation,
+                                                const std::string& task,
                                                 const EvaluatedRow& row) const {
   const fs::path path = task_path(task, row);
   const std::string content = content_of(path);
   if (content.empty()) return {};
   try {
-    return read_result(content, path.string());
+    return evaluation.result_of(read_rows(content, path.string()), path.string());
   } catch (const Error&) {
-    return {};  // a file that something else cut short
+    return {};  // a file that something else cut short or wrote
   }
 }
 
 void KeptEvaluations::keep(const EvaluatedRow& row, const TaskResult& result) const {
   AtomicFile file(task_path(result.task, row));
-  file.write(json_text(result_row(result)) + "\n");
   write_predictions(file, OutputJson::object(), result);
   file.commit();
 }
@@ -144,7 +136,9 @@ std::optional<double> KeptEvaluations::find_perplexity(const EvaluatedRow& row) 
   if (content.empty()) return {};
   try {
     const Json document = parse_json(content, path.string());
-    return JsonView(document, path.string()).at("perplexity").number();
+    const double perplexity = JsonView(document, path.string()).at("perplexity").number();
+    if (perplexity >= 1) return perplexity;
+    return {};
   } catch (const Error&) {
     return {};
   }

@@ -27,7 +27,8 @@ class KeptEvaluations {
   KeptEvaluations(const TaskReader& reader, const AblateOptions& options);
 
   // Nothing where it has not been evaluated. All ranks ask for the same, in the same order.
-  std::optional<TaskResult> find(const std::string& task, const EvaluatedRow& row) const;
+  std::optional<TaskResult> find(const TaskEvaluation& evaluation, const std::string& task,
+                                 const EvaluatedRow& row) const;
   void keep(const EvaluatedRow& row, const TaskResult& result) const;
   // Of the text, with the same sets off.
   std::optional<double> find_perplexity(const EvaluatedRow& row) const;

@@ -355,6 +355,11 @@ DoneStage run_stage(const Method& method, StreamData& data, const StageChain& ch
         fmt::format("{}: is of another stage; remove its folder", (at / kStageFile).string()));
   }
   DoneStage stage = read_stage(at, position);
+  if (stage.past.set) {
+    const Checkpoint& base = data.reader().session().checkpoint();
+    require_fit(*stage.past.set, base.config(), base.hash(), OtherWeights::kRefuse,
+                (at / kSetFile).string());
+  }
   // Not the stage's own: the same one may be several methods'.
   stage.cost.stored_bytes = stored_bytes(method, data, tasks[position], at);
   stage.cost.shared_bytes = shared_bytes(method, data, tasks[position], at);

@@ -91,8 +91,12 @@ void join(TaskResult& all, TaskResult part, const std::vector<std::int64_t>& row
   for (Prediction& prediction : part.predictions) all.predictions.push_back(std::move(prediction));
 }
 
-double value_in(const fs::path& path) {
-  return read_predictions(path.string()).front().measured.value;
+double value_in(const fs::path& path, StreamData& data, const std::string& folder) {
+  const std::vector<PredictedTask> found = read_predictions(path.string());
+  const Task task = load_task(folder);
+  const auto rows = static_cast<std::int64_t>(data.test_rows(folder).size());
+  for (const PredictedTask& one : found) require_evaluation_of(one, task, rows, path.string());
+  return found.front().measured.value;
 }
 
 // Evaluates with each answer's model its rows; all rows in their order in the file.
@@ -131,7 +135,7 @@ std::optional<double> tested(const Method& method, StreamData& data, const Stage
   const std::string& rows = tasks[task].folder;
   const fs::path path = evaluation_file(data, folder, rows, answers_key(answers, chain));
   if (!fs::exists(path)) write_answers(answers, data, chain, rows, path);
-  return value_in(path);
+  return value_in(path, data, rows);
 }
 
 double tested_base(StreamData& data, const Session& session, const fs::path& folder,
@@ -140,7 +144,7 @@ double tested_base(StreamData& data, const Session& session, const fs::path& fol
   const std::vector<Answer> answers = {Answer{}};
   const fs::path path = evaluation_file(data, folder, task, answers_key(answers, none));
   if (!fs::exists(path)) write_answers(answers, data, none, task, path);
-  return value_in(path);
+  return value_in(path, data, task);
 }
 
 }  // namespace taskneuron

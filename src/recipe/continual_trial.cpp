@@ -62,6 +62,7 @@ double ChainView::validation_loss(const NeuronSet& set, const MethodSettings& se
   if (fs::exists(path)) {
     const Json known = read_json(path);
     const auto loss = JsonView(known, path.string()).find("loss");
+    if (loss && !(loss->number() >= 0)) loss->fail("is below 0");
     return loss ? loss->number() : kDiverged;
   }
   const std::vector<TaskRow> rows = data_.trial_rows(task().folder);

@@ -18,11 +18,23 @@ namespace fs = std::filesystem;
 
 namespace {
 
-SiteRelevance relevance_in(const fs::path& folder) {
+SiteRelevance relevance_in(const fs::path& folder, const ModelConfig& config) {
+  const SiteShape shape = site_shape(config, Site::kAct);
   if (fs::exists(folder / kProbeFile)) {
-    return {{Site::kAct, SafetensorsFile(folder / kProbeFile).tensor("relevance.act").clone()}};
+    const at::Tensor relevance =
+        read_tensor(folder / kProbeFile, "relevance.act", at::kDouble, {shape.layers, shape.width});
+    if (relevance.lt(0).any().item<bool>()) {
+      throw Error(fmt::format("{}: relevance is below 0", (folder / kProbeFile).string()));
+    }
+    return {{Site::kAct, relevance}};
   }
   const Scores scores = load_scores(folder / kScoresFile);
+  if (const SiteShape own = scores.shape(Site::kAct);
+      own.layers != shape.layers || own.width != shape.width) {
+    throw Error(fmt::format("{}: scores of {} layers of {} units; the model has {} of {}",
+                            (folder / kScoresFile).string(), own.layers, own.width, shape.layers,
+                            shape.width));
+  }
   return site_relevance(scores, {Site::kAct}, parse_aggregate(scores.info.aggregate));
 }
 
@@ -68,7 +80,9 @@ void ChainView::start_from(const std::vector<double>& weights) {
 
 SiteRelevance ChainView::relevance(const MethodSettings& settings) {
   const bool probes = settings.finder == "change" || settings.finder == "fisher";
-  if (fs::exists(folder_ / (probes ? kProbeFile : kScoresFile))) return relevance_in(folder_);
+  if (fs::exists(folder_ / (probes ? kProbeFile : kScoresFile))) {
+    return relevance_in(folder_, base().config());
+  }
   const auto begun = std::chrono::steady_clock::now();
   if (probes) {
     write_safetensors(folder_ / kProbeFile, {{"relevance.act", probed(settings)}},
@@ -86,7 +100,7 @@ SiteRelevance ChainView::relevance(const MethodSettings& settings) {
     detect(last_session(), detection);
   }
   detection_seconds_ += seconds_since(begun);
-  return relevance_in(folder_);
+  return relevance_in(folder_, base().config());
 }
 
 // How far a few steps on all units move each one, or the Fisher information of what it owns.
@@ -114,7 +128,7 @@ at::Tensor ChainView::probed(const MethodSettings& settings) {
 }
 
 SiteRelevance ChainView::past_relevance(std::size_t stage) const {
-  return relevance_in(chain_.stages()[stage].folder);
+  return relevance_in(chain_.stages()[stage].folder, base().config());
 }
 
 std::vector<double> ChainView::similarities(double temperature) {

@@ -61,9 +61,7 @@ void DataTable::add(std::int64_t line, Json cells) {
     throw Error(fmt::format("{}:{}: expected an object, a value for each column", path_, line));
   }
   for (const auto& item : cells.items()) {
-    if (std::find(columns_.begin(), columns_.end(), item.key()) == columns_.end()) {
-      columns_.push_back(item.key());
-    }
+    if (known_.insert(item.key()).second) columns_.push_back(item.key());
   }
   rows_.push_back({line, std::move(cells)});
 }
@@ -74,7 +72,7 @@ void DataTable::read_csv(const std::string& text) {
   const std::vector<CsvRow> lines = parse_csv(text, path_, delimiter == '\0' ? ',' : delimiter);
   columns_ = lines.front().fields;
   for (const std::string& column : columns_) {
-    if (std::count(columns_.begin(), columns_.end(), column) > 1) {
+    if (!known_.insert(column).second) {
       throw Error(fmt::format("{}:1: two columns are named '{}'", path_, column));
     }
   }
@@ -108,7 +106,7 @@ void DataTable::read_json_list(const std::string& text) {
 }
 
 void DataTable::require_column(const std::string& name) const {
-  if (std::find(columns_.begin(), columns_.end(), name) != columns_.end()) return;
+  if (known_.count(name) != 0) return;
   throw Error(
       fmt::format("{}: has no column '{}'; it has {}", path_, name, fmt::join(columns_, ", ")));
 }

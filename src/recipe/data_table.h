@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,7 @@ class DataTable {
 
   std::string path_;
   std::vector<std::string> columns_;  // in the order in which they appear
+  std::set<std::string> known_;       // columns
   std::vector<Row> rows_;
   bool csv_ = false;
 };

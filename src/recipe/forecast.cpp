@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "base/json.h"
 #include "taskneuron/base/error.h"
@@ -35,8 +36,9 @@ namespace {
 
 std::vector<std::string> read_tasks(const JsonView& view) {
   std::vector<std::string> tasks = view.at("tasks").strings();
+  std::set<std::string> seen;
   for (const std::string& task : tasks) {
-    if (std::count(tasks.begin(), tasks.end(), task) > 1) {
+    if (!seen.insert(task).second) {
       view.at("tasks").fail(fmt::format("'{}' stands there twice", task));
     }
   }
@@ -88,7 +90,9 @@ class AffinityFile {
  public:
   AffinityFile(const JsonView& view, const std::string& path) : path_(path) {
     for (const JsonView& task : view.at("tasks").array()) {
-      labels_[task.at("task").string()] = task.at("labels").integer();
+      const std::int64_t labels = task.at("labels").integer();
+      if (labels < 0) task.at("labels").fail("is below 0");
+      labels_[task.at("task").string()] = labels;
     }
     for (const JsonView& pair : view.at("pairs").array()) {
       pairs_.insert({{pair.at("source").string(), pair.at("target").string()}, pair});

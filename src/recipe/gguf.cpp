@@ -53,7 +53,11 @@ ModelFolder converted(const std::string& name) {
   const std::string stem = fs::path(name).stem().string();
   // Counts up when the same file becomes another folder.
   constexpr int kConversion = 1;
-  const std::string made_of = sha256_hex(fmt::format("{} {}", kConversion, file.fingerprint()));
+  // The fingerprint reads a little of every tensor: what was written anew in between shows by its
+  // time.
+  const auto written = fs::last_write_time(name).time_since_epoch().count();
+  const std::string made_of =
+      sha256_hex(fmt::format("{} {} {}", kConversion, file.fingerprint(), written));
   const fs::path folder = models_cache() / fmt::format("{}-{}", stem, made_of.substr(0, 16));
   if (fs::exists(folder / "config.json")) return {folder, ""};
   note(fmt::format("{}: is converted once, into {}", name, folder.string()));

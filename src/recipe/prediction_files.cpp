@@ -87,4 +87,19 @@ std::vector<PredictedTask> read_predictions(const std::string& path) {
   return tasks;
 }
 
+void require_evaluation_of(const PredictedTask& found, const Task& task, std::int64_t rows,
+                           const std::string& path) {
+  bool fits = found.task == task.name && found.metric.name == find_metric(task.metric).name &&
+              found.ranked == (task.type == TaskType::kClassification) &&
+              static_cast<std::int64_t>(found.rows.size()) == rows;
+  for (std::int64_t row = 0; fits && row < rows; ++row) {
+    const double score = found.measured.scores[static_cast<std::size_t>(row)];
+    fits = found.rows[static_cast<std::size_t>(row)] == row && score >= 0 && score <= 1;
+  }
+  if (fits) return;
+  throw Error(
+      fmt::format("{}: is no evaluation of the {} rows of {}; remove it, and it is made again",
+                  path, rows, task.name));
+}
+
 }  // namespace taskneuron

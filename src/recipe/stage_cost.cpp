@@ -1,5 +1,7 @@
 #include "recipe/stage_cost.h"
 
+#include "base/plain_name.h"
+
 namespace taskneuron {
 
 OutputJson cost_json(const StageCost& cost) {
@@ -38,6 +40,7 @@ std::int64_t count(const JsonView& json, const char* key) {
 StageCost read_cost(const JsonView& json) {
   StageCost cost;
   cost.task = json.at("task").string();
+  if (holds_control(cost.task)) json.at("task").fail("holds a control character");
   cost.folder = json.string_or("folder", "");
   cost.detection_seconds = seconds(json, "detection_seconds");
   cost.training_seconds = seconds(json, "training_seconds");

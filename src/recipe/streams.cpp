@@ -192,6 +192,12 @@ void StreamFiles::add(const std::string& file) {
 }
 
 ContinualResult StreamFiles::result(const std::vector<std::string>& compare) {
+  constexpr std::size_t kMostMethods = 100;
+  if (compare.empty() && found_.methods.size() > kMostMethods) {
+    throw Error(fmt::format(
+        "every two of {} methods are not compared, only of {}; name the pairs with `compare`",
+        found_.methods.size(), kMostMethods));
+  }
   MethodPairs pairs;
   for (std::size_t i = 0; i < compare.size(); ++i) {
     if (std::find(found_.methods.begin(), found_.methods.end(), compare[i]) ==

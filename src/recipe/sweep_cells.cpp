@@ -143,13 +143,44 @@ std::vector<std::string> SweepCells::evaluate_all(const Session& session,
   return files;
 }
 
-std::vector<SweptTask> SweepCells::read(const std::vector<std::string>& files) const {
+// As their rows follow each other in the files of evaluate_all().
+std::vector<std::string> SweepCells::evaluated_tasks(const SweepCell& cell) const {
+  std::vector<std::string> names;
+  for (const TaskType type : {TaskType::kClassification, TaskType::kGeneration}) {
+    for (const std::string& name : cell.evaluated) {
+      if (task(name).type == type) names.push_back(name);
+    }
+  }
+  return names;
+}
+
+std::int64_t SweepCells::test_rows(const SweepTask& task) {
+  const auto known = test_rows_.find(task.name);
+  if (known != test_rows_.end()) return known->second;
+  const bool generation = task.type == TaskType::kGeneration;
+  const std::int64_t limit = generation ? options_.generate_limit : options_.test_limit;
+  const auto rows =
+      static_cast<std::int64_t>(load_split(load_task(task.folder), "test", limit).size());
+  return test_rows_.emplace(task.name, rows).first->second;
+}
+
+std::vector<SweptTask> SweepCells::read(const SweepCell& cell,
+                                        const std::vector<std::string>& files) {
+  const std::vector<std::string> names = evaluated_tasks(cell);
   std::vector<SweptTask> tasks;
   for (const std::string& file : files) {
     for (PredictedTask& predicted : read_predictions(file)) {
-      tasks.push_back({predicted.task, task(predicted.task).trained, predicted.metric,
-                       std::move(predicted.measured)});
+      if (tasks.size() == names.size()) break;
+      const SweepTask& expected = task(names[tasks.size()]);
+      require_evaluation_of(predicted, load_task(expected.folder), test_rows(expected), file);
+      tasks.push_back(
+          {predicted.task, expected.trained, predicted.metric, std::move(predicted.measured)});
     }
+  }
+  if (tasks.size() != names.size()) {
+    throw Error(
+        fmt::format("{}: holds evaluations of {} of {} tasks; remove it, and it is made again",
+                    (folder_ / "cells" / cell.name).string(), tasks.size(), names.size()));
   }
   return tasks;
 }
@@ -175,7 +206,7 @@ std::vector<SweptTask> SweepCells::run(const SweepCell& cell) {
     ++made_;
   }
   seconds_ += seconds;
-  return read(files);
+  return read(cell, files);
 }
 
 std::vector<SweptTask> SweepCells::base() {
@@ -189,7 +220,7 @@ std::vector<SweptTask> SweepCells::base() {
     files = evaluate_all(session_, all.evaluated, at);
     finish_cell(at, identity, files, seconds);
   }
-  return read(files);
+  return read(all, files);
 }
 
 double SweepCells::tuning_loss(const SweepCell& cell) {

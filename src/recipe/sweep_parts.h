@@ -96,13 +96,16 @@ class SweepCells {
   std::vector<std::string> evaluate_all(const Session& session,
                                         const std::vector<std::string>& tasks,
                                         const std::filesystem::path& at);
-  std::vector<SweptTask> read(const std::vector<std::string>& files) const;
+  std::vector<std::string> evaluated_tasks(const SweepCell& cell) const;
+  std::int64_t test_rows(const SweepTask& task);
+  std::vector<SweptTask> read(const SweepCell& cell, const std::vector<std::string>& files);
   const SweepTask& task(const std::string& name) const;
 
   const Session& session_;
   const SweepOptions& options_;
   const std::vector<SweepTask>& tasks_;
   std::filesystem::path folder_;
+  std::map<std::string, std::int64_t> test_rows_;
   double seconds_ = 0;  // of all cells that were asked for
   std::size_t made_ = 0;
 };

@@ -52,6 +52,7 @@ double SweepRates::loss(Company company, const std::string& trained_on, Arm arm,
   if (fs::exists(path)) {
     const Json document = read_json(path);
     const auto saved = JsonView(document, path.string()).find("loss");
+    if (saved && !(saved->number() >= 0)) saved->fail("is below 0");
     return saved ? saved->number() : INFINITY;
   }
   if (arm == Arm::kRandom) {

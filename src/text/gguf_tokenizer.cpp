@@ -107,6 +107,7 @@ std::vector<Merge> derived_merges(const GgufVocabulary& v, const std::vector<std
                                   const std::unordered_map<std::string_view, std::int64_t>& ids) {
   const bool by_order = v.architecture.starts_with("gemma");
   std::vector<Merge> merges;
+  std::size_t bytes = 0;  // as tokenizer.json writes them
   std::vector<bool> done(tokens.size(), false);
   for (const std::string& token : tokens) {
     // A token that is there twice has the id of the last.
@@ -137,6 +138,14 @@ std::vector<Merge> derived_merges(const GgufVocabulary& v, const std::vector<std
     }
     std::sort(own.begin(), own.end(),
               [](const auto& x, const auto& y) { return x.first < y.first; });
+    constexpr std::size_t kMostMerges = std::size_t{1} << 27, kAround = 32;
+    bytes += own.size() * (token.size() + kAround);
+    if (bytes > kMostMerges) {
+      throw Error(
+          fmt::format("{}: 'tokenizer.ggml.tokens' can be made of one another in so many ways that "
+                      "their merges take over {} bytes",
+                      v.where, kMostMerges));
+    }
     for (const auto& item : own) merges.push_back(item.second);
   }
   std::stable_sort(merges.begin(), merges.end(), [](const Merge& x, const Merge& y) {

@@ -74,6 +74,14 @@ PromptTemplate chat_form(const std::string& chat_template) {
                   chat_template));
 }
 
+int count_of(const std::string& what, const std::string& text) {
+  int times = 0;
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) {
+    ++times;
+  }
+  return times;
+}
+
 // Replaces fields and doubled braces; calls fail(problem) for anything else in braces.
 template <typename Fail>
 std::string render(const std::string& text, const PromptFields& fields, const Fail& fail) {
@@ -122,6 +130,15 @@ PromptTemplate::PromptTemplate(std::string name, std::string prompt, std::string
   };
   render(prompt_, {}, fail);
   render(answer_, {}, fail);
+  // A row's text is only so many times as long as itself.
+  constexpr int kMostTimes = 16;
+  for (const char* field : {"{instruction}", "{input}", "{output}"}) {
+    for (const std::string& text : {prompt_, answer_}) {
+      if (const int times = count_of(field, text); times > kMostTimes) {
+        fail(fmt::format("holds {} {} times; at most {} are taken", field, times, kMostTimes));
+      }
+    }
+  }
   if (prompt_.find("{output}") != std::string::npos) fail("the prompt must not hold {output}");
   if (answer_.find("{output}") == std::string::npos) fail("the answer must hold {output}");
 }

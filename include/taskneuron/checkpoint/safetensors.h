@@ -59,6 +59,10 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
+// A copy of a file's tensor. Throws Error unless it has this type, this shape and finite values.
+at::Tensor read_tensor(const std::filesystem::path& path, const std::string& name,
+                       at::ScalarType dtype, const std::vector<std::int64_t>& shape);
+
 // A tensor that is made when its turn to be written comes.
 struct TensorSource {
   std::string name;

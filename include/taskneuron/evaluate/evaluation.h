@@ -73,8 +73,13 @@ class TaskEvaluation {
   // Ties go to the first label. Throws Error if a loss is not finite.
   TaskResult run(const Decoder& decoder, NeuronHook& hook, const BatchLimits& limits,
                  const EvaluationProgress& progress) const;
+  // What run() gave, of its predictions that were kept in a file. Throws Error that begins with
+  // `where` unless they can be of this evaluation: every row in its order, ranked labels where it
+  // ranks.
+  TaskResult result_of(std::vector<Prediction> kept, const std::string& where) const;
 
  private:
+  TaskResult summed_up(std::vector<Prediction> predictions) const;
   // What run() is given, and where its predictions go: each member fills its own row.
   struct Pass;
   using Members = std::vector<std::int64_t>;
