@@ -69,7 +69,19 @@ speed() {
   rm -f "$out/speed.json"
   "$program" detect "$out/llama-1.1B" --task "$out/random" --device "$device" --limit "${ROWS:-1024}" --batch-tokens 16384 --force --quiet --json \
     --out "$out/speed.safetensors" >"$out/speed.json" || return 1
-  "$python" -c 'import json, sys; a = json.load(open(sys.argv[1])); print("{:.0f} tokens/s".format(a["tokens"] / a["seconds"]))' "$out/speed.json"
+  "$python" - "$out/speed.json" "$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1 || true)" <<'PY'
+import json, math, sys
+sys.path.insert(0, "bench")
+import shapes
+answer, name = json.load(open(sys.argv[1])), sys.argv[2]
+speed = answer["tokens"] / answer["seconds"]
+# Two for every weight of a layer and token forward, two back through its activations; no gradient of weights. Attention's own products
+# and the head, which runs at answers alone, are left out.
+weights = sum(math.prod(shape) for tensor, shape in shapes.tensor_shapes(shapes.SHAPES["llama-1.1B"]).items() if ".layers." in tensor)
+rate = 4 * weights * speed / 1e12
+peak = next((peak for gpu, peak in (("H100", 989), ("H200", 989), ("A100", 312)) if gpu in name), None)  # dense bfloat16, TFLOP/s
+print(f"{speed:.0f} tokens/s, {rate:.3g} TFLOP/s" + (f", {rate / peak:.0%} of {peak}" if peak else ""))
+PY
 }
 check "detect, llama-1.1B, bfloat16" speed
 # Last, for it takes longest.
