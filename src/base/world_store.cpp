@@ -1,6 +1,7 @@
 // A store of c10d's, in the process of rank 0.
 #include "base/world_store.h"
 
+#include <c10/util/Logging.h>
 #include <fmt/format.h>
 #include <torch/version.h>
 #include <unistd.h>
@@ -47,6 +48,12 @@ void wait_for_rank_0(const WorldPlace& place, bool is_rank_0) {
   }
 }
 
+// Newer LibTorches tell of every connection that breaks, over many lines and from any thread.
+void log_errors_alone() {
+  constexpr int kErrors = 2;
+  if (FLAGS_caffe2_log_level < kErrors) FLAGS_caffe2_log_level = kErrors;
+}
+
 class StoreBoard : public WorldBoard {
  public:
   explicit StoreBoard(StorePtr store) : store_(std::move(store)) {}
@@ -80,7 +87,7 @@ StorePtr open_store(const WorldPlace& place, bool guest) {
   options.waitWorkers = false;
   options.timeout = kReaching;
   wait_for_rank_0(place, options.isServer);
-  // Newer LibTorches tell of every try, over many lines.
+  log_errors_alone();
   const Silence silence(STDERR_FILENO);
   try {
     const StorePtr store = c10::make_intrusive<c10d::TCPStore>(place.host, options);

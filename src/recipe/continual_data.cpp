@@ -126,10 +126,10 @@ const at::Tensor& StreamData::features(const std::string& folder, const std::str
   const fs::path path =
       folder_ / "features" / fmt::format("{}-{}-{}.safetensors", task.name, split, key);
   if (fs::exists(path)) {
-    const at::Tensor known = read_tensor(
+    const at::Tensor kept = read_tensor(
         path, "features", at::kFloat,
         {static_cast<std::int64_t>(rows.size()), session_.checkpoint().config().hidden});
-    return features_.emplace(name, known).first->second;
+    return features_.emplace(name, kept).first->second;
   }
   std::vector<std::vector<std::int64_t>> prompts;
   for (const TaskRow& row : rows) {

@@ -18,7 +18,7 @@ namespace {
 // Follows transformers' integrations/gguf/gguf_tokenizer_mapping.py, and the tokenizers that those
 // models came with where that leaves something out.
 
-enum TokenType { kControl = 3, kUserDefined = 4 };
+constexpr double kControl = 3, kUserDefined = 4;  // types of tokens
 
 constexpr const char* kSpaceMark = "\xE2\x96\x81";  // ▁
 
