@@ -46,9 +46,8 @@ void ContinualOptions::declare(OptionList& list) {
   list.add("tasks", &task_folders, Effect::kInput,
            "Folders in which the tasks named in orders are");
   list.add("method", &methods, Effect::kInput,
-           "ncft, w-ncft, ... with settings as METHOD:KEY=VALUE,KEY=VALUE "
-           "(docs/formats/continual.md "
-           "lists all)")
+           "ncft, w-ncft, ... with settings as METHOD:KEY=VALUE,KEY=VALUE (all are listed below, "
+           "defaults in docs/formats/continual.md)")
       .required();
   list.add("out", &out, Effect::kNone, "Folder of all stages").required();
   list.add("seeds", &seeds, Effect::kResult, "Streams of each method and order").between(1, 1000);
