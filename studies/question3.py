@@ -146,9 +146,10 @@ class Question3(Study):
             return trained + tests
 
         tuning, arms = protocol.tuning, protocol.all()
-        trained_alike = {(arm.family, trial["lr"]): arm.work for arm in arms.values() for trial in arm.trials + [arm.trials[0] for _ in arm.more]}
-        minutes["choosing settings"] = (sum(trained_alike.values()) + len(arms["o-lora"].more)) * call(
-            [protocol.tuning_order], tuning["rows"], tuning["validation"])
+        # Arms of a family train alike at one rate.
+        trained = {(arm.family, trial["lr"]): arm.work for arm in arms.values() for trial in arm.trials}
+        more = sum(arm.work * len(arm.more) for arm in arms.values())
+        minutes["choosing settings"] = (sum(trained.values()) + more) * call([protocol.tuning_order], tuning["rows"], tuning["validation"])
         main = len(protocol.main) + 2  # what is chosen and its control
         streams = {"short": sum({arm.family: arm.work for arm in arms.values()}.values()) + main * (protocol.seeds["short"] - 1),
                    "long": (len(protocol.long) + 2) * protocol.seeds["long"]}

@@ -4,6 +4,7 @@ import os
 
 from figures import curves
 from page_parts import commands, deviation, interval, mean, number, p_text, table, time_taken
+from question3_protocol import AVERAGE, WEIGHTS_ALONE
 
 # Metrics of a stream by their key in results, as tables head them.
 METRICS = {"cl": "CL", "fg": "FG", "fg_diagonal": "FG-diag", "bwt": "BWT", "fwt": "FWT", "forgetting": "forgetting"}
@@ -102,7 +103,7 @@ def answer(result):
     """What the verdicts of the short orders say, question by question."""
     streams, best, units, control = Streams(result, "short_claims"), result["best"], result["best_units"], result["control"]
     roles, trials = result["roles"], result["trials"]
-    weights, average = (roles[name] for name in ("w-ncft at ncft's rate", "w-ncft at ncft's rate, an average"))
+    weights, average = (roles[name] for name in (WEIGHTS_ALONE, AVERAGE))
 
     def said(a, b):
         texts = []

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "base/plain_name.h"
 #include "cli/command.h"
 
 namespace taskneuron::cli {
@@ -27,7 +26,7 @@ void run(const Options& options) {
                        {"tokens", merged.tokens}});
   }
   fmt::print("{}: {} examples ({} tokens) of task {} from {} files\n", out, merged.examples,
-             merged.tokens, shown(merged.info.task), files);
+             merged.tokens, merged.info.task, files);
 }
 
 }  // namespace

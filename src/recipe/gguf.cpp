@@ -55,7 +55,8 @@ ModelFolder converted(const std::string& name) {
   constexpr int kConversion = 1;
   // The fingerprint reads a little of every tensor: what was written anew in between shows by its
   // time.
-  const auto written = fs::last_write_time(name).time_since_epoch().count();
+  std::error_code gone;
+  const auto written = fs::last_write_time(name, gone).time_since_epoch().count();
   const std::string made_of =
       sha256_hex(fmt::format("{} {} {}", kConversion, file.fingerprint(), written));
   const fs::path folder = models_cache() / fmt::format("{}-{}", stem, made_of.substr(0, 16));
